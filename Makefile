@@ -1,0 +1,62 @@
+# Every target makes the virtual environment it needs on first use; nothing else is set up by hand.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_ARGS ?=
+BENCH ?= all
+BENCH_ARGS ?=
+TEST_ARGS ?=
+
+.PHONY: demo test check e2e bench lint types contracts lock clean
+
+$(VENV)/.tools: locks/tools.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fedguide needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/tools.txt
+	touch $@
+
+# The locked packages, then fedguide itself; what a shop installs for training and serving.
+$(VENV)/.train: $(VENV)/.tools locks/train.txt pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/train.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+# What tests, lint and the browser tests need on top.
+$(VENV)/.dev: $(VENV)/.train locks/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/dev.txt
+	touch $@
+
+demo: $(VENV)/.train
+	$(BIN)/fedguide demo $(DEMO_ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+e2e: $(VENV)/.dev
+	$(BIN)/python -m pytest -m e2e $(TEST_ARGS)
+
+check: lint types contracts
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/run.py $(BENCH) $(BENCH_ARGS)
+
+# Newest versions within pyproject's bounds, with hashes and without any registry's address.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+lock: $(VENV)/.tools
+	$(LOCK) pyproject.toml --extra train -o locks/train.txt
+	$(LOCK) pyproject.toml --extra train --group dev -c locks/train.txt -o locks/dev.txt
+	printf 'uv\nhatchling\neditables\n' | $(LOCK) - -o locks/tools.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,20 @@
+"""A privacy-preserving AI shopping guide trained by federated learning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "build_process"]
+
+if TYPE_CHECKING:
+    from fedguide.horizontal.process import build_process
+
+
+def __getattr__(name: str) -> Any:
+    """Gives the Python API on first use, so that importing the package stays light."""
+    if name == "build_process":
+        from fedguide.horizontal.process import build_process
+
+        return build_process
+    raise AttributeError(f"module 'fedguide' has no attribute {name!r}")

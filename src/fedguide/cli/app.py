@@ -1,0 +1,93 @@
+"""The tree of commands; each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from fedguide import __version__
+from fedguide.cli.output import show_error
+from fedguide.errors import ConfigError, FedGuideError
+
+EXIT_BAD_INPUT = 4
+EXIT_DEFECT = 5
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="fedguide",
+    help="A shopping guide that shops train together without sharing their customers' data.\n\n"
+    "多家商店共同训练、互不共享顾客数据的 AI 导购。",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit."),
+) -> None:
+    """Options before any command."""
+    if version:
+        sys.stdout.write(f"fedguide {__version__}\n")
+        raise typer.Exit
+
+
+def _register() -> None:
+    """Hangs every command into the tree; their modules import only typer at their head."""
+    from fedguide.cli import configure, dataset, demo, doctor, guide, train
+
+    app.command("demo")(demo.demo)
+    app.command("doctor")(doctor.doctor)
+    app.command("sim")(train.sim)
+    app.command("recommend")(guide.recommend)
+    app.command("search")(guide.search)
+    app.command("serve")(guide.serve)
+    app.add_typer(dataset.app, name="data")
+    app.add_typer(train.evaluation, name="eval")
+    app.add_typer(configure.app, name="config")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one command line and gives its exit code; every failure is a few plain lines."""
+    _register()
+    try:
+        code = app(list(argv), standalone_mode=False)
+    except FedGuideError as error:
+        show_error(error, argv)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`| head`): not an error; keep the interpreter from saying so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the one place where a defect becomes an exit code
+        return _unexpected(error, argv)
+    return code if isinstance(code, int) else 0
+
+
+def _unexpected(error: Exception, argv: Sequence[str]) -> int:
+    """Wrong usage (typer's own errors, of any of its versions) or a defect of ours."""
+    explain = getattr(error, "format_message", None)
+    if callable(explain):
+        context = getattr(error, "ctx", None)
+        hint = f"{context.command_path} --help" if context is not None else "fedguide --help"
+        show_error(ConfigError(str(explain()), hint=hint), argv)
+        return EXIT_BAD_INPUT
+    if os.environ.get("FEDGUIDE_DEBUG"):
+        traceback.print_exception(error)
+    show_error(
+        FedGuideError(
+            f"a defect of fedguide: {type(error).__name__} "
+            f"(its text is withheld, it may hold data)",
+            hint="run again with FEDGUIDE_DEBUG=1 and report what it prints",
+        ),
+        argv,
+    )
+    return EXIT_DEFECT

@@ -1,0 +1,153 @@
+"""One TOML file (and ``FEDGUIDE_SET__*`` variables) to frozen settings; only entry points read it.
+
+A variable beats the file, the file beats the defaults: ``FEDGUIDE_SET__SERVE__PORT=9000`` is
+``[serve] port = 9000``. An unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from fedguide.errors import ConfigError
+
+Language = Literal["zh", "en"]
+
+
+class _Section(BaseModel):
+    """A section of the file: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(_Section):
+    """``[data]``: what the columns of this party's tables mean and what never leaves."""
+
+    format: Literal["auto", "online-retail", "amazon", "movielens", "csv", "jsonl", "parquet"] = (
+        Field(default="auto", description="format of the files handed to data commands")
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="column map, ours = theirs: user = 'CustomerID', item = 'StockCode'",
+    )
+    withhold: tuple[str, ...] = Field(default=(), description="columns that are never read")
+
+
+class TrainSettings(_Section):
+    """``[train]``: how a guide is trained; defaults are the measured recipe."""
+
+    encoder: str = Field(default="bag", description="shopper encoder: bag or transformer")
+    rounds: int = Field(default=60, ge=1, le=1000, description="most rounds of one local epoch")
+    patience: int = Field(
+        default=9, ge=1, description="rounds without a better validation before the end"
+    )
+    server_momentum: float = Field(
+        default=0.0, ge=0, lt=1, description="momentum on the coordinator"
+    )
+    keep_client_moments: bool = Field(
+        default=False, description="a party keeps its optimiser's moments from round to round"
+    )
+    seed: int = Field(default=7, ge=0, description="seed of everything that is not secret")
+
+
+class ServeSettings(_Section):
+    """``[serve]``: the guide page and the HTTP API."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port; 0 takes a free one")
+
+
+class Settings(BaseSettings):
+    """The whole configuration of one party."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="FEDGUIDE_SET__",
+        env_nested_delimiter="__",
+        title="fedguide.toml",
+    )
+
+    home: Path = Field(
+        default=Path(".fedguide"), description="folder of runs, releases, stores and keys"
+    )
+    lang: Language = Field(default="en", description="language of messages and pages")
+    data: DataSettings = DataSettings()
+    train: TrainSettings = TrainSettings()
+    serve: ServeSettings = ServeSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables first, then the TOML file given by ``load``."""
+        del dotenv_settings, file_secret_settings
+        toml = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, toml
+
+
+def load(path: Path | None) -> Settings:
+    """Reads settings from a TOML file; ``None`` gives defaults and variables alone.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, a key is unknown, a value is out of range.
+    """
+    if path is not None and not path.is_file():
+        raise ConfigError(f"config file {path} is not there", hint="fedguide config schema")
+    located = type(
+        "Settings",
+        (Settings,),
+        {"model_config": SettingsConfigDict(**{**Settings.model_config, "toml_file": path})},
+    )
+    try:
+        settings: Settings = located()
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except SettingsError as error:
+        raise ConfigError(f"a FEDGUIDE_SET__ variable cannot be read: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(_explain(error), hint="fedguide config schema") from error
+    return settings
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the file."""
+    return Settings.model_json_schema()
+
+
+def _explain(error: ValidationError) -> str:
+    """The first thing wrong, with its place, the value got and what is allowed."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.0)
+        return f"unknown config key {place!r}; nearest known key: {near[0] if near else '-'}"
+    return f"config key {place!r}: {first['msg']}, got {first['input']!r}"
+
+
+def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys known in the section at ``loc``."""
+    model: type[BaseModel] = Settings
+    for part in loc:
+        annotation: Any = model.model_fields[str(part)].annotation
+        model = next(
+            (arg for arg in (annotation, *get_args(annotation)) if isinstance(arg, type)), model
+        )
+    return list(model.model_fields)
