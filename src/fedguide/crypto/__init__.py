@@ -1,0 +1,1 @@
+"""Keys and signatures; masks, sealed boxes and secret sharing come with later parts."""

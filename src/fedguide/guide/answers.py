@@ -1,0 +1,77 @@
+"""What the guide answers with: picks, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+AGAIN, DISCOVER = "again", "discover"
+BOTH = "both"
+ASKABLE = (DISCOVER, AGAIN, BOTH)
+"""What a caller may ask for; ``both`` is the two slates one after the other."""
+
+PERSONAL, POPULAR = "personal", "popular"
+WORDS, MEANING, SIMILAR = "words", "meaning", "similar"
+"""Where a pick comes from: the shopper's history, the shop's best sellers, the words of a
+search, the meaning of a search, or another item."""
+
+
+@dataclass(frozen=True)
+class Because:
+    """One reason for a pick, computed from the model, never made up.
+
+    Taking every event with this item (or this search) out of the history lowers the pick's
+    score by exactly ``effect``.
+
+    Attributes:
+        kind: the strongest kind of these events, one of ``KINDS``.
+        item: id of the item in the history; empty for a search.
+        title: its title.
+        query: the searched text; empty for an item.
+        effect: how much the score falls without these events, above 0.
+        share: ``effect`` as a part of all that lifts this pick, in (0, 1].
+        times: how many events there are.
+        last_day: day of the latest of them.
+    """
+
+    kind: str
+    item: str
+    title: str
+    query: str
+    effect: float
+    share: float
+    times: int
+    last_day: int
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One item of an answer; ``price`` is ``None`` where the shop gave none."""
+
+    item_id: str
+    title: str
+    brand: str
+    category: str
+    price: float | None
+    score: float
+    rank: int
+    source: str
+    slate: str
+    because: tuple[Because, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Picks for one question, best first.
+
+    Attributes:
+        source: ``personal``; ``popular`` for a shopper nobody has seen; for a search ``words`` when
+            a word of it stands in an item, else ``meaning``; ``similar``.
+        slate: the slate asked for; empty for a search and for similar items.
+        picks: the items; in ``both``, the first slate's, then the second's.
+        exact: are these provably the highest scores of the whole catalogue?
+    """
+
+    source: str
+    slate: str
+    picks: tuple[Pick, ...]
+    exact: bool = True

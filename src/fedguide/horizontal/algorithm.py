@@ -1,0 +1,97 @@
+"""What a horizontal algorithm is: the seed's ``initialize()`` and ``next()``, and their state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Generic, TypeVar
+
+from fedguide.codec import Array
+from fedguide.horizontal.mean import Aggregator, Mean, Terms
+from fedguide.horizontal.messages import Grade, Train
+from fedguide.protocol import Ask, Coordinator, Missing, State
+from fedguide.values import PartyId, Vector
+
+S = TypeVar("S", bound=State)
+
+
+@dataclass(frozen=True)
+class Algorithm(Generic[S]):
+    """Two functions: the first state from the first parameters, and one round.
+
+    ``next_round(state, cohort)`` is a coordinator: it asks the cohort and gives the next state.
+    """
+
+    init: Callable[[Vector], S]
+    next_round: Callable[[S, Sequence[PartyId]], Coordinator[S]]
+
+
+@dataclass(frozen=True)
+class Report(State):
+    """What a round was like.
+
+    Attributes:
+        loss: Σ p_k times the loss the parties handed in.
+        examples: Σ n_k over the parties that answered.
+        parties: who answered.
+        missing: who did not, and why.
+        figures: Σ p_k times each figure asked for, by name.
+    """
+
+    loss: float
+    examples: int
+    parties: tuple[PartyId, ...]
+    missing: tuple[Missing, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServerState(State):
+    """What the coordinator keeps from round to round.
+
+    Attributes:
+        round: how many rounds are done; the number of the next one.
+        params: the model, shape ``(p,)``.
+        memory: the server optimiser's own, shape ``(s,)``.
+        report: what the last round was like; ``None`` before the first.
+    """
+
+    round: int
+    params: Annotated[Vector, Array("float32", "p")]
+    memory: Annotated[Vector, Array("float32", "s")]
+    report: Report | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How long and for how many parties a round waits.
+
+    Attributes:
+        quorum: fewest sound updates a round is made of; ``None`` is more than half of the cohort.
+        deadline_s: seconds after which an update no longer counts.
+    """
+
+    quorum: int | None = None
+    deadline_s: float = 600.0
+
+
+def ask_for_mean(
+    message: Train | Grade, cohort: Sequence[PartyId], aggregator: Aggregator, waiting: Waiting
+) -> Coordinator[Mean]:
+    """Sends one message to the whole cohort and gives the mean of the updates that come back.
+
+    Raises:
+        QuorumLost: fewer sound updates than the quorum.
+        ConfigError: the cohort is empty, or smaller than the quorum.
+    """
+    quorum = len(cohort) // 2 + 1 if waiting.quorum is None else waiting.quorum
+    ask = Ask(dict.fromkeys(cohort, message), quorum, waiting.deadline_s)
+    replies = yield ask
+    terms = Terms(message.round, len(message.params), len(message.figures))
+    return (yield from aggregator.collect(ask, replies, terms))
+
+
+def report_of(mean: Mean, figures: Sequence[str]) -> Report:
+    """The report of a round, with the figures by the names they were asked by."""
+    named = dict(zip(figures, (float(value) for value in mean.figures), strict=True))
+    return Report(mean.loss, mean.examples, mean.parties, mean.missing, named)

@@ -1,0 +1,56 @@
+"""Federated averaging: local training, then the mean of the changes.
+
+McMahan, Moore, Ramage, Hampson and Agüera y Arcas, "Communication-Efficient Learning of Deep
+Networks from Decentralized Data", 2017, algorithm 1. The mean change may be given to a server
+optimiser: Reddi et al., "Adaptive Federated Optimization", 2021, algorithm 1. Two deviations, both
+optional: the server optimiser is free, and a party may keep its own optimiser's moments from round
+to round instead of beginning afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fedguide.horizontal.algorithm import (
+    Algorithm,
+    ServerState,
+    Waiting,
+    ask_for_mean,
+    report_of,
+)
+from fedguide.horizontal.mean import Aggregator
+from fedguide.horizontal.messages import Train
+from fedguide.horizontal.server import ServerOptimizer, momentum_sgd
+from fedguide.protocol import Coordinator
+from fedguide.values import PartyId, Vector
+
+
+def fedavg(
+    aggregator: Aggregator,
+    *,
+    server: ServerOptimizer | None = None,
+    keep_moments: bool = False,
+    figures: Sequence[str] = (),
+    waiting: Waiting | None = None,
+) -> Algorithm[ServerState]:
+    """Builds the algorithm.
+
+    Args:
+        aggregator: makes the mean of the changes, and says how p_k is made.
+        server: what the mean change does to the model; the default adds it.
+        keep_moments: parties keep their optimisers' moments from round to round.
+        figures: names of figures about the model a round begins with, to be handed in.
+        waiting: quorum and deadline of a round.
+    """
+    optimizer = server or momentum_sgd()
+
+    def init(params: Vector) -> ServerState:
+        return ServerState(0, params, optimizer.init(params))
+
+    def next_round(state: ServerState, cohort: Sequence[PartyId]) -> Coordinator[ServerState]:
+        train = Train(state.round, state.params, keep_moments, tuple(figures))
+        mean = yield from ask_for_mean(train, cohort, aggregator, waiting or Waiting())
+        params, memory = optimizer.update(mean.vector, state.memory, state.params)
+        return ServerState(state.round + 1, params, memory, report_of(mean, figures))
+
+    return Algorithm(init, next_round)

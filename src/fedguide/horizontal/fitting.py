@@ -1,0 +1,65 @@
+"""What a party's model gives to federated learning: a local fit and a gradient.
+
+Both ends are numpy; whatever trains inside (JAX, torch, plain numpy) is not seen here. These
+are protocols, so that a model's own dataclasses fit without importing this room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeAlias
+
+from fedguide.values import Vector
+
+
+class Fitted(Protocol):
+    """What one local fit gives."""
+
+    @property
+    def params(self) -> Vector:
+        """The trained parameters, shape ``(p,)``."""
+        ...
+
+    @property
+    def optimizer_state(self) -> Vector:
+        """The optimiser's moments after the fit, shape ``(s,)``, for the next fit to go on from."""
+        ...
+
+    @property
+    def examples(self) -> int:
+        """How many examples the fit was made on: n_k."""
+        ...
+
+    @property
+    def loss(self) -> float:
+        """Mean loss over these examples while fitting."""
+        ...
+
+
+class Graded(Protocol):
+    """What one gradient over all of a party's examples gives."""
+
+    @property
+    def gradient(self) -> Vector:
+        """g_k, the gradient of the mean loss F_k, shape ``(p,)``."""
+        ...
+
+    @property
+    def examples(self) -> int:
+        """How many examples the gradient is the mean over: n_k."""
+        ...
+
+    @property
+    def loss(self) -> float:
+        """F_k at the parameters that came in."""
+        ...
+
+
+Fit: TypeAlias = Callable[[Vector, Vector | None, int], Fitted]
+"""``fit(params, optimizer_state, seed)``; ``None`` starts the optimiser afresh."""
+
+Gradient: TypeAlias = Callable[[Vector], Graded]
+"""``gradient(params)``, deterministic."""
+
+Figures: TypeAlias = Callable[[Vector], Mapping[str, float]]
+"""``figures(params)``: named means over a party's examples, of the model that came in."""

@@ -1,0 +1,169 @@
+"""Many updates to one: what an aggregator is, and the plain weighted mean.
+
+An aggregator has three halves. A party's ``submit`` turns its update into the message that rides
+in its first reply; ``answer`` is its half of any further trips (masked sums have some); the
+coordinator's ``collect`` makes the mean out of the first replies, asking again where it must.
+Nothing here says how many coordinators there are or that one of them sees a single update; the
+plain mean below shows every update to its one coordinator, and is for parties that allow that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NoReturn, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedguide.errors import ConfigError, ProtocolError
+from fedguide.horizontal.messages import Submission
+from fedguide.protocol import Ask, Coordinator, Message, Missing, QuorumLost, Replies, State
+from fedguide.values import PartyId, Vector
+
+Weighting: TypeAlias = Literal["num_examples", "uniform"]
+"""How p_k is made: n_k / Σ n over the parties that answered, or one over their number."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One party's own update, before an aggregator has made it fit to leave.
+
+    ``vector`` and ``figures`` have shapes ``(p,)`` and ``(m,)``; ``loss`` is a mean over
+    ``examples``.
+    """
+
+    round: int
+    vector: Vector
+    examples: int
+    loss: float
+    figures: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a round expects of each update: its number, the length p, the count m of figures."""
+
+    round: int
+    size: int
+    figures: int
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of the updates that came in: Σ p_k v_k, and the same mean of loss and figures."""
+
+    vector: Vector
+    examples: int
+    loss: float
+    figures: NDArray[np.float64]
+    parties: tuple[PartyId, ...]
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True)
+class Aggregator:
+    """Many updates to one mean.
+
+    Attributes:
+        submit: party: ``update -> (state kept for further trips or None, first message)``.
+        answer: party: one further trip, ``(state, message) -> (state, reply)``.
+        collect: coordinator: ``(ask, its replies, terms) -> Mean``; raises ``QuorumLost`` if
+            fewer sound updates than the ask's quorum are there.
+    """
+
+    submit: Callable[[Update], tuple[State | None, Message]]
+    answer: Callable[[State | None, Message], tuple[State | None, Message]]
+    collect: Callable[[Ask, Replies, Terms], Coordinator[Mean]]
+
+
+def weighted_mean(weighting: Weighting = "num_examples") -> Aggregator:
+    """The mean of updates sent in the open, weighted by p_k.
+
+    McMahan, Moore, Ramage, Hampson and Agüera y Arcas, "Communication-Efficient Learning of Deep
+    Networks from Decentralized Data", 2017, section 2: p_k = n_k / n. A party that is missing, or
+    whose update is not sound, drops out and the p_k of the others are made to sum to one again.
+
+    Raises:
+        ConfigError: ``weighting`` is unknown.
+    """
+    if weighting not in get_args(Weighting):
+        raise ConfigError(f"weighting must be num_examples or uniform, got {weighting!r}")
+
+    def collect(ask: Ask, replies: Replies, terms: Terms) -> Coordinator[Mean]:
+        yield from ()  # everything needed came with the first replies
+        sound, faulty = _inspect(replies.answers, terms)
+        missing = replies.missing + faulty
+        if len(sound) < ask.quorum:
+            raise QuorumLost(ask, Replies(sound, missing))
+        return _mean(sound, missing, weighting)
+
+    return Aggregator(_submit, _no_further_trip, collect)
+
+
+def _submit(update: Update) -> tuple[None, Submission]:
+    """The update as it is."""
+    return None, Submission(
+        update.round, update.vector, update.examples, update.loss, update.figures
+    )
+
+
+def _no_further_trip(_state: State | None, message: Message) -> NoReturn:
+    """The plain mean is done after one trip."""
+    raise ProtocolError(f"a plain mean has no step for {type(message).__name__}")
+
+
+def _inspect(
+    answers: Mapping[PartyId, Message], terms: Terms
+) -> tuple[dict[PartyId, Submission], tuple[Missing, ...]]:
+    """The updates that may enter the mean, and those that may not, as faulty.
+
+    Couriers that pass bytes have checked shapes and finiteness before; others have not, and one
+    party's NaN would otherwise be everybody's model.
+    """
+    sound: dict[PartyId, Submission] = {}
+    faulty: list[Missing] = []
+    for party, reply in answers.items():
+        if not isinstance(reply, Submission):
+            faulty.append(Missing(party, "faulty", f"sent a {type(reply).__name__}"))
+        elif flaw := _flaw(reply, terms):
+            faulty.append(Missing(party, "faulty", flaw))
+        else:
+            sound[party] = reply
+    return sound, tuple(faulty)
+
+
+def _flaw(reply: Submission, terms: Terms) -> str:
+    """Why an update may not enter the mean; empty if it may."""
+    if reply.round != terms.round:
+        return f"answered round {reply.round} in round {terms.round}"
+    if reply.vector.shape != (terms.size,) or reply.figures.shape != (terms.figures,):
+        return (
+            f"shapes must be ({terms.size},) and ({terms.figures},), "
+            f"got {reply.vector.shape} and {reply.figures.shape}"
+        )
+    if reply.examples < 1:
+        return f"examples must be at least 1, got {reply.examples}"
+    if not (np.isfinite(reply.loss) and np.isfinite(reply.vector).all()):
+        return "loss or vector is not finite"
+    if not np.isfinite(reply.figures).all():
+        return "a figure is not finite"
+    return ""
+
+
+def _mean(
+    sound: Mapping[PartyId, Submission], missing: tuple[Missing, ...], weighting: Weighting
+) -> Mean:
+    """Σ p_k v_k, added up in float64 in the order of the parties' names."""
+    counts = [reply.examples if weighting == "num_examples" else 1 for reply in sound.values()]
+    total = sum(counts)
+    first = next(iter(sound.values()))
+    vector, loss = np.zeros(first.vector.shape, np.float64), 0.0
+    figures = np.zeros(first.figures.shape, np.float64)
+    for count, reply in zip(counts, sound.values(), strict=True):
+        p_k = count / total
+        vector += np.multiply(reply.vector, p_k, dtype=np.float64)
+        loss += p_k * reply.loss
+        figures += p_k * reply.figures
+    examples = sum(reply.examples for reply in sound.values())
+    return Mean(vector.astype(np.float32), examples, loss, figures, tuple(sound), missing)

@@ -1,0 +1,30 @@
+"""Every horizontal algorithm by name; the contract suite runs all of them over every courier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+from fedguide.horizontal.algorithm import Algorithm, ServerState
+from fedguide.horizontal.fedavg import fedavg
+from fedguide.horizontal.fedsgd import fedsgd
+from fedguide.horizontal.mean import Aggregator
+from fedguide.horizontal.messages import Grade, Submission, Train
+from fedguide.horizontal.party import PartyState
+from fedguide.horizontal.server import momentum_sgd
+
+Builder: TypeAlias = Callable[[Aggregator], Algorithm[ServerState]]
+"""Builds an algorithm, in one telling configuration, around an aggregator."""
+
+ALGORITHMS: Mapping[str, Builder] = MappingProxyType(
+    {
+        "fedsgd": lambda aggregator: fedsgd(aggregator, learning_rate=0.1),
+        "fedavg": fedavg,
+        "fedavg_kept": lambda aggregator: fedavg(aggregator, keep_moments=True),
+        "fedavgm": lambda aggregator: fedavg(aggregator, server=momentum_sgd(0.5, 0.9)),
+    }
+)
+
+WIRE: tuple[type, ...] = (Train, Grade, Submission, PartyState)
+"""Every kind of message and party state of these algorithms: what a courier has to allow."""

@@ -1,0 +1,150 @@
+"""A party's half of every horizontal algorithm."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedguide.codec import Array
+from fedguide.errors import DataError, ProtocolError, RefusedError
+from fedguide.horizontal.fitting import Figures, Fit, Gradient
+from fedguide.horizontal.mean import Aggregator, Update
+from fedguide.horizontal.messages import Grade, Train
+from fedguide.protocol import Message, State
+from fedguide.seeds import Roots, derive
+from fedguide.values import Vector
+
+
+@dataclass(frozen=True)
+class PartyEnv:
+    """What a party brings to one task and keeps to itself.
+
+    Attributes:
+        task: name of the task; part of every label randomness is derived under.
+        roots: gives the party's own root of a round.
+        aggregator: its ``submit`` and ``answer`` decide what leaves.
+        examples: how many training examples the party has.
+        fit: local training; ``None`` refuses to train.
+        gradient: gradient over all examples; ``None`` refuses to hand one in.
+        figures: figures about a model; ``None`` refuses to hand any in.
+        least_examples: the party's own policy: with fewer it takes no part, because an update
+            made on a handful of examples tells too much about each.
+    """
+
+    task: str
+    roots: Roots
+    aggregator: Aggregator
+    examples: int
+    fit: Fit | None = None
+    gradient: Gradient | None = None
+    figures: Figures | None = None
+    least_examples: int = 1
+
+
+@dataclass(frozen=True)
+class PartyState(State):
+    """What a party keeps between two messages.
+
+    Attributes:
+        round: the last round it handed an update in for; -1 before the first.
+        moments: its optimiser's moments after that round, shape ``(s,)``, if they are kept.
+        aggregation: what its aggregator keeps for the further trips of that round.
+    """
+
+    round: int = -1
+    moments: Annotated[Vector, Array("float32", "s")] | None = None
+    aggregation: State | None = None
+
+
+def answer(env: PartyEnv, state: PartyState, message: Message) -> tuple[PartyState, Message]:
+    """The party's next state and its reply.
+
+    A round that was answered may be asked for again (a run that lost its quorum is resumed), an
+    older one may not.
+
+    Raises:
+        RefusedError: the party's policy does not allow it to take part.
+        ProtocolError: the message is of a round gone by, or has no place here.
+        DataError: local training gave something that is not finite.
+    """
+    match message:
+        case Train():
+            _allow(env, state, message)
+            return _train(env, state, message)
+        case Grade():
+            _allow(env, state, message)
+            return _grade(env, state, message)
+        case _:
+            aggregation, reply = env.aggregator.answer(state.aggregation, message)
+            return replace(state, aggregation=aggregation), reply
+
+
+def _allow(env: PartyEnv, state: PartyState, message: Train | Grade) -> None:
+    """Checks policy and order before anything is computed."""
+    if message.round < state.round:
+        raise ProtocolError(f"round {message.round} is over, the last was {state.round}")
+    if env.examples < env.least_examples:
+        raise RefusedError(
+            f"policy: at least {env.least_examples} examples to take part, there are {env.examples}"
+        )
+
+
+def _train(env: PartyEnv, state: PartyState, message: Train) -> tuple[PartyState, Message]:
+    """Local training; the change of the parameters goes to the aggregator."""
+    if env.fit is None:
+        raise RefusedError("policy: this party does not train in this task")
+    root = env.roots(env.task, message.round)
+    seed = int.from_bytes(derive(root, env.task, message.round, "fit", size=4), "big") >> 1
+    figures = _figures(env, message)
+    fitted = env.fit(message.params, state.moments if message.keep_moments else None, seed)
+    delta = fitted.params - message.params
+    update = _update(message, delta, fitted.examples, fitted.loss, figures)
+    moments = fitted.optimizer_state if message.keep_moments else None
+    aggregation, reply = env.aggregator.submit(update)
+    return PartyState(message.round, moments, aggregation), reply
+
+
+def _grade(env: PartyEnv, state: PartyState, message: Grade) -> tuple[PartyState, Message]:
+    """The gradient over all examples goes to the aggregator."""
+    if env.gradient is None:
+        raise RefusedError("policy: this party hands in no gradients in this task")
+    figures = _figures(env, message)
+    graded = env.gradient(message.params)
+    update = _update(message, graded.gradient, graded.examples, graded.loss, figures)
+    aggregation, reply = env.aggregator.submit(update)
+    return PartyState(message.round, state.moments, aggregation), reply
+
+
+def _figures(env: PartyEnv, message: Train | Grade) -> NDArray[np.float64]:
+    """The figures asked for, in the order asked; nothing is computed unless asked for."""
+    if not message.figures:
+        return np.zeros(0, np.float64)
+    have = env.figures(message.params) if env.figures is not None else {}
+    unknown = [name for name in message.figures if name not in have]
+    if unknown:
+        raise RefusedError(f"policy: figures {unknown} are not handed in, only {sorted(have)}")
+    return np.asarray([have[name] for name in message.figures], np.float64)
+
+
+def _update(
+    message: Train | Grade,
+    vector: Vector,
+    examples: int,
+    loss: float,
+    figures: NDArray[np.float64],
+) -> Update:
+    """The update, checked: what is not finite would end in everybody's model."""
+    if not math.isfinite(loss):
+        raise DataError(f"local loss is {loss}", hint="lower the learning rate, or check the data")
+    if not np.isfinite(vector).all():
+        raise DataError(
+            "local training gave parameters that are not finite",
+            hint="lower the learning rate, or check the data",
+        )
+    if not np.isfinite(figures).all():
+        raise DataError(f"figures {message.figures} are not all finite: {figures.tolist()}")
+    return Update(message.round, vector.astype(np.float32, copy=False), examples, loss, figures)

@@ -1,0 +1,1 @@
+"""What is learned and how it is judged: the guide network, its rivals, metrics and releases."""

@@ -1,0 +1,295 @@
+"""The guide network in plain numpy: item vectors, query vectors, shopper vectors.
+
+Serving and judging both run this file, so what is measured is what is served. Training has its
+own twin in JAX (``guide_net.py``, ``transformer.py``); a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedguide.errors import ConfigError
+from fedguide.models.text import TextSpec, item_features, query_features
+from fedguide.values import Baskets, Cases, Catalogue
+
+Matrix = NDArray[np.float32]
+
+SCALES_DAYS = (7.0, 30.0, 120.0, 480.0)
+"""How fast an event fades: the learned decay is a mixture of these exponentials."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What one shopper did, oldest first (h events).
+
+    Attributes:
+        items: int32 ``(h,)``, row of the shop's catalogue; -1 for a search.
+        kinds: uint8 ``(h,)``, index into ``KINDS``.
+        days: int32 ``(h,)``, in the same unit as ``Baskets.days``.
+        queries: the searched text of each event, ``None`` where it is not a search; an empty
+            tuple when nothing was searched.
+    """
+
+    items: NDArray[np.int32]
+    kinds: NDArray[np.uint8]
+    days: NDArray[np.int32]
+    queries: tuple[str | None, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of events h."""
+        return len(self.items)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained guide network.
+
+    Attributes:
+        text: which features its text tower reads.
+        encoder: name of its shopper encoder, a key of ``ENCODERS``.
+        arrays: its parameters by name, all float32.
+        events: how many of the latest events the encoder reads.
+    """
+
+    text: TextSpec
+    encoder: str
+    arrays: Mapping[str, Matrix]
+    events: int = 200
+
+    @property
+    def size(self) -> int:
+        """Length d of an item vector."""
+        return int(self.arrays["item"].shape[1])
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Some shoppers' latest events, packed for one batch (m shoppers, l events).
+
+    Attributes:
+        items: int32 ``(m, l)``, oldest first, right-aligned; a catalogue row, or n + q for the
+            search of text q, or -1 where there is no event.
+        kinds: uint8 ``(m, l)``.
+        ages: float32 ``(m, l)``, days before the moment of the question, ≥ 0.
+        texts: the searched texts.
+    """
+
+    items: NDArray[np.int32]
+    kinds: NDArray[np.uint8]
+    ages: Matrix
+    texts: tuple[str, ...]
+
+
+def empty_history() -> History:
+    """The history of a shopper nobody has seen before."""
+    return History(np.zeros(0, np.int32), np.zeros(0, np.uint8), np.zeros(0, np.int32))
+
+
+def history_of(baskets: Baskets, start: int, stop: int) -> History:
+    """Everything in baskets ``start:stop``, which must be one shopper's."""
+    lines = slice(int(baskets.offsets[start]), int(baskets.offsets[stop]))
+    days = np.repeat(baskets.days[start:stop], np.diff(baskets.offsets[start : stop + 1]))
+    queries: tuple[str | None, ...] = ()
+    if (baskets.queries[lines] >= 0).any():
+        texts = baskets.query_texts
+        queries = tuple(texts[q] if q >= 0 else None for q in baskets.queries[lines].tolist())
+    return History(baskets.items[lines], baskets.kinds[lines], days.astype(np.int32), queries)
+
+
+def histories_of(cases: Cases) -> tuple[list[History], NDArray[np.int32]]:
+    """What came before each case, and the day of each question, shape ``(c,)``."""
+    pairs = zip(cases.starts.tolist(), cases.targets.tolist(), strict=True)
+    histories = [history_of(cases.baskets, start, target) for start, target in pairs]
+    return histories, cases.baskets.days[cases.targets].astype(np.int32)
+
+
+def pack(histories: Sequence[History], todays: NDArray[np.int32], n: int, events: int) -> Bags:
+    """The latest ``events`` events of each history; ``n`` is the size of the catalogue."""
+    length = min(events, max(map(len, histories), default=0))
+    shape = (len(histories), length)
+    items, kinds = np.full(shape, -1, np.int32), np.zeros(shape, np.uint8)
+    ages = np.zeros(shape, np.float32)
+    texts: dict[str, int] = {}
+    for row, (history, today) in enumerate(zip(histories, todays.tolist(), strict=True)):
+        h = min(len(history), length)
+        if h == 0:
+            continue
+        items[row, length - h :] = history.items[-h:]
+        kinds[row, length - h :] = history.kinds[-h:]
+        ages[row, length - h :] = np.maximum(today - history.days[-h:], 0)
+        for at, text in enumerate(history.queries[-h:]):
+            if text is not None:
+                items[row, length - h + at] = n + texts.setdefault(text, len(texts))
+    return Bags(items, kinds, ages, tuple(texts))
+
+
+def item_vectors(network: Network, catalogue: Catalogue) -> Matrix:
+    """A vector for every item, shape ``(n, d)``."""
+    return tower(network, item_features(catalogue, network.text))
+
+
+def query_vector(network: Network, text: str) -> Matrix:
+    """The vector of a search in the items' own space, shape ``(d,)``; always finite."""
+    vector: Matrix = tower(network, query_features(text, network.text)[None])[0]
+    return vector
+
+
+def tower(network: Network, features: NDArray[np.int32]) -> Matrix:
+    """Text tower: features ``(n, w)`` padded with -1 to vectors ``(n, d)``."""
+    table, item = network.arrays["table"], network.arrays["item"]
+    summed = np.zeros((len(features), table.shape[1]), np.float32)
+    for column in features.T:  # one column at a time: no (n, w, d) array
+        there = column >= 0
+        summed[there] += table[column[there]]
+    count = np.maximum((features >= 0).sum(axis=1, dtype=np.float32), 1)
+    vectors: Matrix = (summed / np.sqrt(count)[:, None]) @ item
+    return vectors
+
+
+def encode(network: Network, vectors: Matrix, history: History, today: int) -> Matrix:
+    """The shopper's vector, shape ``(d,)``, given the item vectors ``(n, d)``."""
+    bags = pack([history], np.array([today], np.int32), len(vectors), network.events)
+    encoded: Matrix = encode_bags(network, vectors, bags)[0]
+    return encoded
+
+
+def encode_bags(network: Network, vectors: Matrix, bags: Bags) -> Matrix:
+    """Shopper vectors of a batch, shape ``(m, d)``."""
+    return encoder_named(network.encoder).encode(
+        network, _event_vectors(network, vectors, bags), bags
+    )
+
+
+def encode_without(network: Network, vectors: Matrix, history: History, today: int) -> Matrix:
+    """Shopper vectors with one event left out each, shape ``(h, d)``.
+
+    An event older than the encoder reads changes nothing, except that another one would take the
+    place of a younger event; that too is as exact as running the encoder again.
+    """
+    bags = pack([history], np.array([today], np.int32), len(vectors), len(history))
+    events = _event_vectors(network, vectors, bags)
+    return encoder_named(network.encoder).without(network, events, bags)
+
+
+def encode_without_groups(
+    network: Network,
+    vectors: Matrix,
+    history: History,
+    today: int,
+    groups: NDArray[np.integer],
+) -> Matrix:
+    """Shopper vectors with one whole group of events left out each, shape ``(g, d)``.
+
+    ``groups``, shape ``(h,)``, numbers each event's group 0 … g - 1. As exact as running the
+    encoder again on what remains, which is what is done where there is no shortcut.
+    """
+    fast = encoder_named(network.encoder).without_groups
+    todays = np.array([today], np.int32)
+    if fast is not None and len(history) <= network.events:
+        bags = pack([history], todays, len(vectors), network.events)
+        return fast(network, _event_vectors(network, vectors, bags), bags, groups)
+    count = int(groups.max()) + 1 if len(groups) else 0
+    rest = [_kept(history, groups != group) for group in range(count)]
+    bags = pack(rest, np.repeat(todays, count), len(vectors), network.events)
+    return encode_bags(network, vectors, bags)
+
+
+def _kept(history: History, keep: NDArray[np.bool_]) -> History:
+    """The events of a history for which ``keep`` holds."""
+    chosen = np.flatnonzero(keep).tolist()
+    queries = tuple(history.queries[at] for at in chosen) if history.queries else ()
+    return History(history.items[keep], history.kinds[keep], history.days[keep], queries)
+
+
+def _event_vectors(network: Network, vectors: Matrix, bags: Bags) -> Matrix:
+    """The vector of each event, shape ``(m, l, d)``, zero where there is none."""
+    known = vectors
+    if bags.texts:
+        searched = [query_vector(network, text) for text in bags.texts]
+        known = np.concatenate([vectors, np.stack(searched)])
+    events = known[np.maximum(bags.items, 0)]
+    events[bags.items < 0] = 0
+    return events
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A shopper encoder in numpy.
+
+    Attributes:
+        encode: (network, event vectors ``(m, l, d)``, bags) to shopper vectors ``(m, d)``.
+        without: the same for one shopper with all h events, to ``(h, d)``: one event left out each.
+        without_groups: a shortcut for one shopper with h ≤ ``Network.events`` events and the group
+            of each event ``(h,)``, to ``(g, d)``: one group left out each; ``None`` without one.
+    """
+
+    encode: Callable[[Network, Matrix, Bags], Matrix]
+    without: Callable[[Network, Matrix, Bags], Matrix]
+    without_groups: Callable[[Network, Matrix, Bags, NDArray[np.integer]], Matrix] | None = None
+
+
+def event_weights(network: Network, bags: Bags) -> Matrix:
+    """How much the bag encoder counts each event, shape ``(m, l)``, ≥ 0."""
+    kind, decay = np.exp(network.arrays["kind"]), np.exp(network.arrays["decay"])
+    fading = np.zeros_like(bags.ages)
+    for share, scale in zip(decay, SCALES_DAYS, strict=True):
+        fading += share * np.exp(bags.ages / np.float32(-scale))
+    fading[bags.items < 0] = 0
+    fading *= kind[bags.kinds]
+    return fading
+
+
+def _bag(network: Network, total: Matrix, weight: Matrix) -> Matrix:
+    """From Σ weight x event ``(m, d)`` and Σ weight ``(m,)`` to shopper vectors ``(m, d)``."""
+    arrays = network.arrays
+    vectors: Matrix = total / np.sqrt(weight + np.float32(1))[:, None] @ arrays["shopper"] + arrays["start"]
+    return vectors
+
+
+def _bag_encode(network: Network, events: Matrix, bags: Bags) -> Matrix:
+    weights = event_weights(network, bags)
+    return _bag(network, np.einsum("ml,mld->md", weights, events), weights.sum(axis=1))
+
+
+def _bag_without(network: Network, events: Matrix, bags: Bags) -> Matrix:
+    weighted = event_weights(network, bags)[0]
+    vectors, window = events[0], network.events
+    read = np.zeros_like(weighted)
+    read[-window:] = weighted[-window:]
+    total, weight = read @ vectors, read.sum()
+    totals, sums = total - read[:, None] * vectors, weight - read
+    if len(weighted) > window:  # the next older event moves into the window
+        older = weighted[-window - 1]
+        totals[-window:] += older * vectors[-window - 1]
+        sums[-window:] += older
+    return _bag(network, totals, np.maximum(sums, 0))
+
+
+def _bag_without_groups(
+    network: Network, events: Matrix, bags: Bags, groups: NDArray[np.integer]
+) -> Matrix:
+    weights = event_weights(network, bags)[0]
+    weighted = weights[:, None] * events[0]
+    count = int(groups.max()) + 1 if len(groups) else 0
+    member = (groups == np.arange(count)[:, None]).astype(np.float32)
+    rest = np.maximum(weights.sum() - member @ weights, 0)
+    return _bag(network, weighted.sum(axis=0) - member @ weighted, rest)
+
+
+ENCODERS: Mapping[str, Encoder] = {"bag": Encoder(_bag_encode, _bag_without, _bag_without_groups)}
+"""Every encoder a release may name."""
+
+
+def encoder_named(name: str) -> Encoder:
+    """The encoder of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in ENCODERS:
+        raise ConfigError(f"encoder must be one of {sorted(ENCODERS)}, got {name!r}")
+    return ENCODERS[name]

@@ -1,0 +1,114 @@
+"""How good a ranking is: NDCG@10, Recall@20, HR@10 and MRR over the full ranking.
+
+Every item of the shop is ranked; nothing is sampled (Krichene and Rendle, "On Sampled Metrics
+for Item Recommendation", 2020, show why). Ties count half: an item's rank is 1 + the number of
+items that score higher + half the number of *other* items that score the same, so that a model
+that says nothing (all scores equal) is ranked in the middle, not on top. A half rank enters as
+it is: it is inside @k if rank <= k, and it is discounted by 1 / log2(1 + rank), which for two
+tied items never exceeds what they would get one after the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedguide.errors import DataError, WrongShapeError
+
+METRICS = ("ndcg10", "recall20", "hr10", "mrr")
+"""Names of the metrics, in the order in which tables show them."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The right answers of q questions: question ``i`` wants ``items[offsets[i]:offsets[i + 1]]``.
+
+    Attributes:
+        offsets: int64 ``(q + 1,)``; every question wants at least one item.
+        items: int64 ``(targets,)``, each at most once per question.
+    """
+
+    offsets: NDArray[np.int64]
+    items: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Number of questions q."""
+        return len(self.offsets) - 1
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The question of each target, shape ``(targets,)``."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One value per question; every field has shape ``(q,)`` and lies in [0, 1]."""
+
+    ndcg10: NDArray[np.float64]
+    recall20: NDArray[np.float64]
+    hr10: NDArray[np.float64]
+    mrr: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Number of questions q."""
+        return len(self.ndcg10)
+
+
+def ranks(scores: NDArray[np.float32], targets: Targets) -> NDArray[np.float64]:
+    """The rank of every target among all items, ties half, shape ``(targets,)``; 1 is best.
+
+    ``scores`` has shape ``(q, n)``; an item that is not to be ranked scores ``-inf``.
+
+    Raises:
+        WrongShapeError: scores and targets do not have the same number of questions.
+        DataError: a score is NaN.
+    """
+    if scores.ndim != 2 or len(scores) != len(targets):
+        raise WrongShapeError(f"scores must have shape ({len(targets)}, n), got {scores.shape}")
+    ordered = np.sort(scores, axis=1)
+    if scores.size and np.isnan(ordered[:, -1]).any():  # NaN sorts last
+        raise DataError("scores must be numbers, got NaN")
+    n = scores.shape[1]
+    result = np.empty(len(targets.items))
+    wanted = scores[targets.rows, targets.items]
+    for row in range(len(targets)):
+        mine = slice(targets.offsets[row], targets.offsets[row + 1])
+        not_higher = np.searchsorted(ordered[row], wanted[mine], side="right")
+        lower = np.searchsorted(ordered[row], wanted[mine], side="left")
+        result[mine] = 1 + (n - not_higher) + 0.5 * (not_higher - lower - 1)
+    return result
+
+
+def measure(scores: NDArray[np.float32], targets: Targets) -> Metrics:
+    """All metrics of every question; ``scores`` as in ``ranks``.
+
+    NDCG@10 is Järvelin and Kekäläinen's with binary gains, against the best order of the
+    targets. Recall@20 divides by the number of targets, at most 20. MRR is 1 / the best target's rank.
+
+    Raises:
+        WrongShapeError, DataError: as ``ranks``; a question without a target.
+    """
+    if (np.diff(targets.offsets) < 1).any():
+        raise DataError("every question needs at least one target")
+    return from_ranks(ranks(scores, targets), targets)
+
+
+def from_ranks(rank: NDArray[np.float64], targets: Targets) -> Metrics:
+    """All metrics from the targets' ranks, shape ``(targets,)``."""
+    if not len(targets):
+        empty = np.zeros(0)
+        return Metrics(empty, empty, empty, empty)
+    starts = targets.offsets[:-1]
+    count = np.diff(targets.offsets)
+    gains = np.where(rank <= 10, 1 / np.log2(1 + rank), 0.0)
+    ideal = np.cumsum(1 / np.log2(np.arange(2, 12)))
+    best = np.minimum.reduceat(rank, starts)
+    return Metrics(
+        ndcg10=np.add.reduceat(gains, starts) / ideal[np.minimum(count, 10) - 1],
+        recall20=np.add.reduceat(rank <= 20, starts, dtype=np.float64) / np.minimum(count, 20),
+        hr10=(best <= 10).astype(np.float64),
+        mrr=1 / best,
+    )

@@ -1,0 +1,52 @@
+"""What sells, and what this shopper bought before: the scorers every model has to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedguide.models.evaluate import Scorer, bought
+from fedguide.values import BUY, Baskets, Cases
+
+RECENT_DAYS = 20
+"""Days of sales that count as recent; the development data sell seasonal goods."""
+
+
+def sales(train: Baskets, items: int, days: int | None = None) -> NDArray[np.float32]:
+    """In how many baskets each item was bought, shape ``(items,)``.
+
+    With ``days``, only in baskets of the last ``days`` days of ``train``: the shop's clock stops
+    at the cut, so that nothing of the slice to be predicted can enter.
+    """
+    line_days = np.repeat(train.days, np.diff(train.offsets))
+    keep = train.kinds == BUY
+    if days is not None and len(train):
+        keep &= line_days > train.days.max() - days
+    return np.bincount(train.items[keep], minlength=items).astype(np.float32)
+
+
+def times_bought(cases: Cases, items: int) -> NDArray[np.float32]:
+    """In how many earlier baskets the shopper bought each item, shape ``(c, items)``."""
+    owner, item, _ = bought(cases.baskets, cases.starts, cases.targets)
+    flat = np.bincount(owner * items + item, minlength=len(cases) * items)
+    return flat.reshape(len(cases), items).astype(np.float32)
+
+
+def by_popularity(popularity: NDArray[np.float32]) -> Scorer:
+    """Everybody gets what sells best; ``popularity`` has shape ``(n,)``."""
+
+    def scorer(cases: Cases) -> NDArray[np.float32]:
+        return np.broadcast_to(popularity, (len(cases), len(popularity)))
+
+    return scorer
+
+
+def by_history(popularity: NDArray[np.float32]) -> Scorer:
+    """First what was bought most often, equal counts (and the rest) by ``popularity``."""
+    levels, level = np.unique(popularity, return_inverse=True)  # equal popularity stays a tie
+    tie_break = (level / max(len(levels), 1)).astype(np.float32)  # below 1: one purchase more wins
+
+    def scorer(cases: Cases) -> NDArray[np.float32]:
+        return times_bought(cases, len(popularity)) + tie_break
+
+    return scorer

@@ -1,0 +1,1 @@
+"""Runs of a protocol: couriers, journals, the durable driver, rounds, comparison."""

@@ -1,0 +1,168 @@
+"""Couriers within one process: direct calls, and calls through bytes with forgotten state.
+
+Both turn one party's failure into a missing reply, never into a crash of the round. Parties are
+called one after another, in sorted order that starts one party later with every trip, so that
+``first=n`` does not always leave out the same ones; each party's deadline counts its own time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from fedguide.codec import Limits, decode, encode
+from fedguide.errors import (
+    ConnectionFailedError,
+    FedGuideError,
+    MalformedError,
+    ProtocolError,
+    RefusedError,
+    TimedOutError,
+)
+from fedguide.protocol import Ask, Courier, Message, Missing, Replies, State
+from fedguide.runtime.party_store import Answered, PartyStore
+from fedguide.values import PartyId
+
+Clock: TypeAlias = Callable[[], float]
+"""Seconds from any fixed moment, never going back; ``time.monotonic`` outside of tests."""
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (RefusedError, "refused"),
+    (TimedOutError, "late"),
+    (ConnectionFailedError, "lost"),
+    (OSError, "lost"),
+)
+
+
+@dataclass(frozen=True)
+class Party:
+    """A party's half of a protocol: what it has, what it does, and how its state begins.
+
+    ``answer(env, state, message)`` gives the next state and the reply; ``env`` holds what stays
+    (data, policy, keys), the state what changes from message to message.
+    """
+
+    env: Any
+    answer: Callable[[Any, Any, Any], tuple[State, Message]]
+    initial: Callable[[], State]
+
+
+def in_process(parties: Mapping[PartyId, Party], clock: Clock) -> Courier:
+    """Calls every party directly and keeps its state in memory."""
+    states: dict[PartyId, State] = {}
+
+    def deliver(name: PartyId, party: Party, ask: Ask) -> Message:
+        state = states[name] if name in states else party.initial()
+        states[name], reply = party.answer(party.env, state, ask.to[name])
+        return reply
+
+    return lambda ask: _collect(parties, clock, ask, deliver)
+
+
+def through_bytes(
+    parties: Mapping[PartyId, Party],
+    clock: Clock,
+    store: PartyStore,
+    limits: Limits,
+    allowed: Sequence[type],
+) -> Courier:
+    """Sends every message and reply as bytes; a party's state lives only in ``store``.
+
+    This is what a network does to a protocol, without the network. A message that comes again on
+    the party's last trip gets the stored reply, never a second answer; another message on that
+    trip, or an older trip, is refused and the party counts as faulty.
+
+    Args:
+        parties: who can be asked.
+        clock: measures how long a party takes.
+        store: keeps states and last replies of one task.
+        limits: sizes that messages, replies and states may have.
+        allowed: the kinds of message and state of the running protocol.
+    """
+    messages = [kind for kind in allowed if issubclass(kind, Message)]
+
+    def deliver(name: PartyId, party: Party, ask: Ask) -> Message:
+        payload = encode(ask.to[name])
+        digest = hashlib.sha256(payload).digest()
+        last = store.last_answer(name)
+        if last is None or ask.trip > last.trip:
+            message = _message(decode(payload, messages, limits))
+            old = store.state(name)
+            state = party.initial() if old is None else decode(old, allowed, limits)
+            new, reply = party.answer(party.env, state, message)
+            last = Answered(ask.trip, digest, encode(reply))
+            store.put(name, last, encode(new))
+        elif ask.trip < last.trip:
+            raise ProtocolError(f"trip {ask.trip} is over, the last answered was {last.trip}")
+        elif digest != last.digest:
+            raise ProtocolError(f"trip {ask.trip} was answered to another message")
+        return _message(decode(last.reply, messages, limits))
+
+    return lambda ask: _collect(parties, clock, ask, deliver)
+
+
+def _message(value: object) -> Message:
+    """Only messages cross between parties, whatever else a protocol can decode."""
+    if not isinstance(value, Message):
+        raise MalformedError(f"a {type(value).__name__} is not a message")
+    return value
+
+
+def _collect(
+    parties: Mapping[PartyId, Party],
+    clock: Clock,
+    ask: Ask,
+    deliver: Callable[[PartyId, Party, Ask], Message],
+) -> Replies:
+    """Asks one party after another until all, or the first n, are in."""
+    answers: dict[PartyId, Message] = {}
+    missing: list[Missing] = []
+    for name in _in_turn(ask):
+        if ask.first is not None and len(answers) == ask.first:
+            missing.append(Missing(name, "late", f"the first {ask.first} were in"))
+            continue
+        outcome = _outcome(name, parties.get(name), clock, ask, deliver)
+        if isinstance(outcome, Missing):
+            missing.append(outcome)
+        else:
+            answers[name] = outcome
+    return Replies(answers, tuple(missing))
+
+
+def _in_turn(ask: Ask) -> list[PartyId]:
+    """The asked parties, sorted, starting one later with every trip."""
+    names = sorted(ask.to)
+    start = ask.trip % len(names)
+    return names[start:] + names[:start]
+
+
+def _outcome(
+    name: PartyId,
+    party: Party | None,
+    clock: Clock,
+    ask: Ask,
+    deliver: Callable[[PartyId, Party, Ask], Message],
+) -> Message | Missing:
+    """A party's reply, or the reason why there is none."""
+    if party is None:
+        return Missing(name, "lost", "no such party")
+    start = clock()
+    try:
+        reply = deliver(name, party, ask)
+    except Exception as error:  # noqa: BLE001 - a party's bug must not end everybody's round
+        return _blame(name, error)
+    if clock() - start > ask.deadline_s:
+        return Missing(name, "late", f"took more than {ask.deadline_s:g} s")
+    return reply
+
+
+def _blame(name: PartyId, error: Exception) -> Missing:
+    """Why a party's reply is missing, told by what it raised."""
+    reason = next((why for kind, why in _REASONS if isinstance(error, kind)), "faulty")
+    # Of an unforeseen error only the type: its text may quote a person's data.
+    text = str(error) if isinstance(error, FedGuideError) else ""
+    return Missing(
+        name, reason, f"{type(error).__name__}: {text}" if text else type(error).__name__
+    )

@@ -1,0 +1,145 @@
+"""Named randomness: 256-bit roots, keys derived from them, and reproducible streams.
+
+Who draws what: an actor draws one root for each task and round and keeps it to itself; every key,
+mask, rounding and noise of that round is derived from it under its own label, so that a replay
+after a crash finds the same ones. Whoever knows a root knows everything derived from it; whoever
+knows any number of derived keys learns nothing about the root or about the other keys (HKDF,
+Krawczyk and Eronen, RFC 5869). ``stream`` gives an ordinary numpy generator: for shuffles,
+sampling of training examples and rounding, never for keys, masks or released noise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from fedguide.errors import ConfigError
+
+ROOT_BYTES = 32
+MAX_DERIVED_BYTES = 255 * 32  # RFC 5869, section 2.3: at most 255 blocks of the hash
+
+Entropy: TypeAlias = Callable[[int], bytes]
+"""Gives that many random bytes; ``os.urandom`` outside of tests."""
+
+Label: TypeAlias = str | int | bytes
+
+_SALT = b"fedguide/seeds/1"
+_KEY, _STREAM = b"key", b"stream"  # so that a stream can never leak a key of the same label
+
+
+@dataclass(frozen=True)
+class Root:
+    """A secret of 32 bytes that everything random of one task and round is derived from.
+
+    Raises:
+        ConfigError: ``value`` is not 32 bytes long.
+    """
+
+    value: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Checks the length."""
+        if len(self.value) != ROOT_BYTES:
+            raise ConfigError(f"a root has {ROOT_BYTES} bytes, got {len(self.value)}")
+
+
+Roots: TypeAlias = Callable[[str, int], Root]
+"""Gives the root of a task and round; asked once for each, then journaled."""
+
+
+def fresh_root(entropy: Entropy) -> Root:
+    """Draws a new root, with ``os.urandom`` as ``entropy`` outside of tests.
+
+    Raises:
+        ConfigError: ``entropy`` did not give 32 bytes.
+    """
+    return Root(entropy(ROOT_BYTES))
+
+
+def fresh_roots(entropy: Entropy) -> Roots:
+    """A new, independent root for every task and round."""
+    return lambda _task, _round: fresh_root(entropy)
+
+
+def derive(root: Root, *labels: Label, size: int = 32) -> bytes:
+    """The ``size`` secret bytes that belong to these labels; others for any other labels.
+
+    Raises:
+        ConfigError: no label, or ``size`` is outside [1, 8160].
+    """
+    return _derive(root, _KEY, labels, size)
+
+
+def stream(root: Root, *labels: Label) -> np.random.Generator:
+    """A reproducible generator for what need not be secret (Philox, independent by label).
+
+    Raises:
+        ConfigError: no label.
+    """
+    seed = int.from_bytes(_derive(root, _STREAM, labels, ROOT_BYTES), "big")
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+
+
+def seeded_root(seed: int, *labels: Label) -> Root:
+    """A root anybody can compute from ``seed``: for simulations and tests, NOT secret.
+
+    Raises:
+        ConfigError: ``seed`` is negative.
+    """
+    base = Root(seeded_entropy(seed)(ROOT_BYTES))
+    return Root(derive(base, *labels)) if labels else base
+
+
+def seeded_roots(seed: int) -> Roots:
+    """The same root for the same task and round, in any process: reproducible, NOT secret."""
+    return lambda task, round_number: seeded_root(seed, task, round_number)
+
+
+def seeded_entropy(seed: int) -> Entropy:
+    """Stands in for ``os.urandom`` in simulations and tests: reproducible, NOT secret.
+
+    Successive calls give successive bytes of SHAKE-256 blocks under ``seed``.
+
+    Raises:
+        ConfigError: ``seed`` is negative.
+    """
+    if seed < 0:
+        raise ConfigError(f"a seed must be at least 0, got {seed}")
+    calls = 0
+
+    def entropy(size: int) -> bytes:
+        nonlocal calls
+        calls += 1
+        return hashlib.shake_256(_join((b"entropy", seed, calls))).digest(size)
+
+    return entropy
+
+
+def _derive(root: Root, purpose: bytes, labels: tuple[Label, ...], size: int) -> bytes:
+    """HKDF-SHA256 with the labels as its ``info``."""
+    if not labels:
+        raise ConfigError("derive needs at least one label, got none")
+    if not 1 <= size <= MAX_DERIVED_BYTES:
+        raise ConfigError(f"size must be in [1, {MAX_DERIVED_BYTES}] bytes, got {size}")
+    info = _join((purpose, *labels))
+    return HKDF(algorithm=SHA256(), length=size, salt=_SALT, info=info).derive(root.value)
+
+
+def _join(labels: tuple[Label, ...]) -> bytes:
+    """The labels as bytes, each with its type and length: ("ab", "c") is not ("a", "bc")."""
+    parts = []
+    for label in labels:
+        if isinstance(label, bytes):
+            kind, body = b"b", label
+        elif isinstance(label, str):
+            kind, body = b"s", label.encode("utf-8", "surrogatepass")
+        else:
+            kind, body = b"i", str(int(label)).encode("ascii")
+        parts += [kind, len(body).to_bytes(4, "big"), body]
+    return b"".join(parts)

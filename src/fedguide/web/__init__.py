@@ -1,0 +1,1 @@
+"""Server-rendered pages of the guide, in Chinese and English, without outside requests."""
