@@ -25,8 +25,8 @@ KIND_WORDS: Mapping[str, tuple[str, ...]] = {
     "view": ("view", "pv", "click", "pageview", "itemview", "detail", "浏览", "点击", "查看"),
     "cart": ("cart", "addtocart", "atc", "fav", "favorite", "favourite", "collect", "wishlist",
              "加购", "加购物车", "加入购物车", "收藏"),
-    "buy": ("buy", "purchase", "purchased", "order", "ordered", "transaction", "sale", "pay", "paid",
-            "购买", "下单", "成交", "支付", "付款"),
+    "buy": ("buy", "purchase", "purchased", "order", "ordered", "transaction", "sale", "pay",
+            "paid", "购买", "下单", "成交", "支付", "付款"),
     "search": ("search", "query", "搜索", "检索"),
     "ad_view": ("adview", "adimpression", "impression", "exposure", "曝光", "广告曝光"),
     "ad_click": ("adclick", "广告点击"),
@@ -43,9 +43,9 @@ MACROS = r"""
 CREATE MACRO present(x) AS CASE
     WHEN lower(trim(x)) IN ('', 'na', 'n/a', 'null', 'none', 'nan', '\n', 'undefined') THEN NULL
     ELSE trim(x) END;
-CREATE MACRO number(x) AS try_cast(CASE
+CREATE MACRO number(x) AS coalesce(try_cast(x AS DOUBLE), try_cast(CASE
     WHEN regexp_matches(x, '^-?[0-9]+,[0-9]{1,2}$') THEN replace(x, ',', '.')
-    ELSE regexp_replace(x, '[¥￥$€£, 元]', '', 'g') END AS DOUBLE);
+    ELSE regexp_replace(x, '[¥￥$€£, 元]', '', 'g') END AS DOUBLE));
 CREATE MACRO kind_word(x) AS regexp_replace(lower(x), '[^\p{L}\p{N}]', '', 'g');
 """
 ANY_GOODS = "CREATE MACRO special(invoice, item, quantity, price) AS NULL;"
@@ -53,25 +53,35 @@ ANY_GOODS = "CREATE MACRO special(invoice, item, quantity, price) AS NULL;"
 
 JUDGED = """
 CREATE TABLE judged AS
-SELECT r.rowid AS line, present("user") AS "user", number(quantity) AS quantity,
-    number(price) AS price, present(basket) AS basket, present("group") AS "group",
-    present(title) AS title, present(brand) AS brand, present(category) AS category,
-    CASE WHEN present(kind) IS NULL AND present(item) IS NULL AND present(query) IS NOT NULL
-        THEN $search WHEN present(kind) IS NULL THEN $otherwise ELSE words.code END AS kind,
-    CASE WHEN kind = $search THEN NULL ELSE present(item) END AS item,
-    CASE WHEN kind = $search THEN present(query) END AS query,
-    number("time") AS place,
+WITH present_only AS (
+    SELECT rowid AS line, present("user") AS "user", present(item) AS item,
+        present(kind) AS said, present(query) AS query,
+        number(quantity) AS quantity, number(price) AS price, present(basket) AS basket,
+        present("group") AS "group", present(title) AS title, present(brand) AS brand,
+        present(category) AS category
+    FROM raw),
+said AS (
+    SELECT k.kind AS said, words.code
+    FROM (SELECT DISTINCT present(kind) AS kind FROM raw) AS k
+        JOIN kind_words AS words ON words.word = kind_word(k.kind)),
+kinds AS (
+    SELECT p.* EXCLUDE (said), CASE WHEN p.said IS NOT NULL THEN said.code
+        WHEN item IS NULL AND query IS NOT NULL THEN $search ELSE $otherwise END AS kind
+    FROM present_only AS p LEFT JOIN said USING (said))
+SELECT * REPLACE (
+        CASE WHEN kind = $search THEN NULL ELSE item END AS item,
+        CASE WHEN kind = $search THEN query END AS query),
     CASE
         WHEN "user" IS NULL THEN 'no-shopper'
         WHEN kind IS NULL THEN 'unknown-kind'
         WHEN kind <> $search AND item IS NULL THEN 'no-item'
         WHEN kind = $search AND query IS NULL THEN 'no-query'
-        WHEN regexp_matches(query, $personal) THEN 'personal'
+        WHEN kind = $search AND regexp_matches(query, $personal) THEN 'personal'
         WHEN special(basket, item, quantity, price) IS NOT NULL
             THEN special(basket, item, quantity, price)
         WHEN quantity <= 0 OR price < 0 THEN 'not-positive'
     END AS reason
-FROM raw AS r LEFT JOIN kind_words AS words ON words.word = kind_word(present(r.kind))
+FROM kinds
 """
 TIMED = """
 CREATE TABLE timed AS
@@ -81,9 +91,9 @@ FROM judged AS j JOIN clock AS c USING (line)
 """
 ORDERED = """
 CREATE TABLE timed AS
-SELECT * EXCLUDE (place), true AS is_instant,
-    row_number() OVER (PARTITION BY "user", reason IS NULL ORDER BY place, line) - 1.0 AS seconds
-FROM judged
+SELECT j.*, true AS is_instant, row_number() OVER (
+    PARTITION BY j."user", reason IS NULL ORDER BY number(raw."time"), line) - 1.0 AS seconds
+FROM judged AS j JOIN raw ON raw.rowid = line
 """
 NUMBERED = """
 CREATE TABLE kept AS SELECT * FROM timed WHERE reason IS NULL;
@@ -170,7 +180,7 @@ def assemble(connection: Any, source: Source) -> Dataset:
     counts = connection.execute(
         "SELECT reason, count(*) FROM timed WHERE reason IS NOT NULL GROUP BY ALL"
     ).fetchall()
-    dropped = {reason: number for reason, number in sorted(counts)}
+    dropped = dict(sorted(counts))
     connection.execute(NUMBERED)
     events = _events(connection, source)
     if len(events) == 0:

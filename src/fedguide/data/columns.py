@@ -27,17 +27,18 @@ OPTIONS = ("default_kind", "time_format", "timezone")
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "user": ("user", "userid", "customerid", "customer", "memberid", "buyerid", "shopperid",
              "visitorid", "householdid", "clientid", "uid", "sessionid", "reviewerid",
-             "用户", "用户id", "用户编号", "客户", "客户id", "客户编号", "会员", "会员id", "会员号", "会员编号",
-             "买家", "买家id", "顾客", "顾客id", "顾客编号"),
+             "用户", "用户id", "用户编号", "客户", "客户id", "客户编号", "会员", "会员id",
+             "会员号", "会员编号", "买家", "买家id", "顾客", "顾客id", "顾客编号"),
     "item": ("item", "itemid", "productid", "product", "stockcode", "sku", "skuid", "goodsid",
              "articleid", "movieid", "asin", "parentasin", "itemcode", "spuid", "iid",
-             "商品", "商品id", "商品编号", "商品编码", "货号", "物品", "物品id", "产品id", "产品编号", "款号"),
+             "商品", "商品id", "商品编号", "商品编码", "货号", "物品", "物品id", "产品id",
+             "产品编号", "款号"),
     "kind": ("kind", "event", "eventtype", "action", "actiontype", "behavior", "behaviortype",
              "behaviour", "type", "行为", "行为类型", "事件", "事件类型", "动作"),
     "time": ("time", "timestamp", "datetime", "eventtime", "invoicedate", "orderdate", "ordertime",
              "createdat", "date", "unixreviewtime", "transactiontimestamp", "eventdate", "timestmp",
-             "ts", "day", "dt", "时间", "下单时间", "订单时间", "成交时间", "付款时间", "支付时间", "日期",
-             "下单日期", "时间戳", "行为时间"),
+             "ts", "day", "dt", "时间", "下单时间", "订单时间", "成交时间", "付款时间",
+             "支付时间", "日期", "下单日期", "时间戳", "行为时间"),
     "query": ("query", "searchquery", "searchterm", "keyword", "searchtext", "searchword",
               "搜索词", "关键词", "查询", "搜索"),
     "quantity": ("quantity", "qty", "units", "count", "数量", "件数", "购买数量"),
@@ -90,7 +91,9 @@ def column_map(settings: Mapping[str, str]) -> ColumnMap:
     options = {name: settings[name] for name in OPTIONS if name in settings}
     kind = options.get("default_kind", "buy")
     if kind not in KINDS or kind == "search":
-        raise ConfigError(f"default_kind must be one of {', '.join(KINDS)} but search, got {kind!r}")
+        raise ConfigError(
+            f"default_kind must be one of {', '.join(KINDS)} but search, got {kind!r}"
+        )
     return ColumnMap({n: c for n, c in settings.items() if n in EVENT_COLUMNS}, **options)
 
 
@@ -127,7 +130,8 @@ def resolve(
             continue
         if theirs not in present:
             raise DataError(
-                f"{source} has no column {theirs!r} (mapped to {ours}); it has {', '.join(present)}",
+                f"{source} has no column {theirs!r} (mapped to {ours}); "
+                f"it has {', '.join(present)}",
                 hint=f"--column {ours}={nearest(theirs, present)}",
             )
         chosen[ours] = theirs

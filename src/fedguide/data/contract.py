@@ -125,7 +125,7 @@ def require_events(dataset: Dataset) -> Dataset:
 
 def bought(events: Events) -> NDArray[np.bool_]:
     """Which events are purchases; shape ``(e,)``."""
-    return events.kinds == BUY
+    return np.equal(events.kinds, BUY)
 
 
 def restrict(dataset: Dataset, rows: NDArray[np.int64], name: str, prefix: str = "") -> Dataset:

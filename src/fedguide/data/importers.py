@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fedguide.data.columns import ITEM_COLUMNS, NONE, ColumnMap, plain
+from fedguide.data.columns import NONE, ColumnMap, plain
 from fedguide.data.contract import Dataset
 from fedguide.data.tables import (
     CSV_SUFFIXES,
@@ -86,6 +86,9 @@ def amazon(path: Path, columns: ColumnMap, withhold: Sequence[str] = ()) -> tupl
     return tuple(shops)
 
 
+U_ITEM_COLUMNS = ("item_id", "title", "release", "video", "link", *(f"genre{n}" for n in range(19)))
+
+
 def movielens(path: Path, columns: ColumnMap, withhold: Sequence[str] = ()) -> tuple[Dataset, ...]:
     """MovieLens: RecBole's ``.inter``/``.item``, ``u.data``/``u.item``, ``ratings``/``movies``.
 
@@ -116,8 +119,16 @@ def _movielens_tables(folder: Path) -> list[Tables]:
     ]
     classic, ratings = folder / "u.data", folder / "ratings.csv"
     if classic.is_file():
-        names = ("user_id", "item_id", "rating", "timestamp")
-        found.append(Tables("movielens", classic, event_names=names))
+        found.append(
+            Tables(
+                "movielens",
+                classic,
+                _first(folder, "u.item"),
+                event_names=("user_id", "item_id", "rating", "timestamp"),
+                item_names=U_ITEM_COLUMNS,
+                item_encoding="latin-1",
+            )
+        )
     if ratings.is_file():
         found.append(Tables("movielens", ratings, _first(folder, "movies.csv")))
     return found
@@ -125,3 +136,106 @@ def _movielens_tables(folder: Path) -> list[Tables]:
 
 def _first(folder: Path, *patterns: str) -> Path | None:
     return next((file for pattern in patterns for file in sorted(folder.glob(pattern))), None)
+
+
+def tabular(
+    path: Path, columns: ColumnMap, withhold: Sequence[str], kind: str
+) -> tuple[Dataset, ...]:
+    """Any table of events: one file, a folder of a shop, or a folder of shops.
+
+    A folder of a shop holds ``events.SUFFIX`` and perhaps ``items.SUFFIX``; a folder of shops has
+    one such folder for each shop, which gives the shop its name.
+    """
+    if path.is_file():
+        return (read_tables(Tables(path.name.split(".")[0], path, kind=kind), columns, withhold),)
+    ends = {"csv": CSV_SUFFIXES, "jsonl": JSON_SUFFIXES, "parquet": PARQUET_SUFFIXES}[kind]
+    folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir())]
+    shops = []
+    for folder in folders:
+        events, items = _named(folder, "events", ends), _named(folder, "items", ends)
+        if events is not None:
+            tables = Tables(folder.resolve().name, events, items, kind)
+            shops.append(read_tables(tables, columns, withhold))
+    if not shops:
+        raise NotFoundError(
+            f"neither {path} nor a folder in it holds a file events{ends[0]}",
+            hint="give the file itself",
+        )
+    return tuple(shops)
+
+
+def _named(folder: Path, stem: str, ends: Sequence[str]) -> Path | None:
+    """The table of that name in a folder, perhaps compressed."""
+    return next((file for file in sorted(folder.glob(f"{stem}.*")) if suffix(file) in ends), None)
+
+
+FORMATS: dict[str, Importer] = {
+    "online-retail": online_retail,
+    "amazon": amazon,
+    "movielens": movielens,
+    "csv": lambda path, columns, withhold: tabular(path, columns, withhold, "csv"),
+    "jsonl": lambda path, columns, withhold: tabular(path, columns, withhold, "jsonl"),
+    "parquet": lambda path, columns, withhold: tabular(path, columns, withhold, "parquet"),
+}
+"""Every format by its name on the command line."""
+
+
+def import_data(
+    path: Path,
+    format_name: str = "auto",
+    columns: ColumnMap | None = None,
+    withhold: Sequence[str] = (),
+) -> tuple[Dataset, ...]:
+    """The data sets at ``path``: one, or one for each shop where the source has several.
+
+    Raises:
+        NotFoundError: there is nothing at ``path``.
+        ConfigError: unknown format, column or time zone.
+        DataError: the source cannot be used; text and hint say why and what to do.
+    """
+    if not path.exists():
+        raise NotFoundError(f"no file or folder {path}", hint=f"ls {path.parent}")
+    name = detect_format(path) if format_name == "auto" else format_name
+    if name not in FORMATS:
+        raise ConfigError(
+            f"format must be auto or one of {', '.join(FORMATS)}, got {format_name!r}",
+            hint="--format auto",
+        )
+    return FORMATS[name](path, columns or ColumnMap(), withhold)
+
+
+def detect_format(path: Path) -> str:
+    """The name of the format that ``path`` looks like.
+
+    Raises:
+        DataError: it looks like none.
+    """
+    if path.is_dir():
+        return _detect_folder(path)
+    if path.name.endswith(".seq.parquet"):
+        return "amazon"
+    if suffix(path) == ".inter" or path.name in ("u.data", "ratings.csv"):
+        return "movielens"
+    with engine() as connection:
+        present = {plain(name) for name in scan(connection, path).columns}
+    if {"stockcode", "invoicedate"} <= present:
+        return "online-retail"
+    kinds = (("jsonl", JSON_SUFFIXES), ("parquet", PARQUET_SUFFIXES))
+    return next((kind for kind, ends in kinds if suffix(path) in ends), "csv")
+
+
+def _detect_folder(folder: Path) -> str:
+    if any(folder.glob("*.seq.parquet")):
+        return "amazon"
+    if _movielens_tables(folder):
+        return "movielens"
+    files = [*sorted(folder.glob("events.*")), *sorted(folder.glob("*/events.*"))]
+    kinds = (("csv", CSV_SUFFIXES), ("jsonl", JSON_SUFFIXES), ("parquet", PARQUET_SUFFIXES))
+    for file in files:
+        for kind, ends in kinds:
+            if suffix(file) in ends:
+                return kind
+    raise DataError(
+        f"the files in {folder} are of no format known: {', '.join(FORMATS)}",
+        hint="give the file of events itself, and its --format",
+    )

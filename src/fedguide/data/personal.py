@@ -23,18 +23,21 @@ PATTERNS: Mapping[str, str] = {
     r")([^0-9A-Za-z]|$)",
     "id-card": r"(^|[^0-9])[1-9][0-9]{5}(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])"
     r"[0-9]{3}[0-9Xx]([^0-9Xx]|$)",
-    "address": r"((省|自治区|市|区|县|镇).{1,20}(路|街|道|巷|弄|村|小区|大厦|广场).{0,12}[0-9０-９]+.{0,3}(号|弄|栋|幢|室|单元|楼))"
+    "address": r"((省|自治区|市|区|县|镇).{1,20}(路|街|道|巷|弄|村|小区|大厦|广场)"
+    r".{0,12}[0-9０-９]+.{0,3}(号|弄|栋|幢|室|单元|楼))"
     r"|(^|[\s,])[0-9]{1,5}[A-Za-z]?,? ([A-Z][A-Za-z'.]*,? ){1,4}"
-    r"(Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Close|Court|Ct|Square|Way|Terrace)"
-    r"([\s,.]|$)",
+    r"(Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Close|Court|Ct|Square|Way"
+    r"|Terrace)([\s,.]|$)",
 }
 """RE2 patterns, one a kind of personal data."""
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "email": ("email", "mail", "emailaddress", "邮箱", "电子邮箱", "电子邮件"),
     "phone": ("phone", "phonenumber", "phoneno", "mobile", "mobilephone", "telephone", "tel",
-              "cellphone", "手机", "手机号", "手机号码", "电话", "电话号码", "联系电话", "联系方式"),
-    "id-card": ("idcard", "idcardno", "nationalid", "ssn", "passport", "身份证", "身份证号", "证件号"),
+              "cellphone", "手机", "手机号", "手机号码", "电话", "电话号码", "联系电话",
+              "联系方式"),
+    "id-card": ("idcard", "idcardno", "nationalid", "ssn", "passport", "身份证",
+                "身份证号", "证件号"),
     "address": ("address", "addr", "shippingaddress", "deliveryaddress", "street", "streetaddress",
                 "postcode", "zipcode", "地址", "收货地址", "收件地址", "详细地址", "邮编"),
     "name": ("fullname", "firstname", "lastname", "customername", "realname", "receiver",

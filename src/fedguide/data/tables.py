@@ -51,7 +51,13 @@ def suffix(path: Path) -> str:
     return parts[-1] if parts else ""
 
 
-def scan(connection: Any, path: Path, names: Sequence[str] = (), kind: str = "") -> Any:
+def scan(
+    connection: Any,
+    path: Path,
+    names: Sequence[str] = (),
+    kind: str = "",
+    encoding: str = "utf-8",
+) -> Any:
     """The table at ``path`` as a DuckDB relation; nothing is read yet but its head.
 
     Args:
@@ -59,6 +65,7 @@ def scan(connection: Any, path: Path, names: Sequence[str] = (), kind: str = "")
         path: a CSV, JSON lines or Parquet file, perhaps compressed with gzip.
         names: of the columns, for a CSV file without a header.
         kind: ``csv``, ``jsonl`` or ``parquet``; else the file's ending says it.
+        encoding: of a CSV file: ``utf-8``, ``utf-16`` or ``latin-1``.
 
     Raises:
         NotFoundError: no such file.
@@ -74,12 +81,10 @@ def scan(connection: Any, path: Path, names: Sequence[str] = (), kind: str = "")
             return connection.read_parquet(str(path))
         if kind == "jsonl":
             return connection.read_json(str(path), format="newline_delimited")
-        return connection.read_csv(str(path), **_dialect(path, names))
+        return connection.read_csv(str(path), encoding=encoding, **_dialect(path, names))
 
 
-def load(
-    connection: Any, relation: Any, found: Mapping[str, str], wanted: Sequence[str], table: str
-) -> None:
+def load(relation: Any, found: Mapping[str, str], wanted: Sequence[str], table: str) -> None:
     """Copies the columns ``found`` (ours to theirs) as text into a new ``table``.
 
     Those of ``wanted`` that were not found are there too, all NULL; the row's number in the file
@@ -169,7 +174,7 @@ def _explain(path: Path, message: str) -> str:
     if expected:
         return f"{where}: expected {expected.group(1)} columns, found {expected.group(2)}"
     if "Out of Memory" in message or "IO Error" in message:
-        return f"{where}: could not be read ({message.split(':')[0]})"
+        return f"{where}: could not be read ({message.split(':', maxsplit=1)[0]})"
     return f"{where}: not readable as {suffix(path).lstrip('.') or 'a table'}"
 
 

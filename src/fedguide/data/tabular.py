@@ -7,7 +7,7 @@ withheld: they are never read into a data set, and a shopper's or an item's id m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,12 @@ from fedguide.data.personal import kind_by_name, personal_columns
 from fedguide.data.tables import engine, load, readable, scan
 from fedguide.errors import ConfigError, DataError
 
-SAMPLED = "CREATE VIEW sampled AS SELECT * FROM raw USING SAMPLE reservoir(20000 ROWS) REPEATABLE (7)"
+SYNTHETIC_MARK = "SYNTHETIC"
+"""A file of this name beside events says that they were made up."""
+
+SAMPLED = (
+    "CREATE VIEW sampled AS SELECT * FROM raw USING SAMPLE reservoir(20000 ROWS) REPEATABLE (7)"
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Tables:
         kind: ``csv``, ``jsonl``, ``parquet``; ``""`` goes by the file's ending.
         event_names: columns of a CSV file of events without a header.
         item_names: columns of a CSV file of items without a header.
+        item_encoding: of a CSV file of items.
         rules: see ``assemble.Source``.
         clocked: does ``time`` hold times (else positions)?
     """
@@ -49,6 +55,7 @@ class Tables:
     kind: str = ""
     event_names: tuple[str, ...] = ()
     item_names: tuple[str, ...] = ()
+    item_encoding: str = "utf-8"
     rules: str = ANY_GOODS
     clocked: bool = True
 
@@ -62,35 +69,51 @@ def read_tables(tables: Tables, columns: ColumnMap, withhold: Sequence[str] = ()
         DataError: a column is missing, an id is personal data, or no row can be used.
     """
     with engine() as connection:
-        relation = scan(connection, tables.events, tables.event_names, tables.kind)
-        present = list(relation.columns)
-        _require_known(withhold, present, tables.events)
-        by_name = [name for name in present if kind_by_name(name)]
-        free = [name for name in present if name not in withhold]
-        found = _found(tables, columns, [name for name in free if name not in by_name], free)
+        events = scan(connection, tables.events, tables.event_names, tables.kind)
+        items = _scan_items(connection, tables)
+        present = list(events.columns)
+        listed = list(items.columns) if items is not None else []
+        _require_known(withhold, (*present, *listed), tables.events)
+        named = [name for name in present if kind_by_name(name)]
+        found = _found(tables, columns, [n for n in present if n not in withhold], listed)
         with readable(tables.events):
-            load(connection, relation, found, EVENT_COLUMNS, "raw")
-        personal = _personal(connection, found, tables.events)
-        if personal:
-            found = {ours: theirs for ours, theirs in found.items() if ours not in personal}
-            connection.execute("DROP VIEW sampled; DROP TABLE raw")
-            load(connection, relation, found, EVENT_COLUMNS, "raw")
-        _load_items(connection, tables, columns, withhold)
-        hidden = {*by_name, *personal.values(), *withhold}
-        withheld = tuple(name for name in present if name in hidden)
+            load(events, found, EVENT_COLUMNS, "raw")
+            personal = _personal(connection, found, tables.events)
+            if personal:
+                found = {ours: theirs for ours, theirs in found.items() if ours not in personal}
+                connection.execute("DROP VIEW sampled; DROP TABLE raw")
+                load(events, found, EVENT_COLUMNS, "raw")
+        _load_items(connection, items, tables, columns, [n for n in listed if n not in withhold])
+        hidden = {*named, *personal.values(), *withhold}
         clocked = tables.clocked and columns.theirs.get("time") != NONE
-        return assemble(
-            connection, Source(tables.name, columns, found, tables.rules, clocked, withheld)
+        source = Source(
+            name=tables.name,
+            columns=columns,
+            found=found,
+            rules=tables.rules,
+            clocked=clocked,
+            withheld=tuple(name for name in (*present, *listed) if name in hidden),
         )
+        dataset = assemble(connection, source)
+    return replace(dataset, synthetic=(tables.events.parent / SYNTHETIC_MARK).is_file())
+
+
+def _scan_items(connection: Any, tables: Tables) -> Any | None:
+    if tables.items is None:
+        return None
+    return scan(connection, tables.items, tables.item_names, tables.kind, tables.item_encoding)
 
 
 def _found(
-    tables: Tables, columns: ColumnMap, guessable: Sequence[str], present: Sequence[str]
+    tables: Tables, columns: ColumnMap, present: Sequence[str], listed: Sequence[str]
 ) -> dict[str, str]:
     """Our names to theirs; what the map names may look personal, what is guessed may not."""
     mapped = set(columns.theirs.values())
-    offered = [name for name in present if name in guessable or name in mapped]
-    found = resolve(columns, offered, EVENT_COLUMNS, tables.events.name)
+    offered = [name for name in present if name in mapped or not kind_by_name(name)]
+    here = {o: t for o, t in columns.theirs.items() if t in offered or t not in listed}
+    elsewhere = {ours: NONE for ours in columns.theirs if ours not in here}
+    usable = replace(columns, theirs=here | elsewhere)
+    found = resolve(usable, offered, EVENT_COLUMNS, tables.events.name)
     require(found, "user", offered, tables.events.name)
     if "query" not in found:
         require(found, "item", offered, tables.events.name)
@@ -125,21 +148,20 @@ def _personal(connection: Any, found: dict[str, str], path: Path) -> dict[str, s
 
 
 def _load_items(
-    connection: Any, tables: Tables, columns: ColumnMap, withhold: Sequence[str]
+    connection: Any, items: Any | None, tables: Tables, columns: ColumnMap, present: Sequence[str]
 ) -> None:
-    if tables.items is None:
+    """Fills ``listed``; without a file of items it is empty."""
+    if items is None or tables.items is None:
         connection.execute(
             "CREATE TABLE listed(item VARCHAR, title VARCHAR, brand VARCHAR, category VARCHAR, "
             "price VARCHAR)"
         )
         return
-    relation = scan(connection, tables.items, tables.item_names, tables.kind)
-    present = [name for name in relation.columns if name not in withhold]
-    usable = ColumnMap({o: t for o, t in columns.theirs.items() if t in (*present, NONE)})
-    found = resolve(usable, present, ITEM_COLUMNS, tables.items.name)
+    here = {ours: theirs for ours, theirs in columns.theirs.items() if theirs in present}
+    found = resolve(replace(columns, theirs=here), present, ITEM_COLUMNS, tables.items.name)
     require(found, "item", present, tables.items.name)
     with readable(tables.items):
-        load(connection, relation, found, ITEM_COLUMNS, "listed")
+        load(items, found, ITEM_COLUMNS, "listed")
 
 
 def _require_known(withhold: Sequence[str], present: Sequence[str], path: Path) -> None:

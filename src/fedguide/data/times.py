@@ -1,7 +1,7 @@
 """Times as shops write them, to unix seconds and to days of the shop's own calendar.
 
-Known are ISO 8601, unix seconds, milli-, micro- and nanoseconds, ``20240305``, ``2024年3月5日``, day
-first (``31/12/2024``, ``31.12.2024``) and month first. A column in which every date could be
+Known are ISO 8601, unix seconds, milli-, micro- and nanoseconds, ``20240305``, ``2024年3月5日``,
+day first (``31/12/2024``, ``31.12.2024``) and month first. A column in which every date could be
 either day or month first is refused: a guess would shuffle a year of history.
 """
 
@@ -46,25 +46,28 @@ CREATE MACRO month_first(x) AS epoch(try_strptime(slashed(x), ['%m/%d/%y', '%m/%
 
 STAMPS = """
 CREATE TABLE stamps AS
-    SELECT rowid AS line, trim(time) AS text, unix_seconds(trim(time)) AS instant,
-        has_offset(trim(time)) AS has_offset, iso_time(trim(time)) AS iso,
-        day_first(trim(time)) AS day_first, month_first(trim(time)) AS month_first
-    FROM raw
+WITH said AS (SELECT DISTINCT trim(time) AS text FROM raw WHERE time IS NOT NULL),
+known AS (SELECT text, unix_seconds(text) AS instant, iso_time(text) AS iso FROM said)
+SELECT *, has_offset(text) AS has_offset,
+    CASE WHEN instant IS NULL AND iso IS NULL THEN day_first(text) END AS day_first,
+    CASE WHEN instant IS NULL AND iso IS NULL THEN month_first(text) END AS month_first
+FROM known
 """
 FIRSTS = """
 SELECT count(day_first) AS day_first, count(month_first) AS month_first,
     count_if(day_first <> month_first) AS differ
-FROM stamps WHERE instant IS NULL AND iso IS NULL
+FROM stamps
 """
 BY_KNOWN_FORMS = """
 CREATE TABLE clock AS
-    SELECT line, coalesce(instant, iso, CASE WHEN $1 THEN day_first ELSE month_first END) AS seconds,
-        instant IS NOT NULL OR (has_offset AND iso IS NOT NULL) AS is_instant
-    FROM stamps
+SELECT raw.rowid AS line,
+    coalesce(instant, iso, CASE WHEN $1 THEN day_first ELSE month_first END) AS seconds,
+    instant IS NOT NULL OR (has_offset AND iso IS NOT NULL) AS is_instant
+FROM raw LEFT JOIN stamps ON stamps.text = trim(raw.time)
 """
 BY_FORMAT = """
 CREATE TABLE clock AS
-    SELECT rowid AS line, epoch(try_strptime(trim(time), $1)) AS seconds, $2 AS is_instant FROM raw
+SELECT rowid AS line, epoch(try_strptime(trim(time), $1)) AS seconds, $2 AS is_instant FROM raw
 """
 
 

@@ -45,7 +45,11 @@ class Because:
 
 @dataclass(frozen=True)
 class Pick:
-    """One item of an answer; ``price`` is ``None`` where the shop gave none."""
+    """One item of an answer.
+
+    ``price`` is ``None`` where the shop gave none; ``matched`` are the words of a search that
+    stand in the item.
+    """
 
     item_id: str
     title: str
@@ -57,6 +61,7 @@ class Pick:
     source: str
     slate: str
     because: tuple[Because, ...] = ()
+    matched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,8 @@ class Answer:
             a word of it stands in an item, else ``meaning``; ``similar``.
         slate: the slate asked for; empty for a search and for similar items.
         picks: the items; in ``both``, the first slate's, then the second's.
-        exact: are these provably the highest scores of the whole catalogue?
     """
 
     source: str
     slate: str
     picks: tuple[Pick, ...]
-    exact: bool = True

@@ -47,6 +47,23 @@ class Index:
 
 
 @dataclass(frozen=True)
+class Question:
+    """What is asked of an index; an item's score is dense · query + its sparse part.
+
+    Attributes:
+        query: float32 ``(d + 2,)``.
+        touched: int64 ``(t,)``, items with a sparse part, ascending, each once.
+        values: float32 ``(t,)``, their sparse parts.
+        excluded: int64, items never to be answered.
+    """
+
+    query: Matrix
+    touched: NDArray[np.int64]
+    values: Matrix
+    excluded: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Best:
     """The k highest scores: ``items`` int64 and ``scores`` float64, best first.
 
@@ -74,117 +91,65 @@ def build_index(model: ShopModel) -> Index:
     return Index(flat, dense, reach)
 
 
-def best_items(
-    index: Index,
-    query: Matrix,
-    touched: NDArray[np.int64],
-    values: Matrix,
-    excluded: NDArray[np.int64],
-    k: int,
-) -> Best:
-    """The k best of dense · query + sparse, without the excluded items.
-
-    Args:
-        index: the catalogue.
-        query: float32 ``(d + 2,)``.
-        touched: int64 ``(t,)``, items with a sparse part, ascending, each once.
-        values: float32 ``(t,)``, their sparse parts.
-        excluded: int64 items never to be answered.
-        k: how many, ≥ 1; fewer come back when fewer are left.
-    """
+def best_items(index: Index, question: Question, k: int) -> Best:
+    """The k best items that are not excluded; fewer when fewer are left."""
     depth = k + _SPARE
     if depth >= len(index):
-        return _scan(index, query, touched, values, excluded, k)
-    found_scores, found = index.flat.search(query[None], depth)
-    slack = _rounding(index, query, values)
-    floor = float(found_scores[0, -1]) + slack
-
-    def exact(items: NDArray[np.int64]) -> NDArray[np.float64]:
-        return _dense(index, query, items) + _looked_up(touched, values, items)
-
-    # dtype is int64 already; a copy keeps faiss's buffer from being held.
-    items = found[0][~np.isin(found[0], excluded)]
-    scores = exact(items)
-    if len(items) >= k:
-        bar = float(np.partition(scores, len(scores) - k)[len(scores) - k])
-        rising = touched[values > bar - floor]
-        more = rising[~np.isin(rising, np.concatenate([items, excluded]))]
-        if len(more):
-            items = np.concatenate([items, more])
-            scores = np.concatenate([scores, exact(more)])
-        best = _sorted(items, scores, k, scanned=False)
-        if best.scores[-1] >= floor:
-            return best
-    return _scan(index, query, touched, values, excluded, k)
+        return scan_items(index, question, k)
+    found_scores, found = index.flat.search(question.query[None], depth)
+    floor = float(found_scores[0, -1]) + _rounding(index, question)
+    items = found[0][~np.isin(found[0], question.excluded)]
+    scores = score_items(index, question, items)
+    if len(items) < k:
+        return scan_items(index, question, k)
+    bar = float(np.partition(scores, len(scores) - k)[len(scores) - k])
+    rising = question.touched[question.values > bar - floor]
+    more = rising[~np.isin(rising, np.concatenate([items, question.excluded]))]
+    if len(more):
+        items = np.concatenate([items, more])
+        scores = np.concatenate([scores, score_items(index, question, more)])
+    best = rank_items(items, scores, k, scanned=False)
+    return best if best.scores[-1] >= floor else scan_items(index, question, k)
 
 
-def _scan(
-    index: Index,
-    query: Matrix,
-    touched: NDArray[np.int64],
-    values: Matrix,
-    excluded: NDArray[np.int64],
-    k: int,
-) -> Best:
-    """The k best by scoring every item roughly and all that could matter exactly."""
-    rough = index.dense @ query
-    rough[touched] += values
-    rough[excluded] = -np.inf
-    allowed = len(index) - len(np.unique(excluded))
-    k = min(k, allowed)
+def scan_items(index: Index, question: Question, k: int) -> Best:
+    """The k best by scoring every item roughly, and all that could matter exactly."""
+    rough = index.dense @ question.query
+    rough[question.touched] += question.values
+    rough[question.excluded] = -np.inf
+    k = min(k, len(index) - len(np.unique(question.excluded)))
     if k <= 0:
         return Best(np.zeros(0, np.int64), np.zeros(0), scanned=True)
     bar = float(np.partition(rough, len(rough) - k)[len(rough) - k])
-    items = np.flatnonzero(rough >= bar - 2 * _rounding(index, query, values))
-    items = items[np.isfinite(rough[items])]
-    scores = _dense(index, query, items) + _looked_up(touched, values, items)
-    return _sorted(items, scores, k, scanned=True)
+    items = np.flatnonzero(rough >= bar - 2 * _rounding(index, question))
+    return rank_items(items, score_items(index, question, items), k, scanned=True)
 
 
-def score_items(
-    index: Index,
-    query: Matrix,
-    touched: NDArray[np.int64],
-    values: Matrix,
-    items: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Scores of some items, in double precision, shape ``(q,)``."""
-    return _dense(index, query, items) + _looked_up(touched, values, items)
-
-
-def ranked(items: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> Best:
-    """The k best of items whose scores are known."""
-    return _sorted(items, scores, k, scanned=True)
-
-
-def _dense(index: Index, query: Matrix, items: NDArray[np.int64]) -> NDArray[np.float64]:
+def score_items(index: Index, question: Question, items: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Scores of some items in double precision, shape ``(q,)``."""
     rows = index.dense[items].astype(np.float64)
-    scores: NDArray[np.float64] = rows @ query.astype(np.float64)
+    scores: NDArray[np.float64] = rows @ question.query.astype(np.float64)
+    if len(question.touched):
+        at = np.searchsorted(question.touched, items)
+        at = np.minimum(at, len(question.touched) - 1)
+        scores += np.where(question.touched[at] == items, question.values[at], np.float32(0))
     return scores
 
 
-def _looked_up(
-    touched: NDArray[np.int64], values: Matrix, items: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """The sparse part of each item, 0 where there is none."""
-    if not len(touched):
-        return np.zeros(len(items))
-    at = np.minimum(np.searchsorted(touched, items), len(touched) - 1)
-    return np.where(touched[at] == items, values[at], np.float32(0)).astype(np.float64)
-
-
-def _sorted(
+def rank_items(
     items: NDArray[np.int64], scores: NDArray[np.float64], k: int, *, scanned: bool
 ) -> Best:
+    """The k best of items whose scores are known."""
     order = np.lexsort((items, -scores))[:k]
     return Best(items[order], scores[order], scanned)
 
 
-def _rounding(index: Index, query: Matrix, values: Matrix) -> float:
+def _rounding(index: Index, question: Question) -> float:
     """More than a float32 score can be off by: terms x unit roundoff x the sum of magnitudes.
 
     Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1.
     """
     terms = index.dense.shape[1] + 2
-    size = index.reach * float(np.linalg.norm(query)) + float(np.abs(values).max(initial=0.0))
-    return terms * float(np.finfo(np.float32).eps) * size
+    size = index.reach * float(np.linalg.norm(question.query))
+    size += float(np.abs(question.values).max(initial=0.0))
+    return float(terms * np.finfo(np.float32).eps * size)

@@ -15,11 +15,21 @@ from numpy.typing import NDArray
 
 from fedguide.guide.answers import Because
 from fedguide.models.encoders import History, Matrix, encode, encode_without_groups
-from fedguide.models.scorer import ShopModel, sparse_components, total_weights
+from fedguide.models.scorer import SPEAKS, ShopModel, sparse_components, total_weights
 from fedguide.values import AD_CLICK, AD_VIEW, BUY, CART, KINDS, SEARCH, VIEW
 
 MOST_REASONS = 3
 _STRENGTH = (BUY, CART, AD_CLICK, SEARCH, VIEW, AD_VIEW)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What gives an item its score: a shop's model, a history, the day of asking, a slate."""
+
+    model: ShopModel
+    history: History
+    today: int
+    slate: str
 
 
 @dataclass(frozen=True)
@@ -59,100 +69,81 @@ def group_events(history: History) -> Groups:
     return Groups(of, first, times, last_day, np.asarray(_STRENGTH)[strongest])
 
 
-def group_effects(
-    model: ShopModel,
-    history: History,
-    groups: Groups,
-    today: int,
-    slate: str,
-    items: NDArray[np.int64],
-) -> Matrix:
-    """How much each group lifts each item's score, shape ``(q, g)``: with less without."""
-    weights = total_weights(model, slate)
-    dense = np.float32(model.slates[slate].network)
+def group_effects(scoring: Scoring, groups: Groups, items: NDArray[np.int64]) -> Matrix:
+    """How much each group lifts each item's score, shape ``(q, g)``: with, less without."""
+    model, history, today = scoring.model, scoring.history, scoring.today
+    weights = total_weights(model, scoring.slate)
+    dense = np.float32(model.slates[scoring.slate].network)
     vectors = model.item_vectors
     whole = encode(model.network, vectors, history, today)
     without = encode_without_groups(model.network, vectors, history, today, groups.of)
     effects: Matrix = dense * (vectors[items] @ (whole - without).T)
-
     named = history.items[groups.first]
-    effects += weights["neighbours"] * _spoken(model, history, today, groups, items)
+    effects += weights["neighbours"] * _spoken(scoring, groups, items)
     own = items[:, None] == named[None, :]
     if own.any():
-        effects += own * _own_terms(model, history, today, weights, items)[:, None]
+        effects += own * _own_terms(scoring, weights, items)[:, None]
     effects += weights["last_basket"] * _last_basket(history, groups, named, items)
     return effects
 
 
-def reasons(
-    model: ShopModel, history: History, today: int, slate: str, items: NDArray[np.int64]
-) -> list[tuple[Because, ...]]:
+def reasons(scoring: Scoring, items: NDArray[np.int64]) -> list[tuple[Because, ...]]:
     """The strongest reasons for each item, strongest first; only what lifts its score."""
-    groups = group_events(history)
-    effects = group_effects(model, history, groups, today, slate, items)
-    lifts = np.maximum(effects, 0)
-    totals = lifts.sum(axis=1).tolist()
-    count = min(MOST_REASONS, lifts.shape[1])
-    top = np.argsort(-lifts, axis=1, kind="stable")[:, :count]
-    found: list[tuple[Because, ...]] = []
-    for row, (chosen, total) in enumerate(zip(top.tolist(), totals, strict=True)):
-        picked = ((group, float(lifts[row, group])) for group in chosen)
-        found.append(
-            tuple(
-                _because(model, history, groups, group, effect, total)
-                for group, effect in picked
-                if effect > 0
-            )
+    groups = group_events(scoring.history)
+    lifts = np.maximum(group_effects(scoring, groups, items), 0)
+    top = np.argsort(-lifts, axis=1, kind="stable")[:, :MOST_REASONS]
+    effects = np.take_along_axis(lifts, top, axis=1)
+    parts = effects / np.maximum(lifts.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return [
+        tuple(
+            _because(scoring, groups, group, effect, share)
+            for group, effect, share in zip(*row, strict=True)
+            if effect > 0
         )
-    return found
+        for row in zip(top.tolist(), effects.tolist(), parts.tolist(), strict=True)
+    ]
 
 
-def _because(
-    model: ShopModel, history: History, groups: Groups, group: int, effect: float, total: float
-) -> Because:
+def _because(scoring: Scoring, groups: Groups, group: int, effect: float, share: float) -> Because:
+    catalogue, history = scoring.model.catalogue, scoring.history
     event = int(groups.first[group])
     item = int(history.items[event])
     query = history.queries[event] if history.queries else None
     return Because(
         kind=KINDS[int(groups.kind[group])],
-        item=model.catalogue.ids[item] if item >= 0 else "",
-        title=model.catalogue.titles[item] if item >= 0 else "",
+        item=catalogue.ids[item] if item >= 0 else "",
+        title=catalogue.titles[item] if item >= 0 else "",
         query=query or "",
         effect=effect,
-        share=effect / total,
+        share=share,
         times=int(groups.times[group]),
         last_day=int(groups.last_day[group]),
     )
 
 
-def _spoken(
-    model: ShopModel, history: History, today: int, groups: Groups, items: NDArray[np.int64]
-) -> Matrix:
+def _spoken(scoring: Scoring, groups: Groups, items: NDArray[np.int64]) -> Matrix:
     """What each group's item says of each item in the neighbours component, ``(q, g)``."""
-    from fedguide.models.scorer import SPEAKS
-
-    ages = np.maximum(today - history.days, 0).astype(np.float32)
+    model, history = scoring.model, scoring.history
+    ages = np.maximum(scoring.today - history.days, 0).astype(np.float32)
     loudness = SPEAKS[history.kinds] * np.exp(ages / np.float32(-model.neighbour_days))
     loudness[history.items < 0] = 0
     loudest = np.zeros(len(groups.first), np.float32)
     np.maximum.at(loudest, groups.of, loudness)
     speakers = np.maximum(history.items[groups.first], 0)
     lists, said = model.neighbours[speakers], model.neighbour_weights[speakers]
+    spoken = np.zeros((len(items), len(speakers)), np.float32)
     # One comparison an item: a (q, g, k) array would be made and thrown away.
-    rows = [np.einsum("gk,gk->g", lists == item, said) for item in items.tolist()]
-    spoken: Matrix = np.stack(rows) * loudest if rows else np.zeros((0, len(loudest)), np.float32)
-    return spoken
+    for row, item in enumerate(items.tolist()):
+        group, place = np.nonzero(lists == item)
+        spoken[row, group] = said[group, place]
+    return spoken * loudest
 
 
 def _own_terms(
-    model: ShopModel,
-    history: History,
-    today: int,
-    weights: dict[str, np.float32],
-    items: NDArray[np.int64],
+    scoring: Scoring, weights: dict[str, np.float32], items: NDArray[np.int64]
 ) -> Matrix:
     """What an item's score owes to its own events in the counting components, ``(q,)``."""
-    touched = sparse_components(model, history, today)
+    touched = sparse_components(scoring.model, scoring.history, scoring.today)
     at = np.minimum(np.searchsorted(touched.items, items), len(touched.items) - 1)
     there = touched.items[at] == items
     total = np.zeros(len(items), np.float32)

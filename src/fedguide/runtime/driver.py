@@ -237,11 +237,17 @@ def _checkpoint(durable: Durable, progress: Progress[S]) -> Progress[S]:
 
 def _state(durable: Durable, kept: bytes) -> Any:
     """A state from bytes that this task wrote itself, however large."""
-    limits = replace(durable.limits, max_bytes=max(len(kept), durable.limits.max_bytes))
+    size = len(kept)
+    limits = replace(
+        durable.limits,
+        max_bytes=max(size, durable.limits.max_bytes),
+        max_header_bytes=max(size, durable.limits.max_header_bytes),
+        max_text=max(size, durable.limits.max_text),
+    )
     try:
         return decode(kept, durable.allowed, limits)
     except PayloadError as error:
-        raise JournalError(f"the state of {durable.task} cannot be kept: {error}") from error
+        raise JournalError(f"the state of {durable.task} is unusable: {error}") from error
 
 
 def _payloads(ask: Ask) -> dict[PartyId, bytes]:

@@ -126,7 +126,7 @@ def run_rounds(
 
     Args:
         algorithm: what a round is.
-        params: the first model, shape ``(p,)``; a task that is gone on with has its own.
+        params: the first model, shape ``(p,)``; a task with a checkpoint goes on from that one.
         parties: who can be asked.
         courier: carries every trip.
         plan: how long, and whom to ask.

@@ -97,7 +97,7 @@ def _named(drawings: Drawings, text: str) -> str | None:
 
 def _of_word(drawings: Drawings, word: str) -> str | None:
     """The shape of an English word, of its singular, or of its last hyphenated part."""
-    for form in (word, word.removesuffix("s"), word.removesuffix("es"), word.split("-")[-1]):
+    for form in (word, word.removesuffix("s"), word.removesuffix("es"), word.rpartition("-")[2]):
         if form in drawings.latin:
             return drawings.latin[form]
     return None

@@ -21,7 +21,9 @@ HTML_LANG: Mapping[str, str] = {"zh": "zh-CN", "en": "en"}
 def load_tables() -> Tables:
     """The texts of every language, by language and key."""
     folder = resources.files("fedguide.web").joinpath("locale")
-    return {lang: json.loads(folder.joinpath(f"{lang}.json").read_text("utf-8")) for lang in LANGUAGES}
+    return {
+        lang: json.loads(folder.joinpath(f"{lang}.json").read_text("utf-8")) for lang in LANGUAGES
+    }
 
 
 def say(tables: Tables, lang: Language, key: str, **values: object) -> str:

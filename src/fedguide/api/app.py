@@ -1,0 +1,210 @@
+"""The application: shops' guides behind ``/api/v1``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fedguide import __version__
+from fedguide.api import problems, wire
+from fedguide.api.described import describe, operation
+from fedguide.api.gate import Gate
+from fedguide.errors import ConfigError, NotFoundError
+from fedguide.guide import engine
+from fedguide.guide.answers import DISCOVER
+from fedguide.guide.engine import Guide
+
+MOST_AT_ONCE = 64
+"""Requests that may wait for one process; at 2 ms each the last waits 130 ms."""
+
+_LONGEST_NAME = 200
+
+
+def create_app(guides: Mapping[str, Guide], *, most_at_once: int = MOST_AT_ONCE) -> FastAPI:
+    """The API over some shops; the first is the one meant when a request names none.
+
+    Args:
+        guides: by shop name, in the order they are listed.
+        most_at_once: requests taken at once; more get 503.
+    """
+    app = FastAPI(
+        title="fedguide",
+        version=__version__,
+        description="Recommendations with reasons, computed in the shop.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.add_middleware(Gate, most=most_at_once)
+    # Starlette's own 404 and 405, then everything raised on purpose, then our defects.
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(Exception, problems.from_error)
+    _add_routes(app, guides)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def _add_routes(app: FastAPI, guides: Mapping[str, Guide]) -> None:
+    """Every address of the API."""
+
+    @app.get("/api/v1/recommend", **operation("recommend"))
+    async def recommend(request: Request) -> Response:
+        return _safely(request, guides, _recommend)
+
+    @app.get("/api/v1/search", **operation("search"))
+    async def search(request: Request) -> Response:
+        return _safely(request, guides, _search)
+
+    @app.get("/api/v1/similar/{item_id:path}", **operation("similar"))
+    async def similar(request: Request) -> Response:
+        return _safely(request, guides, _similar)
+
+    @app.get("/api/v1/items/{item_id:path}", **operation("item"))
+    async def item(request: Request) -> Response:
+        return _safely(request, guides, _item)
+
+    @app.get("/api/v1/shops", **operation("shops"))
+    async def shops(request: Request) -> Response:
+        del request
+        return _json(wire.Shops(tuple(map(_shop, guides.values()))))
+
+    @app.get("/healthz", **operation("healthz"))
+    async def healthz(request: Request) -> Response:
+        del request
+        return _json(wire.Health("ok"))
+
+    @app.get("/readyz", **operation("readyz"))
+    async def readyz(request: Request) -> Response:
+        if not guides:
+            return problems.problem(request, 503, problems.OVERLOADED, "no release is loaded")
+        return _json(wire.Health("ready"))
+
+
+def _safely(request: Request, guides: Mapping[str, Guide], answer: Any) -> Response:
+    """Answers, or turns what was raised on purpose into a problem document."""
+    try:
+        asked = request.query_params
+        return _json(answer(guide_named(guides, asked.get("shop", "")), request))
+    except (ConfigError, NotFoundError) as error:
+        return problems.from_error(request, error)
+
+
+def guide_named(guides: Mapping[str, Guide], shop: str) -> Guide:
+    """The guide of a shop; without a name the first one's.
+
+    Raises:
+        NotFoundError: no such shop is served.
+    """
+    if not guides:
+        raise NotFoundError("no release is served", hint="fedguide serve --release FOLDER")
+    if not shop:
+        return next(iter(guides.values()))
+    if shop not in guides:
+        known = ", ".join(list(guides)[:8])
+        raise NotFoundError(f"shop {shop[:64]!r} is not served here", hint=f"one of: {known}")
+    return guides[shop]
+
+
+def _recommend(guide: Guide, request: Request) -> wire.Recommended:
+    asked = request.query_params
+    user = asked.get("user", "")
+    if not user or len(user) > _LONGEST_NAME:
+        raise ConfigError(
+            f"user must have 1 to {_LONGEST_NAME} characters, got {len(user)}", hint="?user=ID"
+        )
+    answer = engine.recommend(guide, user, _k(request, 10), asked.get("slate", DISCOVER))
+    release = guide.release
+    return wire.Recommended(
+        guide.shop,
+        user,
+        answer.slate,
+        answer.source,
+        release.digest[:16],
+        release.card.synthetic,
+        wire.wire_items(answer),
+    )
+
+
+def _search(guide: Guide, request: Request) -> wire.Searched:
+    query = request.query_params.get("q", "")
+    answer = engine.search(guide, query, _k(request, 20))
+    release = guide.release
+    return wire.Searched(
+        guide.shop,
+        query,
+        answer.source,
+        release.digest[:16],
+        release.card.synthetic,
+        wire.wire_items(answer),
+    )
+
+
+def _similar(guide: Guide, request: Request) -> wire.Similar:
+    item_id = request.path_params["item_id"]
+    answer = engine.similar(guide, item_id, _k(request, 10))
+    release = guide.release
+    return wire.Similar(
+        guide.shop,
+        item_id,
+        answer.source,
+        release.digest[:16],
+        release.card.synthetic,
+        wire.wire_items(answer),
+    )
+
+
+def _item(guide: Guide, request: Request) -> wire.Item:
+    pick = engine.item(guide, request.path_params["item_id"])
+    currency = guide.release.card.currency
+    return wire.Item(
+        guide.shop, pick.item_id, pick.title, pick.price, pick.brand, pick.category, currency
+    )
+
+
+def _shop(guide: Guide) -> wire.Shop:
+    release = guide.release
+    return wire.Shop(
+        guide.shop,
+        len(release.model),
+        len(guide.histories),
+        release.digest[:16],
+        release.signer,
+        release.card.synthetic,
+    )
+
+
+def _k(request: Request, default: int) -> int:
+    text = request.query_params.get("k")
+    if text is None:
+        return default
+    # int() would also take "１０", "1_0" and " 10 ".
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ConfigError(
+            f"k must be a whole number in [1, {engine.MOST_PICKS}], got {text[:32]!r}",
+            hint=f"?k={default}",
+        )
+    return engine.checked_k(int(text))
+
+
+def _json(body: msgspec.Struct) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 404:
+        detail = f"there is nothing at {request.url.path[:128]!r}"
+        return problems.problem(request, 404, problems.NOT_FOUND, detail, "/api/v1/openapi.json")
+    if status == 405:
+        detail = f"{request.method} is not taken at {request.url.path[:128]!r}"
+        response = problems.problem(request, 405, problems.NO_METHOD, detail, "use GET")
+        allowed = getattr(error, "headers", None) or {}
+        response.headers.update(allowed)
+        return response
+    return problems.problem(request, status, problems.INPUT, "the request cannot be used")

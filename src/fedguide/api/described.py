@@ -1,0 +1,198 @@
+"""The API's own description (OpenAPI): parameters, shapes and examples by hand, checked by tests.
+
+FastAPI would build these from pydantic models and then validate every request and answer with
+them; the answers here are encoded by msgspec, and a request has at most four parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from fedguide.api.wire import SHAPES
+from fedguide.guide.answers import ASKABLE, DISCOVER
+from fedguide.guide.engine import MOST_PICKS
+from fedguide.guide.search import LONGEST_QUERY
+
+_PROBLEM = "application/problem+json"
+
+
+def _query(
+    name: str, schema: dict[str, Any], example: Any, text: str, **more: Any
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "schema": schema,
+        "example": example,
+        "description": text,
+        **more,
+    }
+
+
+def _k(default: int) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": 1, "maximum": MOST_PICKS, "default": default}
+    return _query("k", schema, default, "How many items.")
+
+
+_SHOP = _query("shop", {"type": "string"}, "shop-1", "Which served shop; the first when left out.")
+_USER = _query(
+    "user",
+    {"type": "string", "minLength": 1, "maxLength": 200},
+    "17850",
+    "The shop's own id of the shopper; an unknown one gets best sellers.",
+    required=True,
+)
+_SLATE = _query(
+    "slate",
+    {"type": "string", "enum": list(ASKABLE), "default": DISCOVER},
+    DISCOVER,
+    "again: bought before; discover: never bought; both: one after the other.",
+)
+_TEXT = _query(
+    "q",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_QUERY},
+    "tea mug",
+    "Words in Chinese or English.",
+    required=True,
+)
+_ITEM = {
+    "name": "item_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+    "example": "22423",
+    "description": "The shop's own id of the item.",
+}
+
+_BECAUSE = {
+    "kind": "buy",
+    "share": 0.41,
+    "effect": 0.2,
+    "times": 2,
+    "item": "21731",
+    "title": "RED TOADSTOOL LED NIGHT LIGHT",
+}
+_EXAMPLE_ITEM = {
+    "item_id": "22423",
+    "title": "REGENCY CAKESTAND 3 TIER",
+    "price": 12.75,
+    "score": 1.83,
+    "rank": 1,
+    "source": "personal",
+    "slate": "discover",
+    "because": [_BECAUSE],
+}
+_OF_RELEASE = {"release": "0f3c5a9e11b2c4d8", "synthetic": False, "items": [_EXAMPLE_ITEM]}
+
+_OPERATIONS: dict[str, tuple[str, str, list[dict[str, Any]], dict[str, Any]]] = {
+    "recommend": (
+        "Items for a shopper, each with its reasons",
+        "Recommended",
+        [_USER, _k(10), _SLATE, _SHOP],
+        {
+            "shop": "shop-1",
+            "user": "17850",
+            "slate": DISCOVER,
+            "source": "personal",
+            **_OF_RELEASE,
+        },
+    ),
+    "search": (
+        "Items that fit some words",
+        "Searched",
+        [_TEXT, _k(20), _SHOP],
+        {"shop": "shop-1", "query": "tea mug", "source": "words", **_OF_RELEASE},
+    ),
+    "similar": (
+        "Items close to an item",
+        "Similar",
+        [_ITEM, _k(10), _SHOP],
+        {"shop": "shop-1", "item_id": "22423", "source": "similar", **_OF_RELEASE},
+    ),
+    "item": (
+        "One item",
+        "Item",
+        [_ITEM, _SHOP],
+        {
+            "shop": "shop-1",
+            "item_id": "22423",
+            "title": "REGENCY CAKESTAND 3 TIER",
+            "price": 12.75,
+            "currency": "GBP",
+        },
+    ),
+    "shops": (
+        "The served shops",
+        "Shops",
+        [],
+        {
+            "shops": [
+                {
+                    "shop": "shop-1",
+                    "items": 2985,
+                    "shoppers": 684,
+                    "release": "0f3c5a9e11b2c4d8",
+                    "signer": "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+                    "synthetic": False,
+                }
+            ]
+        },
+    ),
+    "healthz": ("Is the process alive?", "Health", [], {"status": "ok"}),
+    "readyz": ("Is a release loaded?", "Health", [], {"status": "ready"}),
+}
+
+_ALWAYS = ((503, "More requests at once than are taken; come back after Retry-After seconds"),)
+_WITH_INPUT = ((400, "A parameter is missing or out of range"), (404, "No such shop or item"))
+
+
+def operation(name: str) -> dict[str, Any]:
+    """The keyword arguments of FastAPI's decorator for one address."""
+    summary, shape, parameters, example = _OPERATIONS[name]
+    refusals = (*_ALWAYS, *(_WITH_INPUT if parameters else ()))
+    return {
+        "summary": summary,
+        "operation_id": name,
+        "response_model": None,
+        "openapi_extra": {
+            "parameters": parameters,
+            "responses": {
+                "200": {
+                    "description": "The answer",
+                    "content": {"application/json": {"schema": _ref(shape), "example": example}},
+                },
+                **{
+                    str(status): {
+                        "description": text,
+                        "content": {_PROBLEM: {"schema": _ref("Problem")}},
+                    }
+                    for status, text in refusals
+                },
+            },
+        },
+    }
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of an application, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+        )
+        _, shapes = msgspec.json.schema_components(
+            SHAPES, ref_template="#/components/schemas/{name}"
+        )
+        document["components"] = {"schemas": shapes}
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _ref(shape: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{shape}"}

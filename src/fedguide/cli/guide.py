@@ -1,0 +1,200 @@
+"""``fedguide recommend``, ``search`` and ``serve``: what a finished run is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fedguide.cli.configure import FileOption, found
+from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
+
+if TYPE_CHECKING:
+    from fedguide.guide.answers import Because, Pick
+
+RunOption = Annotated[
+    str | None, typer.Option("--run", help="Name of the run; default: the latest")
+]
+ShopOption = Annotated[str | None, typer.Option("--shop", help="Shop; default: found by itself")]
+CountOption = Annotated[int, typer.Option("-k", "--count", help="How many items")]
+
+
+def recommend(
+    user: Annotated[str, typer.Argument(help="Shopper id, as in the shop's own data")],
+    why: Annotated[bool, typer.Option("--why", help="Print the reasons of each item")] = False,
+    slate: Annotated[str, typer.Option("--slate", help="both, discover or again")] = "both",
+    count: CountOption = 5,
+    shop: ShopOption = None,
+    run: RunOption = None,
+    path: FileOption = None,
+    as_json: JsonOption = False,
+    lang: LangOption = None,
+) -> None:
+    """Recommend items to one shopper of the latest run."""
+    from fedguide import config
+    from fedguide.cli.folders import open_guides, run_folder
+    from fedguide.guide import engine
+
+    settings = config.load(found(path))
+    out = begin("recommend", as_json=as_json, lang=lang, fallback=settings.lang)
+    guides = open_guides(settings.home, run_folder(settings.home, run), shop)
+    # Without --shop: the shop that knows the shopper; if none does, the first shop's best sellers.
+    guide = next((g for g in guides.values() if user in g.histories.rows), None)
+    guide = guide or next(iter(guides.values()))
+    answer = engine.recommend(guide, user, count, slate)
+    if answer.source != "personal":
+        out.note(
+            f"{user} is new to {guide.shop}: its best sellers",
+            f"{guide.shop} 还不认识 {user}：给出畅销品",
+        )
+    data = {"shop": guide.shop, "user": user, "source": answer.source}
+    data["synthetic"] = guide.release.card.synthetic
+    data["items"] = [_plain(pick) for pick in answer.picks]
+    _note_synthetic(out, data["synthetic"])
+    out.finish(data, *_tables(out, answer.picks, why))
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="Words in any language")],
+    count: CountOption = 10,
+    shop: ShopOption = None,
+    run: RunOption = None,
+    path: FileOption = None,
+    as_json: JsonOption = False,
+    lang: LangOption = None,
+) -> None:
+    """Search a shop's items with the guide's own text tower."""
+    from fedguide import config
+    from fedguide.cli.folders import open_guides, run_folder
+    from fedguide.guide import engine
+
+    settings = config.load(found(path))
+    out = begin("search", as_json=as_json, lang=lang, fallback=settings.lang)
+    guides = open_guides(settings.home, run_folder(settings.home, run), shop)
+    guide = next(iter(guides.values()))
+    answer = engine.search(guide, query, count)
+    if answer.source == "meaning":
+        out.note(
+            "no item has these words; nearest by meaning", "没有商品含有这些词；按含义最接近的"
+        )
+    data = {
+        "shop": guide.shop,
+        "query": query,
+        "source": answer.source,
+        "synthetic": guide.release.card.synthetic,
+        "items": [_plain(pick) for pick in answer.picks],
+    }
+    _note_synthetic(out, guide.release.card.synthetic)
+    out.finish(data, *_tables(out, answer.picks, why=False))
+
+
+def serve(
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port; 0 takes a free one")] = None,
+    shop: ShopOption = None,
+    run: RunOption = None,
+    path: FileOption = None,
+    as_json: JsonOption = False,
+    lang: LangOption = None,
+) -> None:
+    """Serve the guide page and the HTTP API of the latest run."""
+    from fedguide import config
+    from fedguide.cli.folders import run_folder
+
+    settings = config.load(found(path))
+    out = begin("serve", as_json=as_json, lang=lang, fallback=settings.lang)
+    folder = run_folder(settings.home, run)
+    listen_and_serve(
+        out,
+        settings.home,
+        folder,
+        shop,
+        settings.serve.host if host is None else host,
+        settings.serve.port if port is None else port,
+    )
+
+
+def listen_and_serve(
+    out: Output, home: Path, folder: Path, shop: str | None, host: str, port: int
+) -> None:
+    """Opens the run's guides, prints the address once it can be asked, serves until Ctrl-C."""
+    from fedguide.api.server import listen
+    from fedguide.api.server import serve as serve_app
+    from fedguide.cli.folders import open_guides
+    from fedguide.web.pages import create_site
+
+    guides = open_guides(home, folder, shop)
+    listening = listen(host, port)
+    address = f"http://{host}:{listening.getsockname()[1]}"
+    app = create_site(guides, lang=out.lang)
+    out.finish(
+        {"address": address, "shops": list(guides)},
+        out.pick(f"guide  {address}/", f"导购  {address}/"),
+        f"api    {address}/api/v1/recommend?user=…",
+        out.pick("Ctrl-C stops it", "按 Ctrl-C 停止"),
+    )
+    serve_app(app, listening)
+
+
+def _note_synthetic(out: Output, synthetic: bool) -> None:
+    if synthetic:
+        out.note("synthetic data", "合成数据")
+
+
+def _plain(pick: Pick) -> dict[str, Any]:
+    """A pick as JSON."""
+    return {
+        "item_id": pick.item_id,
+        "title": pick.title,
+        "price": pick.price,
+        "score": pick.score,
+        "rank": pick.rank,
+        "source": pick.source,
+        "slate": pick.slate,
+        "because": [
+            {"kind": b.kind, "share": b.share}
+            | ({"item": b.item} if b.item else {"query": b.query})
+            for b in pick.because
+        ],
+    }
+
+
+def _tables(out: Output, picks: tuple[Pick, ...], why: bool) -> list[Any]:
+    """A table for each slate; with ``why`` the reasons stand in a last column."""
+    names = {
+        "again": out.pick("Buy again", "再次购买"),
+        "discover": out.pick("Discover", "为你发现"),
+        "": out.pick("Found", "找到"),
+    }
+    heads = ["#", out.pick("item", "商品"), out.pick("title", "名称"), out.pick("price", "价格")]
+    made = []
+    for slate in dict.fromkeys(pick.slate for pick in picks):
+        rows = []
+        for pick in (p for p in picks if p.slate == slate):
+            price = "" if pick.price is None else f"{pick.price:.2f}"
+            row = [str(pick.rank), pick.item_id, pick.title, price]
+            rows.append([*row, _reason(out, pick.because)] if why else row)
+        part = table(names[slate], [*heads, out.pick("because", "因为")] if why else heads, rows)
+        for column in (1, 2, *((4,) if why else ())):
+            part.columns[column].justify = "left"
+            part.columns[column].no_wrap = False
+        made.append(part)
+    if not made:
+        made.append(out.pick("nothing to show", "没有可显示的"))
+    return made
+
+
+def _reason(out: Output, because: tuple[Because, ...]) -> str:
+    """The strongest reasons in words, each with its exact share of what lifts the item."""
+    kinds = {
+        "view": out.pick("viewed", "看过"),
+        "cart": out.pick("put in cart", "加购过"),
+        "buy": out.pick("bought", "买过"),
+        "search": out.pick("searched", "搜过"),
+        "ad_view": out.pick("saw an ad of", "看过广告"),
+        "ad_click": out.pick("clicked an ad of", "点过广告"),
+    }
+    return "; ".join(
+        f"{kinds[b.kind]} {b.title or b.query or b.item} ({b.share:.0%})" for b in because[:3]
+    )

@@ -1,0 +1,73 @@
+"""What a training run of the guide network is told; frozen, hashable, no engine behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fedguide.errors import ConfigError
+from fedguide.models.names import GUIDE_ENCODERS
+from fedguide.models.text import TextSpec
+
+
+@dataclass(frozen=True)
+class GuidePlan:
+    """How the guide network looks and learns; every party of a run has the same.
+
+    Attributes:
+        encoder: name of the shopper encoder, a key of ``GUIDE_ENCODERS``.
+        text: features of the text tower.
+        size: length d of an item vector.
+        events: latest events the encoder reads.
+        lines: most lines of one basket that are asked for in one step; a longer basket shows
+            another random part each time.
+        batch: baskets a step.
+        steps: most steps a local round; a shop with more baskets takes a random part of them.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        token_dropout: share of text features dropped a step.
+        dropout: share of a shopper vector dropped a step.
+        cart: share of examples in which a random part of the basket is moved into the context.
+        repurchase: weight in the loss of an item the shopper bought before.
+        recent_days: sales of this many days count as recent.
+        negatives: sampled items a step where the shop has more than ``full_softmax`` items.
+        full_softmax: up to this many items every item is ranked in every step.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    encoder: str = "bag"
+    text: TextSpec = field(default_factory=TextSpec)
+    size: int = 64
+    events: int = 200
+    lines: int = 64
+    batch: int = 64
+    steps: int = 400
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    token_dropout: float = 0.3
+    dropout: float = 0.5
+    cart: float = 0.5
+    repurchase: float = 0.3
+    recent_days: int = 20
+    negatives: int = 2048
+    full_softmax: int = 5000
+
+    def __post_init__(self) -> None:
+        """Checks every range once."""
+        if self.encoder not in GUIDE_ENCODERS:
+            raise ConfigError(
+                f"encoder must be one of {sorted(GUIDE_ENCODERS)}, got {self.encoder!r}"
+            )
+        for name in ("size", "events", "lines", "batch", "steps", "recent_days", "negatives"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate",):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("token_dropout", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        for name in ("cart", "repurchase"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be in [0, 1], got {getattr(self, name)}")

@@ -1,0 +1,122 @@
+"""Every registered algorithm gives the same result over every courier, bit for bit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from fedguide.codec import Limits, encode
+from fedguide.horizontal.mean import weighted_mean
+from fedguide.horizontal.names import ALGORITHMS, WIRE
+from fedguide.horizontal.party import PartyEnv, PartyState, answer
+from fedguide.protocol import run
+from fedguide.runtime.couriers import Party, in_process, through_bytes
+from fedguide.runtime.driver import Durable, drive_round, resume
+from fedguide.runtime.journal import MemoryJournal
+from fedguide.runtime.party_store import MemoryPartyStore
+from fedguide.runtime.sqlite import SqliteJournal, SqlitePartyStore, sqlite_engine
+from fedguide.seeds import seeded_root, seeded_roots, stream
+from fedguide.values import PartyId
+
+SIZE, ROUNDS = 4, 4
+SHOPS = {PartyId("a"): 30, PartyId("b"): 12, PartyId("c"): 55}
+LIMITS = Limits(100_000, {"p": SIZE})
+COURIERS = ("in_process", "bytes_memory", "bytes_sqlite")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    params: np.ndarray
+    optimizer_state: np.ndarray
+    examples: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Graded:
+    gradient: np.ndarray
+    examples: int
+    loss: float
+
+
+def shop(name, aggregator) -> Party:
+    """Least squares with SGD that keeps its momentum and draws its order from the seed."""
+    draws = stream(seeded_root(2), "data", name)
+    x = draws.normal(size=(SHOPS[name], SIZE)).astype(np.float32)
+    y = x @ np.ones(SIZE, np.float32) + draws.normal(size=SHOPS[name]).astype(np.float32)
+
+    def loss(params):
+        return float(np.mean((x @ params - y) ** 2))
+
+    def fit(params, moments, seed):
+        velocity = np.zeros_like(params) if moments is None else moments
+        for row in np.random.default_rng(seed).permutation(len(x)):
+            gradient = x[row] * (x[row] @ params - y[row])
+            velocity = np.float32(0.9) * velocity - np.float32(0.002) * gradient
+            params = params + velocity
+        return Fitted(params, velocity, len(x), loss(params))
+
+    def gradient(params):
+        return Graded(2 * x.T @ (x @ params - y) / np.float32(len(x)), len(x), loss(params))
+
+    env = PartyEnv("task", seeded_roots(3), aggregator, len(x), fit, gradient)
+    return Party(env, answer, PartyState)
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = sqlite_engine(tmp_path / "all.db")
+    yield engine
+    engine.dispose()
+
+
+def courier_over(kind, aggregator, engine):
+    parties = {name: shop(name, aggregator) for name in SHOPS}
+    if kind == "in_process":
+        return in_process(parties, lambda: 0.0)
+    store = MemoryPartyStore() if kind == "bytes_memory" else SqlitePartyStore(engine, "task")
+    return through_bytes(parties, lambda: 0.0, store, LIMITS, WIRE)
+
+
+def reference(name):
+    """Driven by ``protocol.run`` alone, with answers by direct calls."""
+    aggregator = weighted_mean()
+    algorithm = ALGORITHMS[name](aggregator)
+    courier = courier_over("in_process", aggregator, None)
+    state = algorithm.init(np.zeros(SIZE, np.float32))
+    states = []
+    for _ in range(ROUNDS):
+        state = run(algorithm.next_round(state, list(SHOPS)), courier)
+        states.append(encode(state))
+    return states
+
+
+@pytest.mark.parametrize("kind", COURIERS)
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("journal", ["memory", "sqlite"])
+def test_every_algorithm_over_every_courier_and_journal(name, kind, journal, engine):
+    aggregator = weighted_mean()
+    algorithm = ALGORITHMS[name](aggregator)
+    state = algorithm.init(np.zeros(SIZE, np.float32))
+    keeper = MemoryJournal() if journal == "memory" else SqliteJournal(engine, bytes(64))
+    allowed = (*WIRE, type(state))
+    durable = Durable("task", keeper, seeded_roots(1), lambda: 0.0, allowed, LIMITS)
+    courier = courier_over(kind, aggregator, engine)
+    progress, states = resume(durable, state), []
+    for _ in range(ROUNDS):
+        progress = drive_round(
+            durable, progress, lambda s, _root: algorithm.next_round(s, list(SHOPS)), courier
+        )
+        states.append(encode(progress.state))
+    assert states == reference(name)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_learns(name):
+    """The suite above would pass for an algorithm that does nothing."""
+    states = reference(name)
+    assert len(set(states)) == ROUNDS
+
+
+def test_the_algorithms_are_not_all_one():
+    assert len({reference(name)[-1] for name in ALGORITHMS}) == len(ALGORITHMS)
