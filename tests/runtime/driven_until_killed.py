@@ -3,14 +3,15 @@
 Each line on stdin, ``FOLDER STOP``, starts a run in a fresh process (a fork, so that the imports
 are paid for once). The run says ``at PID NAME`` and waits to be killed when it reaches its
 ``STOP``-th mark. Marks stand after everything that is written to disk and, for a trip, before it
-too; a ``STOP`` that begins with ``d`` counts only those after. When the run is gone, killed or done,
-the script says ``gone EXITCODE``.
+too; a ``STOP`` that begins with ``d`` counts only those after. When the run is gone (killed,
+done, or dead of an error), the script says ``gone EXITCODE``.
 """
 
 import os
 import signal
 import sys
 import time
+import traceback
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -175,8 +176,15 @@ def main():
         folder, stop = line.split()
         child = os.fork()
         if child == 0:
-            life(folder, stop)
-            os._exit(0)
+            code = 1
+            try:
+                life(folder, stop)
+                code = 0
+            except Exception:
+                traceback.print_exc()
+                raise
+            finally:
+                os._exit(code)  # never back into the parent's loop
         _, status = os.waitpid(child, 0)
         say(f"gone {os.waitstatus_to_exitcode(status)}")
 

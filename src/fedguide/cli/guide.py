@@ -119,15 +119,19 @@ def listen_and_serve(
     out: Output, home: Path, folder: Path, shop: str | None, host: str, port: int
 ) -> None:
     """Opens the run's guides, prints the address once it can be asked, serves until Ctrl-C."""
+    from fedguide.api.app import create_app
     from fedguide.api.server import listen
     from fedguide.api.server import serve as serve_app
     from fedguide.cli.folders import open_guides
-    from fedguide.web.pages import create_site
+    from fedguide.web.pages import add_pages
 
     guides = open_guides(home, folder, shop)
     listening = listen(host, port)
     address = f"http://{host}:{listening.getsockname()[1]}"
-    app = create_site(guides, lang=out.lang)
+    app = create_app(guides)
+    # Real shoppers are never listed; those of a synthetic market are there to be tried.
+    invented = all(guide.release.card.synthetic for guide in guides.values())
+    add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented)
     out.finish(
         {"address": address, "shops": list(guides)},
         out.pick(f"guide  {address}/", f"导购  {address}/"),

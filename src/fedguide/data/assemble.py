@@ -174,9 +174,7 @@ def assemble(connection: Any, source: Source) -> Dataset:
     Raises:
         DataError: no row can be used; the text counts the reasons.
     """
-    connection.execute(MACROS)
-    connection.execute(source.rules)
-    _judge(connection, source)
+    judge(connection, source)
     counts = connection.execute(
         "SELECT reason, count(*) FROM timed WHERE reason IS NOT NULL GROUP BY ALL"
     ).fetchall()
@@ -197,8 +195,14 @@ def assemble(connection: Any, source: Source) -> Dataset:
     )
 
 
-def _judge(connection: Any, source: Source) -> None:
-    """Makes ``timed``: every row parsed, with its seconds and the reason against it, if any."""
+def judge(connection: Any, source: Source) -> None:
+    """Makes ``timed``: every row parsed, with its seconds and the reason against it, if any.
+
+    Raises:
+        ConfigError, DataError: see ``read_clock``.
+    """
+    connection.execute(MACROS)
+    connection.execute(source.rules)
     connection.execute("CREATE TABLE kind_words(word VARCHAR, code UTINYINT)")
     words = {plain(w): code for code, kind in enumerate(KINDS) for w in KIND_WORDS[kind]}
     connection.executemany("INSERT INTO kind_words VALUES (?, ?)", list(words.items()))
@@ -266,5 +270,8 @@ def _nothing_left(connection: Any, source: Source, dropped: Mapping[str, int]) -
             "ORDER BY k LIMIT 5"
         ).fetchall()
         values = ", ".join(str(row[0])[:20] for row in seen)
-        hint = f"column {theirs!r} holds {values}; known kinds are {', '.join(KINDS)}"
+        hint = (
+            f"column {theirs!r} holds {values}; known are {', '.join(KINDS)}; "
+            "if it is something else: --column kind=-"
+        )
     return DataError(f"{source.name}: no row can be used ({counts})", hint=hint)

@@ -22,6 +22,8 @@ EVENT_COLUMNS = (
     "title", "brand", "category",
 )  # fmt: skip
 ITEM_COLUMNS = ("item", "title", "brand", "category", "price")
+NAMES_OF_ITEMS = ("name", "名称")
+"""A title in a table of items; in a table of events it may as well be a person's name."""
 OPTIONS = ("default_kind", "time_format", "timezone")
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
@@ -46,8 +48,8 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "basket": ("basket", "basketid", "invoice", "invoiceno", "orderid", "orderno", "transactionid",
                "订单", "订单号", "订单编号", "订单id"),
     "group": ("group", "country", "region", "countrycode", "国家", "地区", "区域"),
-    "title": ("title", "name", "itemname", "productname", "description", "producttitle",
-              "movietitle", "itemtitle", "标题", "商品名", "商品名称", "商品标题", "名称", "品名"),
+    "title": ("title", "itemname", "productname", "description", "producttitle",
+              "movietitle", "itemtitle", "标题", "商品名", "商品名称", "商品标题", "品名"),
     "brand": ("brand", "brandname", "manufacturer", "品牌"),
     "category": ("category", "categorypath", "categoryname", "categories", "productcategory",
                  "class", "genres", "department", "类目", "分类", "品类", "商品类目", "类别"),
@@ -138,20 +140,6 @@ def resolve(
     free = [name for name in present if name not in chosen.values()]
     unknown = [ours for ours in wanted if ours not in columns.theirs]
     return chosen | guess(free, unknown)
-
-
-def require(found: Mapping[str, str], needed: str, present: Sequence[str], source: str) -> None:
-    """Nothing, if the needed column was found.
-
-    Raises:
-        DataError: it was not; the hint names the nearest column.
-    """
-    if needed not in found:
-        free = [name for name in present if name not in found.values()] or list(present)
-        raise DataError(
-            f"{source} has no column for {needed}; it has {', '.join(present)}",
-            hint=f"--column {needed}={nearest(needed, free)}",
-        )
 
 
 def nearest(wanted: str, present: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ files, ML-100K, ML-1M and later), ``csv``, ``jsonl``, ``parquet`` with a column 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,11 @@ from fedguide.data.tables import (
 from fedguide.data.tabular import Tables, read_tables
 from fedguide.errors import ConfigError, DataError, NotFoundError
 
-Importer = Callable[[Path, ColumnMap, Sequence[str]], tuple[Dataset, ...]]
+Plan = tuple[Tables, ColumnMap]
+"""One data set of a source: its files and what their columns mean."""
+
+Format = Callable[[Path, ColumnMap], tuple[Plan, ...]]
+"""Finds the data sets at a path; reads no more than the heads of tables."""
 
 ONLINE_RETAIL_RULES = """
 CREATE MACRO special(invoice, item, quantity, price) AS CASE
@@ -40,9 +45,7 @@ RETAIL_II = {"Customer ID": "CustomerID", "Price": "UnitPrice", "Invoice": "Invo
 """Names that Online Retail II uses in place of the first edition's."""
 
 
-def online_retail(
-    path: Path, columns: ColumnMap, withhold: Sequence[str] = ()
-) -> tuple[Dataset, ...]:
+def online_retail(path: Path, columns: ColumnMap) -> tuple[Plan, ...]:
     """UCI Online Retail (Chen 2015), both editions, as CSV or Parquet.
 
     Kept are rows with a customer, a positive quantity and price, no cancellation (an invoice
@@ -54,8 +57,7 @@ def online_retail(
     second = {old: new for new, old in RETAIL_II.items() if new in present and old not in present}
     theirs = {ours: second.get(name, name) for ours, name in ONLINE_RETAIL_COLUMNS.items()}
     full = replace(columns, theirs=theirs | dict(columns.theirs))
-    tables = Tables("online-retail", path, rules=ONLINE_RETAIL_RULES)
-    return (read_tables(tables, full, withhold),)
+    return ((Tables("online-retail", path, rules=ONLINE_RETAIL_RULES), full),)
 
 
 AMAZON_COLUMNS = {
@@ -65,7 +67,7 @@ AMAZON_COLUMNS = {
 }  # fmt: skip
 
 
-def amazon(path: Path, columns: ColumnMap, withhold: Sequence[str] = ()) -> tuple[Dataset, ...]:
+def amazon(path: Path, columns: ColumnMap) -> tuple[Plan, ...]:
     """Amazon review sequences: each ``NAME.seq.parquet`` with ``NAME.items.parquet`` is a shop.
 
     ``path`` is the folder, or one ``.seq.parquet`` file. Only the order of reviews is known; there
@@ -81,15 +83,14 @@ def amazon(path: Path, columns: ColumnMap, withhold: Sequence[str] = ()) -> tupl
         items = file.with_name(f"{name}.items.parquet")
         if not items.is_file():
             raise NotFoundError(f"{file.name} needs {items.name} beside it", hint=f"ls {path}")
-        tables = Tables(plain(name) or "shop", file, items, clocked=False)
-        shops.append(read_tables(tables, full, withhold))
+        shops.append((Tables(plain(name) or "shop", file, items, clocked=False), full))
     return tuple(shops)
 
 
 U_ITEM_COLUMNS = ("item_id", "title", "release", "video", "link", *(f"genre{n}" for n in range(19)))
 
 
-def movielens(path: Path, columns: ColumnMap, withhold: Sequence[str] = ()) -> tuple[Dataset, ...]:
+def movielens(path: Path, columns: ColumnMap) -> tuple[Plan, ...]:
     """MovieLens: RecBole's ``.inter``/``.item``, ``u.data``/``u.item``, ``ratings``/``movies``.
 
     ``path`` is the folder or the file of ratings. A rating is taken as a purchase whatever its
@@ -98,7 +99,7 @@ def movielens(path: Path, columns: ColumnMap, withhold: Sequence[str] = ()) -> t
     folder = path if path.is_dir() else path.parent
     for tables in _movielens_tables(folder):
         if path.is_dir() or path == tables.events:
-            return (read_tables(tables, _only(columns), withhold),)
+            return ((tables, _only(columns)),)
     raise NotFoundError(
         f"no MovieLens files in {folder}: looked for *.inter, u.data, ratings.csv",
         hint=f"ls {folder}",
@@ -138,24 +139,21 @@ def _first(folder: Path, *patterns: str) -> Path | None:
     return next((file for pattern in patterns for file in sorted(folder.glob(pattern))), None)
 
 
-def tabular(
-    path: Path, columns: ColumnMap, withhold: Sequence[str], kind: str
-) -> tuple[Dataset, ...]:
+def tabular(path: Path, columns: ColumnMap, kind: str) -> tuple[Plan, ...]:
     """Any table of events: one file, a folder of a shop, or a folder of shops.
 
     A folder of a shop holds ``events.SUFFIX`` and perhaps ``items.SUFFIX``; a folder of shops has
     one such folder for each shop, which gives the shop its name.
     """
     if path.is_file():
-        return (read_tables(Tables(path.name.split(".")[0], path, kind=kind), columns, withhold),)
+        return ((Tables(path.name.split(".")[0], path, kind=kind), columns),)
     ends = {"csv": CSV_SUFFIXES, "jsonl": JSON_SUFFIXES, "parquet": PARQUET_SUFFIXES}[kind]
     folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir())]
     shops = []
     for folder in folders:
         events, items = _named(folder, "events", ends), _named(folder, "items", ends)
         if events is not None:
-            tables = Tables(folder.resolve().name, events, items, kind)
-            shops.append(read_tables(tables, columns, withhold))
+            shops.append((Tables(folder.resolve().name, events, items, kind), columns))
     if not shops:
         raise NotFoundError(
             f"neither {path} nor a folder in it holds a file events{ends[0]}",
@@ -169,13 +167,13 @@ def _named(folder: Path, stem: str, ends: Sequence[str]) -> Path | None:
     return next((file for file in sorted(folder.glob(f"{stem}.*")) if suffix(file) in ends), None)
 
 
-FORMATS: dict[str, Importer] = {
+FORMATS: Mapping[str, Format] = {
     "online-retail": online_retail,
     "amazon": amazon,
     "movielens": movielens,
-    "csv": lambda path, columns, withhold: tabular(path, columns, withhold, "csv"),
-    "jsonl": lambda path, columns, withhold: tabular(path, columns, withhold, "jsonl"),
-    "parquet": lambda path, columns, withhold: tabular(path, columns, withhold, "parquet"),
+    "csv": lambda path, columns: tabular(path, columns, "csv"),
+    "jsonl": lambda path, columns: tabular(path, columns, "jsonl"),
+    "parquet": lambda path, columns: tabular(path, columns, "parquet"),
 }
 """Every format by its name on the command line."""
 
@@ -193,15 +191,29 @@ def import_data(
         ConfigError: unknown format, column or time zone.
         DataError: the source cannot be used; text and hint say why and what to do.
     """
+    return tuple(
+        read_tables(tables, full, withhold) for tables, full in plans(path, format_name, columns)
+    )
+
+
+def plans(
+    path: Path, format_name: str = "auto", columns: ColumnMap | None = None
+) -> tuple[Plan, ...]:
+    """The data sets at ``path``, found but not read.
+
+    Raises:
+        NotFoundError, ConfigError, DataError: see ``import_data``.
+    """
     if not path.exists():
         raise NotFoundError(f"no file or folder {path}", hint=f"ls {path.parent}")
     name = detect_format(path) if format_name == "auto" else format_name
     if name not in FORMATS:
+        near = difflib.get_close_matches(name, FORMATS, n=1, cutoff=0.0)[0]
         raise ConfigError(
             f"format must be auto or one of {', '.join(FORMATS)}, got {format_name!r}",
-            hint="--format auto",
+            hint=f"--format {near}",
         )
-    return FORMATS[name](path, columns or ColumnMap(), withhold)
+    return FORMATS[name](path, columns or ColumnMap())
 
 
 def detect_format(path: Path) -> str:

@@ -26,7 +26,7 @@ CITIES = ("tier1", "tier2", "tier3", "county")
 COEFFICIENTS: Mapping[str, Mapping[str, float]] = {
     "shop": {"visits": 0.5, "spend": 0.4},
     "logistics": {"parcels": 0.9, "return_share": -0.8, "evening_share": 0.5},
-    "payment": {"spend_month": 0.8, "instalment_share": 0.7, "late_payments": -0.6},
+    "payment": {"log_spend": 0.8, "instalment_share": 0.7, "late_payments": -0.6},
 }
 """Log odds of the label for one standard deviation of a column; all other columns say nothing."""
 
@@ -62,7 +62,7 @@ class Partners:
     """A shop's table with the label, its partners' tables, and the truth behind the label.
 
     Attributes:
-        shop: the label party's table.
+        shop: the label party's table; its rows stand in the order of ``events.user_ids``.
         logistics: a feature party's table.
         payment: a feature party's table.
         log_odds: ``(c,)`` true log odds of the label, in the order of ``shop``'s rows.
@@ -86,20 +86,19 @@ def partners(market: Market, shop: int = 0) -> Partners:
         raise ConfigError(f"shop must be in [0, {len(market.shops)}), got {shop}")
     rng = np.random.default_rng(np.random.SeedSequence(market.plan.seed, spawn_key=(10_000, shop)))
     own = _own_columns(market, shop)
-    logistics, words_l, payment, words_p = _traits(market, shop, own, rng)
+    logistics, words_l, payment, words_p = _traits(own, rng)
     columns = {"shop": own, "logistics": logistics, "payment": payment}
-    log_odds = -0.6 + sum(
-        weight * _standard(columns[party][name])
-        for party, weights in COEFFICIENTS.items()
-        for name, weight in weights.items()
-    )
+    log_odds = np.full(len(own["visits"]), -0.6)
+    for party, weights in COEFFICIENTS.items():
+        for name, weight in weights.items():
+            log_odds += weight * _standard(columns[party][name])
     label = (rng.random(len(log_odds)) < 1 / (1 + np.exp(-log_odds))).astype(np.float64)
     people = len(label)
     return Partners(
         shop=_table("shop", np.arange(people), own, {}, label),
         logistics=_partner("logistics", logistics, words_l, rng),
         payment=_partner("payment", payment, words_p, rng),
-        log_odds=np.asarray(log_odds),
+        log_odds=log_odds,
         coefficients=COEFFICIENTS,
     )
 
@@ -120,26 +119,24 @@ def _own_columns(market: Market, shop: int) -> dict[str, Floats]:
 
 
 def _traits(
-    market: Market, shop: int, own: Mapping[str, Floats], rng: np.random.Generator
+    own: Mapping[str, Floats], rng: np.random.Generator
 ) -> tuple[dict[str, Floats], dict[str, Ints], dict[str, Floats], dict[str, Ints]]:
     """Columns of both partners for the shop's shoppers: numbers and codes of words."""
     people = len(own["visits"])
     busy = 0.6 * _standard(own["visits"]) + 0.8 * rng.normal(size=people)
     wealth = 0.5 * _standard(own["spend"]) + 0.87 * rng.normal(size=people)
-    logistics = {
+    logistics: dict[str, Floats] = {
         "parcels": rng.poisson(np.exp(1.6 + 0.5 * busy)).astype(np.float64),
         "return_share": np.round(rng.beta(2, 12, people), 3),
         "evening_share": np.round(rng.beta(2, 3, people), 3),
-        "mean_weight_kg": np.round(np.exp(0.4 * rng.normal(size=people)), 2),
+        "mean_weight_kg": np.round(rng.lognormal(0, 0.4, people), 2),
     }
-    payment = {
-        "spend_month": np.round(np.exp(7.5 + 0.6 * wealth), 0),
+    payment: dict[str, Floats] = {
+        "log_spend": np.round(7.5 + 0.6 * wealth, 4),
         "instalment_share": np.round(rng.beta(2, 5, people), 3),
         "late_payments": rng.poisson(0.6, people).astype(np.float64),
         "merchants": rng.poisson(np.exp(2.0 + 0.3 * busy)).astype(np.float64),
     }
-    # The label follows log spend, as a person would judge amounts.
-    payment["spend_month"] = np.round(np.log(np.maximum(payment["spend_month"], 1)), 4)
     codes_l = {"city": rng.integers(len(CITIES), size=people)}
     codes_p = {"age_band": rng.integers(len(AGES), size=people)}
     return logistics, codes_l, payment, codes_p
@@ -190,4 +187,4 @@ def _table(
 
 def _standard(column: NDArray[np.float64]) -> Floats:
     """The column in standard deviations from its mean."""
-    return (column - column.mean()) / max(float(column.std()), 1e-12)
+    return np.asarray((column - column.mean()) / max(float(column.std()), 1e-12))

@@ -7,7 +7,7 @@ decides what is withheld by default, not what is harmless.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedguide.data.columns import plain
@@ -51,6 +51,10 @@ LEAST_SHARE = 0.2
 """
 
 
+LOOKED_AT = 50_000
+"""Rows from the head of a file that are looked at: enough to see what a column is for."""
+
+
 def kind_by_name(name: str) -> str:
     """The kind of personal data a column's name speaks of, ``""`` for none."""
     words = plain(name)
@@ -62,26 +66,28 @@ def matches(column: str, kind: str) -> str:
     return f"regexp_matches({quoted(column)}, '{_escaped(PATTERNS[kind])}')"
 
 
-def personal_columns(relation: Any) -> dict[str, str]:
-    """The columns of a relation of texts that are personal, each with its kind."""
-    names = list(relation.columns)
-    counts = ", ".join(
+def personal_columns(relation: Any, names: Sequence[str]) -> dict[str, str]:
+    """Those of ``names`` that are personal, by name or by their first cells, each with its kind."""
+    if not names:
+        return {}
+    head = relation.project(
+        ", ".join(f"{quoted(name)}::VARCHAR AS {quoted(name)}" for name in names)
+    ).limit(LOOKED_AT)
+    counts = [
         f"count_if({matches(name, kind)}), count({quoted(name)})"
         for name in names
         for kind in PATTERNS
-    )
-    if not names:
-        return {}
-    row = relation.aggregate(counts).fetchall()[0]
+    ]
+    row = head.aggregate(", ".join(counts)).fetchall()[0]
     found: dict[str, str] = {}
     for place, name in enumerate(names):
-        found_kind = kind_by_name(name)
-        for number, kind in enumerate(PATTERNS):
+        kind = kind_by_name(name)
+        for number, other in enumerate(PATTERNS):
             hits, filled = row[2 * (place * len(PATTERNS) + number) :][:2]
-            if not found_kind and filled and hits >= LEAST_SHARE * filled:
-                found_kind = kind
-        if found_kind:
-            found[name] = found_kind
+            if not kind and filled and hits >= LEAST_SHARE * filled:
+                kind = other
+        if kind:
+            found[name] = kind
     return found
 
 

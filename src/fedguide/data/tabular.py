@@ -6,7 +6,7 @@ withheld: they are never read into a data set, and a shopper's or an item's id m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from fedguide.data.assemble import ANY_GOODS, Source, assemble
 from fedguide.data.columns import (
     EVENT_COLUMNS,
     ITEM_COLUMNS,
+    NAMES_OF_ITEMS,
     NONE,
     ColumnMap,
-    require,
+    nearest,
+    plain,
     resolve,
 )
 from fedguide.data.contract import Dataset
@@ -27,10 +29,6 @@ from fedguide.errors import ConfigError, DataError
 
 SYNTHETIC_MARK = "SYNTHETIC"
 """A file of this name beside events says that they were made up."""
-
-SAMPLED = (
-    "CREATE VIEW sampled AS SELECT * FROM raw USING SAMPLE reservoir(20000 ROWS) REPEATABLE (7)"
-)
 
 
 @dataclass(frozen=True)
@@ -70,21 +68,21 @@ def read_tables(tables: Tables, columns: ColumnMap, withhold: Sequence[str] = ()
     """
     with engine() as connection:
         events = scan(connection, tables.events, tables.event_names, tables.kind)
-        items = _scan_items(connection, tables)
+        items = scan_items(connection, tables)
         present = list(events.columns)
         listed = list(items.columns) if items is not None else []
-        _require_known(withhold, (*present, *listed), tables.events)
+        require_known(withhold, (*present, *listed), tables.events)
         named = [name for name in present if kind_by_name(name)]
-        found = _found(tables, columns, [n for n in present if n not in withhold], listed)
+        usable = [name for name in present if name not in withhold]
+        found = find_columns(tables, columns, usable, listed)
+        _require_columns(tables, columns, found, usable)
         with readable(tables.events):
+            personal = personal_columns(events, tuple(found.values()))
+            _refuse_personal_ids(personal, found, tables.events)
+            found = {ours: theirs for ours, theirs in found.items() if theirs not in personal}
             load(events, found, EVENT_COLUMNS, "raw")
-            personal = _personal(connection, found, tables.events)
-            if personal:
-                found = {ours: theirs for ours, theirs in found.items() if ours not in personal}
-                connection.execute("DROP VIEW sampled; DROP TABLE raw")
-                load(events, found, EVENT_COLUMNS, "raw")
-        _load_items(connection, items, tables, columns, [n for n in listed if n not in withhold])
-        hidden = {*named, *personal.values(), *withhold}
+        load_items(connection, items, tables, columns, [n for n in listed if n not in withhold])
+        hidden = {*named, *personal, *withhold}
         clocked = tables.clocked and columns.theirs.get("time") != NONE
         source = Source(
             name=tables.name,
@@ -98,56 +96,68 @@ def read_tables(tables: Tables, columns: ColumnMap, withhold: Sequence[str] = ()
     return replace(dataset, synthetic=(tables.events.parent / SYNTHETIC_MARK).is_file())
 
 
-def _scan_items(connection: Any, tables: Tables) -> Any | None:
+def scan_items(connection: Any, tables: Tables) -> Any | None:
+    """The file of items as a relation, if there is one."""
     if tables.items is None:
         return None
     return scan(connection, tables.items, tables.item_names, tables.kind, tables.item_encoding)
 
 
-def _found(
+def find_columns(
     tables: Tables, columns: ColumnMap, present: Sequence[str], listed: Sequence[str]
 ) -> dict[str, str]:
-    """Our names to theirs; what the map names may look personal, what is guessed may not."""
+    """Our names of the columns of events to theirs.
+
+    A column whose name speaks of personal data is used where the map names it, never guessed.
+
+    Args:
+        tables: which files.
+        columns: the map.
+        present: columns of the file of events that may be read.
+        listed: columns of the file of items.
+
+    Raises:
+        DataError: the map names a column that neither file has.
+    """
     mapped = set(columns.theirs.values())
     offered = [name for name in present if name in mapped or not kind_by_name(name)]
     here = {o: t for o, t in columns.theirs.items() if t in offered or t not in listed}
     elsewhere = {ours: NONE for ours in columns.theirs if ours not in here}
     usable = replace(columns, theirs=here | elsewhere)
-    found = resolve(usable, offered, EVENT_COLUMNS, tables.events.name)
-    require(found, "user", offered, tables.events.name)
-    if "query" not in found:
-        require(found, "item", offered, tables.events.name)
-    if "time" not in found and tables.clocked and columns.theirs.get("time") != NONE:
-        try:
-            require(found, "time", offered, tables.events.name)
-        except DataError as error:
+    return resolve(usable, offered, EVENT_COLUMNS, tables.events.name)
+
+
+def missing_columns(tables: Tables, columns: ColumnMap, found: Mapping[str, str]) -> list[str]:
+    """Our names of the columns without which nothing can be read, and that were not found."""
+    needs_time = tables.clocked and columns.theirs.get("time") != NONE
+    needed = ("user", *(("item",) if "query" not in found else ()), *(("time",) * needs_time))
+    return [name for name in needed if name not in found]
+
+
+def _require_columns(
+    tables: Tables, columns: ColumnMap, found: Mapping[str, str], present: Sequence[str]
+) -> None:
+    for name in missing_columns(tables, columns, found):
+        free = [theirs for theirs in present if theirs not in found.values()] or list(present)
+        or_none = f", or --column time={NONE} to go by the order of rows" if name == "time" else ""
+        raise DataError(
+            f"{tables.events.name} has no column for {name}; it has {', '.join(present)}",
+            hint=f"--column {name}={nearest(name, free)}{or_none}",
+        )
+
+
+def _refuse_personal_ids(personal: Mapping[str, str], found: Mapping[str, str], path: Path) -> None:
+    for ours, what in (("user", "shopper"), ("item", "product")):
+        kind = personal.get(found.get(ours, ""))
+        if kind:
             raise DataError(
-                str(error), hint=f"{error.hint}, or --column time={NONE} to go by the order of rows"
-            ) from None
-    return found
-
-
-def _personal(connection: Any, found: dict[str, str], path: Path) -> dict[str, str]:
-    """Loaded columns that look personal: ours to theirs.
-
-    Raises:
-        DataError: a shopper's or an item's id is one of them.
-    """
-    connection.execute(SAMPLED)
-    kinds = personal_columns(connection.table("sampled"))
-    named = {ours: kind_by_name(theirs) for ours, theirs in found.items()}
-    kinds = {ours: kinds.get(ours) or named[ours] for ours in found}
-    for ours in ("user", "item"):
-        if kinds.get(ours):
-            raise DataError(
-                f"{path.name}: column {found[ours]!r} looks like personal data ({kinds[ours]}) "
-                f"and must not name a {'shopper' if ours == 'user' else 'product'}",
+                f"{path.name}: column {found[ours]!r} looks like personal data ({kind}) "
+                f"and must not name a {what}",
                 hint=f"export a number of your own instead, and map it: --column {ours}=COLUMN",
             )
-    return {ours: found[ours] for ours, kind in kinds.items() if kind}
 
 
-def _load_items(
+def load_items(
     connection: Any, items: Any | None, tables: Tables, columns: ColumnMap, present: Sequence[str]
 ) -> None:
     """Fills ``listed``; without a file of items it is empty."""
@@ -159,12 +169,24 @@ def _load_items(
         return
     here = {ours: theirs for ours, theirs in columns.theirs.items() if theirs in present}
     found = resolve(replace(columns, theirs=here), present, ITEM_COLUMNS, tables.items.name)
-    require(found, "item", present, tables.items.name)
+    if "item" not in found:
+        raise DataError(
+            f"{tables.items.name} has no column for item; it has {', '.join(present)}",
+            hint=f"--column item={nearest('item', present)}",
+        )
+    if "title" not in found and "title" not in columns.theirs:
+        named = [name for name in present if plain(name) in NAMES_OF_ITEMS]
+        found |= {"title": named[0]} if named else {}
     with readable(tables.items):
         load(items, found, ITEM_COLUMNS, "listed")
 
 
-def _require_known(withhold: Sequence[str], present: Sequence[str], path: Path) -> None:
+def require_known(withhold: Sequence[str], present: Sequence[str], path: Path) -> None:
+    """Nothing, if every column to withhold is there: a misspelt one would be read.
+
+    Raises:
+        ConfigError: one is not there.
+    """
     for name in withhold:
         if name not in present:
             raise ConfigError(

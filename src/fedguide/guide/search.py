@@ -120,11 +120,11 @@ def search_items(model: ShopModel, lexicon: Lexicon, query: str, k: int) -> Foun
     top = np.argpartition(-score, k - 1)[:k] if 0 < k < count else np.arange(count)
     order = top[np.lexsort((top, -score[top]))]
     held = {term: set(_holders(lexicon, term).tolist()) for term in asked if term in lexicon.places}
-    rows = order.tolist()
+    matched = ([term for term in asked if row in held.get(term, ())] for row in order.tolist())
     return Found(
         order.astype(np.int64),
         score[order].astype(np.float64),
-        tuple(tuple(term for term in asked if row in held.get(term, ())) for row in order.tolist()),
+        tuple(map(_longest, matched)),
     )
 
 

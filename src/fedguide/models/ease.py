@@ -47,9 +47,9 @@ def ease_matrix(train: Baskets, items: int, ridge: float) -> NDArray[np.float32]
         gram = np.asarray((X.T @ X).toarray(), np.float64)
         gram[np.diag_indices(items)] += ridge
         P = np.linalg.inv(gram).astype(np.float32)
-    P /= -np.diag(P)[None, :]
-    P[np.diag_indices(items)] = 0
-    return P
+    weights: NDArray[np.float32] = P / -np.diag(P)
+    weights[np.diag_indices(items)] = 0
+    return weights
 
 
 def ease(train: Baskets, items: int, ridge: float, *, keep: int = KEEP) -> Neighbours:

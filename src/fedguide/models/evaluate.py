@@ -14,7 +14,7 @@ earlier basket are no cases; ``ShopData.cold`` counts them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -129,24 +129,49 @@ def judge(scores: NDArray[np.float32], asked: Questions) -> Metrics:
     return measure(hide_bought(asked, scores), asked.targets)
 
 
-def evaluate(scorer: Scorer, asked: Questions) -> Metrics:
-    """Asks a model every question, some hundreds at a time."""
-    parts = []
+def part(asked: Questions, rows: slice) -> Questions:
+    """Some of the questions; ``rows`` has a start and a stop within them."""
+    offsets = asked.targets.offsets[rows.start : rows.stop + 1]
+    return replace(
+        asked,
+        cases=take(asked.cases, rows),
+        rows=asked.rows[rows],
+        targets=Targets(offsets - offsets[0], asked.targets.items[offsets[0] : offsets[-1]]),
+    )
+
+
+def some_of(asked: Questions, cells: int, rng: np.random.Generator) -> Questions:
+    """At most ``cells`` / n questions (but at least one), drawn at random, in order.
+
+    A choice on validation needs no more; a table never uses this.
+    """
+    most = max(cells // max(asked.items, 1), 1)
+    if len(asked) <= most:
+        return asked
+    rows = np.sort(rng.choice(len(asked), most, replace=False))
+    counts = np.diff(asked.targets.offsets)
+    keep = np.zeros(len(asked), np.bool_)
+    keep[rows] = True
+    targets = Targets(
+        np.concatenate([[0], np.cumsum(counts[rows])]),
+        asked.targets.items[np.repeat(keep, counts)],
+    )
+    return replace(asked, cases=take(asked.cases, rows), rows=asked.rows[rows], targets=targets)
+
+
+def chunks(asked: Questions) -> Iterator[Questions]:
+    """All questions in order, at most ``CHUNK`` at a time."""
     for start in range(0, len(asked), CHUNK):
-        rows = slice(start, min(start + CHUNK, len(asked)))
-        some = replace(
-            asked,
-            cases=take(asked.cases, rows),
-            rows=asked.rows[rows],
-            targets=Targets(
-                asked.targets.offsets[start : rows.stop + 1] - asked.targets.offsets[start],
-                asked.targets.items[
-                    asked.targets.offsets[start] : asked.targets.offsets[rows.stop]
-                ],
-            ),
-        )
-        parts.append(judge(scorer(some.cases), some))
-    return joined(parts)
+        yield part(asked, slice(start, min(start + CHUNK, len(asked))))
+
+
+def evaluate(scorer: Scorer, asked: Questions) -> Metrics:
+    """Asks a model every question, some hundreds at a time.
+
+    Raises:
+        WrongShapeError, DataError: as ``judge``.
+    """
+    return joined([judge(scorer(some.cases), some) for some in chunks(asked)])
 
 
 def joined(parts: Sequence[Metrics]) -> Metrics:

@@ -70,7 +70,7 @@ class Examples(NamedTuple):
         snapshot: ``(examples,)`` row of the two below.
         recent: ``(SNAPSHOTS, n)`` log(1 + sales of the last days), before the snapshot's day.
         popularity: ``(SNAPSHOTS, n)`` log(1 + all sales before the snapshot's day).
-        count: ``()`` items of the catalogue without padding.
+        size: ``()`` items of the catalogue without padding.
     """
 
     features: Ints
@@ -88,7 +88,7 @@ class Examples(NamedTuple):
     snapshot: Ints
     recent: Floats
     popularity: Floats
-    count: NDArray[np.int32]
+    size: NDArray[np.int32]
 
 
 def shapes_of(catalogue: Catalogue, train: Baskets, text: TextSpec) -> Shapes:
@@ -180,7 +180,7 @@ def examples_of(
         snapshot=padded(snapshot, shapes.examples),
         recent=np.pad(recent, widen),
         popularity=np.pad(popularity, widen),
-        count=np.array(n, np.int32),
+        size=np.array(n, np.int32),
     )
 
 

@@ -12,7 +12,10 @@ RECENT_DAYS = 20
 """Days of sales that count as recent; the development data sell seasonal goods."""
 
 
-def sales(train: Baskets, items: int, days: int | None = None) -> NDArray[np.float32]:
+Sales = NDArray[np.float32]
+
+
+def sales(train: Baskets, items: int, days: int | None = None) -> Sales:
     """In how many baskets each item was bought, shape ``(items,)``.
 
     With ``days``, only in baskets of the last ``days`` days of ``train``: the shop's clock stops
@@ -25,7 +28,7 @@ def sales(train: Baskets, items: int, days: int | None = None) -> NDArray[np.flo
     return np.bincount(train.items[keep], minlength=items).astype(np.float32)
 
 
-def times_bought(cases: Cases, items: int) -> NDArray[np.float32]:
+def times_bought(cases: Cases, items: int) -> Sales:
     """In how many earlier baskets the shopper bought each item, shape ``(c, items)``."""
     owner, item, _ = bought(cases.baskets, cases.starts, cases.targets)
     flat = np.bincount(owner * items + item, minlength=len(cases) * items)
@@ -50,3 +53,25 @@ def by_history(popularity: NDArray[np.float32]) -> Scorer:
         return times_bought(cases, len(popularity)) + tie_break
 
     return scorer
+
+
+def known_sales(train: Baskets, cases: Cases, items: int, days: int = RECENT_DAYS) -> Sales:
+    """Sales of the ``days`` days before each case's own day, shape ``(c, items)``.
+
+    A shop counts its sales every day, so a case may know all days before its own: its history
+    does too. Where the cut is not one in time (leave-last-out: some of ``train`` is as late as
+    the cases), other shoppers' later baskets could enter this way, and the count of ``train``
+    is taken as it is.
+    """
+    baskets = cases.baskets
+    today = baskets.days[cases.targets]
+    if not len(cases) or not len(train) or train.days.max() >= today.min():
+        return np.broadcast_to(sales(train, items, days), (len(cases), items))
+    line_days = np.repeat(baskets.days, np.diff(baskets.offsets))
+    bought_lines = baskets.kinds == BUY
+    moments, moment = np.unique(today, return_inverse=True)
+    counts = np.zeros((len(moments), items), np.float32)
+    for row, day in enumerate(moments.tolist()):
+        known = bought_lines & (line_days < day) & (line_days >= day - days)
+        counts[row] = np.bincount(baskets.items[known], minlength=items)
+    return counts[moment]

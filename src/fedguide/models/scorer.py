@@ -73,7 +73,7 @@ SPARSE = ("neighbours", "history", "returning", "last_basket", "interest")
 STATIC = ("recent", "popularity")
 """Components that are the same for every shopper."""
 
-TERMS = ("history", "returning", "last_basket", "interest", "recent", "popularity")
+TERMS = ("history", "recent", "popularity")
 """The components the network learns weights for itself (its array ``terms``), in this order."""
 
 
@@ -121,6 +121,22 @@ class Sparse:
 
     items: NDArray[np.int64]
     values: Mapping[str, Matrix]
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a history says of the s items it names itself.
+
+    Attributes:
+        items: int64 ``(s,)``, ascending, each once.
+        values: ``(s,)`` for each name in ``SPARSE`` but ``neighbours``.
+        loudness: float32 ``(s,)``, how loudly each speaks for its neighbours: as loudly as its
+            loudest event, because EASE was fitted on bought or not bought.
+    """
+
+    items: NDArray[np.int64]
+    values: Mapping[str, Matrix]
+    loudness: Matrix
 
 
 def components(model: ShopModel, history: History, today: int) -> dict[str, Matrix]:
@@ -211,41 +227,51 @@ def total_weights(model: ShopModel, slate: str) -> dict[str, np.float32]:
 
 def sparse_components(model: ShopModel, history: History, today: int) -> Sparse:
     """The components in ``SPARSE`` on the items that a history touches."""
-    own = history.items >= 0
-    items, kinds = history.items[own].astype(np.int64), history.kinds[own]
-    days = history.days[own]
-    ages = np.maximum(today - days, 0).astype(np.float32)
-    bought = kinds == BUY
-    last = days[bought].max() if bought.any() else 0
+    own = own_components(model, history, today)
+    said = spoken(model, own)
+    mentioned = said != 0
+    mentioned[own.items] = True
+    touched = np.flatnonzero(mentioned)
+    at = np.searchsorted(touched, own.items)
+    values = {"neighbours": said[touched]}
+    for name, value in own.values.items():
+        values[name] = np.zeros(len(touched), np.float32)
+        values[name][at] = value
+    return Sparse(touched, values)
 
-    speakers, place, loudness = _loudest(items, _loudness(model, kinds, ages))
-    targets = model.neighbours[speakers].ravel()
-    weights = (model.neighbour_weights[speakers] * loudness[:, None]).ravel()
-    # A pass over all n items is cheaper than sorting the targets; padding (-1) falls on slot n.
-    mentioned = np.zeros(len(model) + 1, np.bool_)
-    mentioned[targets] = mentioned[speakers] = True
-    touched = np.flatnonzero(mentioned[:-1])
-    own_at = np.searchsorted(touched, speakers)
+
+def own_components(model: ShopModel, history: History, today: int) -> Own:
+    """What a history says of the items it names itself."""
+    named = history.items >= 0
+    kinds, days = history.kinds[named], history.days[named]
+    ages = np.maximum(today - days, 0).astype(np.float32)
+    bought = (kinds == BUY).astype(np.float32)
+    last = days[kinds == BUY].max(initial=np.iinfo(np.int32).min)
+    items, place = np.unique(history.items[named], return_inverse=True)
+    loudest = np.zeros(len(items), np.float32)
+    np.maximum.at(loudest, place, _loudness(model, kinds, ages))
 
     def summed(values: Matrix) -> Matrix:
-        """Sums over the events of each own item, 0 on items that are only spoken for."""
-        result = np.zeros(len(touched), np.float32)
-        result[own_at] = np.bincount(place, values, len(speakers))
-        return result
+        return np.bincount(place, values, len(items)).astype(np.float32)
 
     faded = np.exp(ages / -RETURNING_DAYS)
     interest = INTEREST[kinds] * np.exp(ages / -INTEREST_DAYS)
-    said = np.bincount(targets + 1, weights, len(model) + 1)[1:]
-    return Sparse(
-        touched,
-        {
-            "neighbours": said[touched].astype(np.float32),
-            "history": np.log1p(summed(bought.astype(np.float32))),
-            "returning": np.log1p(summed(bought * faded)),
-            "last_basket": np.minimum(summed((bought & (days == last)).astype(np.float32)), 1),
-            "interest": np.log1p(summed(interest)),
-        },
-    )
+    values = {
+        "history": np.log1p(summed(bought)),
+        "returning": np.log1p(summed(bought * faded)),
+        "last_basket": np.minimum(summed(bought * (days == last)), 1),
+        "interest": np.log1p(summed(interest)),
+    }
+    return Own(items.astype(np.int64), values, loudest)
+
+
+def spoken(model: ShopModel, own: Own) -> Matrix:
+    """The neighbours component of every item, shape ``(n,)``."""
+    targets = model.neighbours[own.items]
+    weights = model.neighbour_weights[own.items] * own.loudness[:, None]
+    # One pass over all n items is cheaper than sorting the targets; padding (-1) falls on slot 0.
+    said = np.bincount(targets.ravel() + 1, weights.ravel(), len(model) + 1)[1:]
+    return said.astype(np.float32)
 
 
 def shares(model: ShopModel, history: History, today: int, slate: str, item: int) -> Matrix:
@@ -294,19 +320,6 @@ def _learned(model: ShopModel, values: Mapping[str, Matrix]) -> Matrix:
 def _loudness(model: ShopModel, kinds: NDArray[np.uint8], ages: Matrix) -> Matrix:
     loudness: Matrix = SPEAKS[kinds] * np.exp(ages / np.float32(-model.neighbour_days))
     return loudness
-
-
-def _loudest(
-    items: NDArray[np.int64], loudness: Matrix
-) -> tuple[NDArray[np.int64], NDArray[np.intp], Matrix]:
-    """Each item once, the place of each event in that list, and each item's loudest event.
-
-    Only the loudest counts: EASE was fitted on bought or not bought.
-    """
-    speakers, place = np.unique(items, return_inverse=True)
-    loudest = np.zeros(len(speakers), np.float32)
-    np.maximum.at(loudest, place, loudness)
-    return speakers, place, loudest
 
 
 def _last_basket_shares(

@@ -1,16 +1,14 @@
-"""The pages: choose a shop, the guide, search, a product, the release. Rendered on the server.
+"""The pages' routes: language, shop and shopper of a visit; a page or an error page comes back.
 
 They work without JavaScript and without any outside request; the content security policy
-forbids both inline code and other hosts. All texts of shops and shoppers are escaped.
+forbids both inline code and other hosts. Every text of a shop or a visitor is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,18 +17,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fedguide.errors import ConfigError, FedGuideError, NotFoundError
-from fedguide.guide import engine
-from fedguide.guide.answers import AGAIN, DISCOVER, POPULAR
 from fedguide.guide.engine import Guide
-from fedguide.guide.histories import busiest
-from fedguide.web import view
-from fedguide.web.art import Drawings, load_drawings, symbols
-from fedguide.web.words import HTML_LANG, Language, Tables, load_tables, pick_language, say
+from fedguide.web import content
+from fedguide.web.art import load_drawings
+from fedguide.web.content import Page, Site, Visit
+from fedguide.web.words import HTML_LANG, Language, load_tables, pick_language
+
+LOG = logging.getLogger("fedguide.web")
 
 LANGUAGE_COOKIE = "fedguide_lang"
 _YEAR_S = 365 * 24 * 3600
-_SHOWN_AGAIN, _SHOWN_DISCOVER, _SHOWN_FOUND, _SHOWN_SIMILAR = 6, 12, 18, 6
-_SHOWN_EVENTS, _SHOWN_SHOPPERS = 7, 6
 _LONGEST_NAME = 200
 
 SECURITY_HEADERS: Mapping[str, str] = {
@@ -41,28 +37,11 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 
-_STATIC_TYPES = {"style.css": "text/css", "guide.js": "text/javascript", "icon.svg": "image/svg+xml"}
-
-
-@dataclass(frozen=True)
-class Site:
-    """What all pages share.
-
-    Attributes:
-        guides: the served shops by name.
-        lang: the language where neither address, cookie nor browser asks for another.
-        demo: may the pages list a few shoppers? Only where they are not real people's secrets.
-        tables: the words.
-        drawings: the art.
-        templates: the Jinja environment.
-    """
-
-    guides: Mapping[str, Guide]
-    lang: Language
-    demo: bool
-    tables: Tables
-    drawings: Drawings
-    templates: Environment
+_STATIC_TYPES = {
+    "style.css": "text/css",
+    "guide.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 def add_pages(
@@ -72,44 +51,99 @@ def add_pages(
 
     Args:
         app: usually ``fedguide.api.app.create_app(guides)``.
-        guides: the served shops by name.
+        guides: the served shops by name; the first is meant when an address names none.
         lang: language where the visitor asks for none.
         demo: list a few shoppers to choose from; off, a shopper's id must be known.
     """
     site = Site(guides, lang, demo, load_tables(), load_drawings(), _templates())
-    static = _static_files()
+    files = _static_files()
 
-    async def page(request: Request) -> Response:
-        return respond(site, request)
+    def page(make: Callable[[Visit], Page]) -> Callable[[Request], object]:
+        async def answer(request: Request) -> Response:
+            return respond(site, request, make)
+
+        return answer
 
     async def file(request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in static:
+        if name not in files:
             raise HTTPException(404)
         headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
-        return Response(static[name], headers=headers, media_type=_STATIC_TYPES[name])
+        return Response(files[name], headers=headers, media_type=_STATIC_TYPES[name])
 
     app.add_route("/static/{name}", file, include_in_schema=False)
-    app.add_route("/{path:path}", page, include_in_schema=False)
+    app.add_route("/", page(content.guide), include_in_schema=False)
+    app.add_route("/search", page(content.search), include_in_schema=False)
+    app.add_route("/items/{item_id:path}", page(content.item), include_in_schema=False)
+    app.add_route("/about", page(content.about), include_in_schema=False)
+    app.add_route("/{path:path}", page(_nowhere), include_in_schema=False)
 
 
-def respond(site: Site, request: Request) -> Response:
-    """The page at an address; an error is a page too."""
-    path = request.url.path
+def respond(site: Site, request: Request, make: Callable[[Visit], Page]) -> Response:
+    """Renders a page; whatever goes wrong is a page too."""
+    asked = request.query_params
+    lang = pick_language(
+        asked.get("lang", ""),
+        request.cookies.get(LANGUAGE_COOKIE, ""),
+        request.headers.get("accept-language", ""),
+        site.lang,
+    )
+    visit = Visit(site, request, lang, None, "")
+    try:
+        visit = Visit(site, request, lang, _guide(site, request), _user(request))
+        page = make(visit)
+    except FedGuideError as error:
+        page = content.error(visit, error)
+    except HTTPException:
+        raise
+    except Exception as error:  # noqa: BLE001 - a defect becomes a page, logged by type only
+        LOG.error("defect while rendering: %s", type(error).__name__)
+        page = content.error(visit, None)
+    headers = {
+        **SECURITY_HEADERS,
+        "Content-Language": HTML_LANG[lang],
+        "Vary": "Accept-Language, Cookie",
+    }
+    response = Response(content.render(visit, page), page.status, headers, "text/html")
+    if asked.get("lang") == lang:
+        response.set_cookie(LANGUAGE_COOKIE, lang, _YEAR_S, httponly=True, samesite="lax")
+    return response
+
+
+def _nowhere(visit: Visit) -> Page:
+    path = visit.request.url.path
     if path.startswith("/api/"):
         raise HTTPException(404)
-    lang = _language(site, request)
-    try:
-        guide, user = _guide(site, request), _user(request)
-        name, status, values = _content(site, request, guide, user, lang)
-    except FedGuideError as error:
-        name, status = "error.html", 404 if isinstance(error, NotFoundError) else 400
-        guide, user, values = None, "", {"error": error}
-    html = _render(site, request, name, guide, user, lang, values)
-    headers = dict(SECURITY_HEADERS)
-    headers["Content-Language"] = HTML_LANG[lang]
-    headers["Vary"] = "Accept-Language, Cookie"
-    response = Response(html, status, headers, media_type="text/html")
-    if request.query_params.get("lang") == lang:
-        response.set_cookie(LANGUAGE_COOKIE, lang, max_age=_YEAR_S, httponly=True, samesite="lax")
-    return response
+    raise NotFoundError(path[:128])
+
+
+def _guide(site: Site, request: Request) -> Guide | None:
+    """The guide of the shop that is asked for; the only one where there is one."""
+    shop = request.query_params.get("shop", "")
+    if not shop:
+        return next(iter(site.guides.values())) if len(site.guides) == 1 else None
+    if shop not in site.guides:
+        raise NotFoundError(shop[:64])
+    return site.guides[shop]
+
+
+def _user(request: Request) -> str:
+    user = request.query_params.get("user", "").strip()
+    if len(user) > _LONGEST_NAME:
+        raise ConfigError(f"user must have at most {_LONGEST_NAME} characters, got {len(user)}")
+    return user
+
+
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("fedguide.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _static_files() -> dict[str, bytes]:
+    folder = resources.files("fedguide.web").joinpath("static")
+    return {name: folder.joinpath(name).read_bytes() for name in _STATIC_TYPES}

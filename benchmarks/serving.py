@@ -1,0 +1,363 @@
+"""How fast does one worker answer ``GET /api/v1/recommend`` over 100,000 items, with reasons?
+
+A real server process on the loopback, two keep-alive connections, thousands of different
+shoppers with 50 to 200 events each, no answer kept from one request to the next. In the same run
+and process a plain endpoint scores every item with the scorer's own functions, as the peer to
+beat; and sampled answers are compared with that brute force, rank by rank.
+
+    python benchmarks/serving.py [--json FILE] [--items 100000] [--shoppers 3000] [--seconds 8]
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SEED, TASTES, DIMENSIONS, NEIGHBOURS, K = 11, 400, 64, 100, 10
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+KEY = "07" * 32
+
+
+def make_market(folder: Path, items: int, shoppers: int) -> None:
+    """Writes a signed release of a structured random shop, and its shoppers' histories."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from fedguide.crypto.signing import SigningKey, sign
+    from fedguide.models.card import Card
+    from fedguide.models.encoders import SCALES_DAYS, Network, item_vectors
+    from fedguide.models.release import PURPOSE, Signer, save_release
+    from fedguide.models.scorer import TERMS, ShopModel, SlateWeights
+    from fedguide.models.text import TextSpec
+    from fedguide.values import KINDS, Catalogue
+
+    rng = np.random.default_rng(SEED)
+    taste = np.sort(rng.integers(0, TASTES, items))
+    words = [f"{a}{b}" for a in ("ka", "lo", "mi", "ru", "te", "vo") for b in range(400)]
+    picks = rng.integers(0, len(words), (items, 3))
+    catalogue = Catalogue(
+        tuple(f"i{row}" for row in range(items)),
+        tuple(
+            f"taste{taste[row]} {words[a]} {words[b]} {words[c]}"
+            for row, (a, b, c) in enumerate(picks.tolist())
+        ),
+        tuple(f"brand{row}" for row in rng.integers(0, 300, items).tolist()),
+        tuple(f"category{group // 10}/{group}" for group in taste.tolist()),
+        np.exp(rng.normal(3, 1, items)).round(2).astype(np.float32),
+    )
+    text, d = TextSpec(), DIMENSIONS
+    arrays = {
+        "table": rng.normal(size=(text.buckets, d)) / 8,
+        "item": np.eye(d) + rng.normal(size=(d, d)) / 40,
+        "shopper": np.eye(d) + rng.normal(size=(d, d)) / 40,
+        "start": rng.normal(size=d) / 40,
+        "kind": rng.normal(size=len(KINDS)) / 4,
+        "decay": rng.normal(size=len(SCALES_DAYS)) / 4,
+        "terms": np.abs(rng.normal(size=len(TERMS))) / 10,
+    }
+    network = Network(text, "bag", {n: a.astype(np.float32) for n, a in arrays.items()})
+    sales = np.floor(rng.pareto(1.1, items) * 3).clip(0, 20_000).astype(np.float32)
+    bounds = np.searchsorted(taste, np.arange(TASTES + 1))
+    neighbours = np.empty((items, NEIGHBOURS), np.int32)
+    for group in range(TASTES):
+        start, stop = int(bounds[group]), int(bounds[group + 1])
+        near = np.arange(start, stop)
+        for row in near.tolist():
+            mates = rng.choice(near, min(80, len(near)), replace=False)
+            far = rng.choice(items, NEIGHBOURS + 8, replace=False)
+            both = np.unique(np.concatenate([mates, far[~np.isin(far, mates)]]))
+            both = rng.permutation(both[both != row])[:NEIGHBOURS]
+            neighbours[row] = both
+    model = ShopModel(
+        catalogue=catalogue,
+        network=network,
+        item_vectors=item_vectors(network, catalogue),
+        neighbours=neighbours,
+        neighbour_weights=rng.exponential(0.05, (items, NEIGHBOURS)).astype(np.float32),
+        popularity=sales,
+        recent_sales=np.floor(sales * rng.random(items) / 8).astype(np.float32),
+        last_day=20_000,
+        slates={
+            "again": SlateWeights(0.2, 0.2, 1.0, 1.0, 0.2, 0.2, 0.1, 0.0),
+            "discover": SlateWeights(1.0, 1.0, 0.0, 0.0, 0.0, 0.2, 0.1, 0.05),
+        },
+    )
+    card = Card("bench", "2026-01-01T00:00:00Z", "", "", ("bench",), 0, None, synthetic=True)
+    key = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(KEY)))
+    signer = Signer(key.public, lambda message: sign(key, PURPOSE, message))
+    save_release(folder / "release", model, card, signer)
+    np.savez(folder / "histories.npz", **make_histories(rng, bounds, shoppers))
+
+
+def make_histories(
+    rng: np.random.Generator, bounds: np.ndarray, shoppers: int
+) -> dict[str, np.ndarray]:
+    """Each shopper has three tastes and now and then looks elsewhere."""
+    lengths = rng.integers(50, 201, shoppers)
+    total = int(lengths.sum())
+    owner = np.repeat(np.arange(shoppers), lengths)
+    tastes = rng.integers(0, TASTES, (shoppers, 3))[owner, rng.integers(0, 3, total)]
+    inside = bounds[tastes] + (rng.random(total) * np.diff(bounds)[tastes]).astype(np.int64)
+    items = np.where(rng.random(total) < 0.85, inside, rng.integers(0, bounds[-1], total))
+    days = 20_000 - rng.integers(0, 300, total)
+    order = np.lexsort((days, owner))
+    return {
+        "offsets": np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+        "items": items[order].astype(np.int32),
+        "kinds": rng.choice([0, 0, 0, 1, 2], total).astype(np.uint8),
+        "days": days[order].astype(np.int32),
+    }
+
+
+def open_market(folder: Path) -> Any:
+    """The guide of the shop that ``make_market`` wrote, its signature checked."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from fedguide.crypto.signing import PublicKey, SigningKey, verify
+    from fedguide.guide.engine import open_guide
+    from fedguide.guide.histories import Histories
+    from fedguide.models.release import PURPOSE, load_release
+
+    key = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(KEY)))
+    release = load_release(
+        folder / "release",
+        {key.public},
+        lambda signer, message, signature: verify(PublicKey(signer), PURPOSE, message, signature),
+    )
+    with np.load(folder / "histories.npz") as arrays:
+        columns = {name: arrays[name] for name in arrays.files}
+    histories = Histories(
+        rows={f"u{row}": row for row in range(len(columns["offsets"]) - 1)},
+        queries=np.full(len(columns["items"]), -1, np.int32),
+        query_texts=(),
+        **columns,
+    )
+    return open_guide(release, histories, lambda: 20_001)
+
+
+def serve_market(folder: Path, port: int) -> None:
+    """The server process: the real application, and the plain endpoint beside it."""
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from fedguide.api.app import create_app
+    from fedguide.api.server import listen, serve
+
+    guide = open_market(folder)
+    app = create_app({guide.shop: guide})
+
+    async def plain(request: Request) -> Response:
+        return Response(json.dumps(plain_answer(guide, request.query_params["user"])))
+
+    app.add_route("/plain", plain)
+    serve(app, listen("127.0.0.1", port))
+
+
+def plain_answer(guide: Any, user: str) -> list[dict[str, Any]]:
+    """Scores every item, sorts, and takes each event out once: no index, no shortcut."""
+    from fedguide.guide.histories import history_for
+    from fedguide.models.scorer import shares_many, slate_scores
+    from fedguide.values import BUY
+
+    model, history = guide.release.model, history_for(guide.histories, user)
+    scores = slate_scores(model, history, guide.today(), "discover")
+    scores[history.items[history.kinds == BUY]] = -np.inf
+    top = np.argsort(-scores)[:K]
+    parts = shares_many(model, history, guide.today(), "discover", top)
+    return [
+        {
+            "item_id": model.catalogue.ids[row],
+            "score": float(scores[row]),
+            "because": [
+                model.catalogue.ids[history.items[event]] for event in np.argsort(-part)[:3]
+            ],
+        }
+        for row, part in zip(top.tolist(), parts, strict=True)
+    ]
+
+
+def brute_force(guide: Any, user: str) -> list[str]:
+    """The ten best by scoring every item in double precision."""
+    from fedguide.guide.histories import history_for
+    from fedguide.models.scorer import shopper_vector, sparse_scores, total_weights
+    from fedguide.values import BUY
+
+    model, history, today = guide.release.model, history_for(guide.histories, user), guide.today()
+    weights = total_weights(model, "discover")
+    scores = model.item_vectors.astype(np.float64) @ shopper_vector(
+        model, history, today, "discover"
+    ).astype(np.float64)
+    scores += np.float64(weights["recent"]) * np.log1p(model.recent_sales).astype(np.float64)
+    scores += np.float64(weights["popularity"]) * np.log1p(model.popularity).astype(np.float64)
+    touched, values = sparse_scores(model, history, today, "discover")
+    scores[touched] += values
+    scores[history.items[history.kinds == BUY]] = -np.inf
+    return [model.catalogue.ids[row] for row in np.argsort(-scores, kind="stable")[:K].tolist()]
+
+
+def measure(port: int, path: str, users: list[str], connections: int, seconds: float) -> dict[str, float]:
+    """Requests a second and quantiles of the time of one, over keep-alive connections."""
+    waits: list[list[float]] = [[] for _ in range(connections)]
+    failures = [0] * connections
+    until = time.perf_counter() + seconds
+
+    def client(number: int) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as link, link.makefile("rb") as answers:
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            at = number
+            while (begun := time.perf_counter()) < until:
+                user = users[at % len(users)]
+                at += connections
+                link.sendall(f"GET {path}?user={user} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+                status, body = read_answer(answers)
+                waits[number].append(time.perf_counter() - begun)
+                failures[number] += status != 200 or not body
+
+    begun = time.perf_counter()
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(connections)]
+    for one in clients:
+        one.start()
+    for one in clients:
+        one.join()
+    spent = time.perf_counter() - begun
+    every = np.concatenate([np.array(part) for part in waits]) * 1000
+    return {
+        "rps": len(every) / spent,
+        "p50": float(np.quantile(every, 0.5)),
+        "p99": float(np.quantile(every, 0.99)),
+        "requests": len(every),
+        "failed": sum(failures),
+    }
+
+
+def read_answer(answers: Any) -> tuple[int, bytes]:
+    """Status and body of one HTTP answer with a Content-Length."""
+    status = int(answers.readline().split()[1])
+    length = 0
+    while (line := answers.readline()) != b"\r\n":
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    return status, answers.read(length)
+
+
+def wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Returns as soon as ``/readyz`` says so."""
+    while process.poll() is None:
+        try:
+            link = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+            link.request("GET", "/readyz")
+            if link.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.005)
+    raise RuntimeError(f"the server ended with {process.returncode}")
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1000
+
+
+def count_exact(guide: Any, port: int, users: list[str]) -> int:
+    """How many sampled answers equal brute force, rank by rank."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    same = 0
+    for user in users:
+        link.request("GET", f"/api/v1/recommend?user={user}&k={K}")
+        answer = json.loads(link.getresponse().read())
+        same += [item["item_id"] for item in answer["items"]] == brute_force(guide, user)
+    link.close()
+    return same
+
+
+def run(items: int, shoppers: int, seconds: float, sampled: int) -> list[dict[str, Any]]:
+    """Starts a server, measures it, and gives the bars."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_market(folder, items, shoppers)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, __file__, "--serve", name, "--port", str(port)],
+            env={**os.environ, **ONE_THREAD},
+        )
+        try:
+            wait_ready(port, process)
+            ready = time.perf_counter() - begun
+            fresh = memory_mb(process.pid)
+            users = [f"u{row}" for row in range(shoppers)]
+            random.Random(SEED).shuffle(users)
+            guide = open_market(folder)
+            exact = count_exact(guide, port, users[:sampled])
+            measure(port, "/api/v1/recommend", users, 2, 1.0)
+            ours = measure(port, "/api/v1/recommend", users, 2, seconds)
+            peer = measure(port, "/plain", users, 2, seconds / 2)
+            crowd = measure(port, "/api/v1/recommend", users, 200, seconds / 2)
+            used = memory_mb(process.pid)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+    print(f"{items:,} items, {shoppers:,} shoppers, 1 worker, {K} items an answer with reasons\n")
+    print(f"{'endpoint':<34}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'failed':>8}")
+    for label, row in (
+        ("/api/v1/recommend, 2 connections", ours),
+        ("plain numpy, 2 connections", peer),
+        ("/api/v1/recommend, 200 connections", crowd),
+    ):
+        print(f"{label:<34}{row['rps']:>8.0f}{row['p50']:>9.2f}{row['p99']:>9.2f}{row['failed']:>8}")
+    print(f"\nexact answers {exact} of {sampled}; ready in {ready:.2f} s; "
+          f"memory {fresh:.0f} MB when ready, {used:.0f} MB after")
+    return [
+        _bar("requests a second", ours["rps"], ">= 500", ours["rps"] >= 500),
+        _bar("p99 ms", ours["p99"], "<= 15", ours["p99"] <= 15),
+        _bar("failed requests", ours["failed"], "== 0", ours["failed"] == 0),
+        _bar("exact answers of sampled", exact / sampled, "== 1", exact == sampled),
+        _bar("times plain numpy", ours["rps"] / peer["rps"], "> 1", ours["rps"] > peer["rps"]),
+        _bar("p99 ms, 200 connections", crowd["p99"], "<= 250", crowd["p99"] <= 250),
+    ]
+
+
+def _bar(name: str, value: float, bar: str, holds: bool) -> dict[str, Any]:
+    return {"name": name, "value": round(float(value), 3), "bar": bar, "holds": bool(holds)}
+
+
+def main() -> None:
+    """Runs the benchmark, or the server it starts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--shoppers", type=int, default=3000)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--sampled", type=int, default=50)
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.serve:
+        serve_market(asked.serve, asked.port)
+        return
+    bars = run(asked.items, asked.shoppers, asked.seconds, asked.sampled)
+    print()
+    for bar in bars:
+        print(f"{'holds' if bar['holds'] else 'FAILS'}  {bar['name']}: {bar['value']} ({bar['bar']})")
+    if asked.json:
+        asked.json.write_text(json.dumps({"data": {"bars": bars}}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,344 @@
+"""Local training of the guide network: numpy in, numpy out, JAX inside.
+
+A fit takes a flat parameter vector and gives one back, so that federated learning, training
+alone and training on pooled data are the same code: a *round* is always one local epoch. The
+epoch is one compiled loop with a number of steps known only when it runs; with the arrays of all
+shops padded to the same shapes it is compiled once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from numpy.typing import NDArray
+
+from fedguide.errors import NotFiniteError, WrongShapeError
+from fedguide.models.encoders import Network
+from fedguide.models.examples import Examples, Shapes, examples_of, largest, shapes_of
+from fedguide.models.guide_net import Arrays, Body, loss, tower_init, tower_shapes
+from fedguide.models.names import GUIDE_ENCODERS
+from fedguide.models.plan import GuidePlan
+from fedguide.values import Baskets, Catalogue, Layout, ShopData, Vector
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What one local fit gives.
+
+    Attributes:
+        params: the trained parameters, shape ``(p,)``.
+        optimizer_state: AdamW's moments and count, shape ``(2 p + 1,)``.
+        examples: baskets the shop has to learn from.
+        loss: mean loss of an asked item while fitting.
+    """
+
+    params: Vector
+    optimizer_state: Vector
+    examples: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What one gradient over all examples gives: g_k ``(p,)``, n_k and the loss before."""
+
+    gradient: Vector
+    examples: int
+    loss: float
+
+
+Fit = Callable[[Vector, Vector | None, int], Fitted]
+"""``fit(params, optimizer_state, seed)``; ``None`` starts the optimiser afresh."""
+
+
+def body_of(plan: GuidePlan) -> Body:
+    """The trainable shopper encoder a plan names."""
+    body: Body = import_module(GUIDE_ENCODERS[plan.encoder]).BODY
+    return body
+
+
+def layout_of(plan: GuidePlan) -> Layout:
+    """Where each array lies in the flat vector that crosses the wire."""
+    shapes = {**tower_shapes(plan), **body_of(plan).shapes(plan)}
+    return Layout(tuple(shapes), tuple(shapes.values()))
+
+
+def first_params(plan: GuidePlan, seed: int) -> Vector:
+    """Untrained parameters, shape ``(p,)``; every party starts from the same."""
+    rng = np.random.default_rng(seed)
+    arrays = {**tower_init(plan, rng), **body_of(plan).init(plan, rng)}
+    return layout_of(plan).flatten({k: v.astype(np.float32) for k, v in arrays.items()})
+
+
+def to_network(params: Vector, plan: GuidePlan) -> Network:
+    """The trained network as serving and judging read it."""
+    arrays = layout_of(plan).unflatten(np.array(params, np.float32))
+    return Network(plan.text, plan.encoder, arrays, plan.events)
+
+
+def common_shapes(shops: Sequence[ShopData], plan: GuidePlan) -> Shapes:
+    """Shapes that fit all shops of a run, for a training step that is compiled once."""
+    return largest([shapes_of(shop.catalogue, shop.train, plan.text) for shop in shops])
+
+
+def make_fit(
+    catalogue: Catalogue, train: Baskets, plan: GuidePlan, shapes: Shapes | None = None
+) -> Fit:
+    """One shop's local fit: one epoch of AdamW over its baskets (at most ``plan.steps`` steps).
+
+    Everything random (order, dropout, carts) comes from the seed of the call. The fit raises
+    ``WrongShapeError`` for parameters or a state of another plan, and ``NotFiniteError`` when
+    training runs away.
+
+    Raises:
+        DataError: the shop has no purchase to learn from.
+    """
+    return _fit_over([examples_of(catalogue, train, plan, shapes)], plan)
+
+
+def make_pooled_fit(
+    shops: Sequence[ShopData], plan: GuidePlan, shapes: Shapes | None = None
+) -> Fit:
+    """The fit of somebody who holds every shop's baskets: what federated learning is held against.
+
+    Every batch is of one shop, ranked among that shop's own catalogue; the batches of all shops
+    are shuffled.
+
+    Raises:
+        DataError: a shop has no purchase to learn from.
+    """
+    shapes = shapes or common_shapes(shops, plan)
+    return _fit_over([examples_of(s.catalogue, s.train, plan, shapes) for s in shops], plan)
+
+
+def make_gradient(
+    catalogue: Catalogue, train: Baskets, plan: GuidePlan, shapes: Shapes | None = None
+) -> Callable[[Vector], Graded]:
+    """The gradient of a shop's mean loss over all its baskets, nothing dropped, no carts.
+
+    Deterministic. Baskets longer than ``plan.lines`` count with a fixed part of their lines.
+
+    Raises:
+        DataError: the shop has no purchase to learn from.
+    """
+    still = replace(plan, token_dropout=0.0, dropout=0.0, cart=0.0)
+    examples = examples_of(catalogue, train, plan, shapes)
+    count, layout = _count(examples), layout_of(plan)
+    order = jnp.asarray(_ordered(np.arange(count), len(examples.start), plan.batch))
+    examples = jax.tree.map(jnp.asarray, examples)
+
+    def gradient(params: Vector) -> Graded:
+        arrays = _arrays(layout, params)
+        slope, value = _full_gradient(arrays, examples, order, -(-count // plan.batch), still)
+        return Graded(_vector(layout, slope), count, float(value))
+
+    return gradient
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome of several rounds.
+
+    Attributes:
+        params: of the best round, shape ``(p,)``.
+        round: the best round, counted from 1; 0 if none was better than the start.
+        scores: what ``judge`` said after each round.
+        losses: the mean loss while fitting of each round.
+    """
+
+    params: Vector
+    round: int
+    scores: tuple[float, ...]
+    losses: tuple[float, ...]
+
+
+def train_rounds(
+    fit: Fit,
+    params: Vector,
+    judge: Callable[[Vector], float],
+    seed_of: Callable[[int], int],
+    *,
+    rounds: int = 60,
+    patience: int = 10,
+    start_counts: bool = False,
+    on_round: Callable[[int, float], None] = lambda _number, _score: None,
+) -> Trained:
+    """Trains one party by itself, round by round, and keeps the round ``judge`` likes best.
+
+    The optimiser's moments are kept from round to round.
+
+    Args:
+        fit: alone or pooled.
+        params: where to start.
+        judge: higher is better; sees validation cases only.
+        seed_of: the seed of each round, counted from 1.
+        rounds: most rounds.
+        patience: stop after so many rounds without a better one.
+        start_counts: keep the start if no round is better (for fine-tuning).
+        on_round: told the round and its score.
+    """
+    best, best_round = params, 0
+    best_score = judge(params) if start_counts else -np.inf
+    state: Vector | None = None
+    scores: list[float] = []
+    losses: list[float] = []
+    for number in range(1, rounds + 1):
+        fitted = fit(params, state, seed_of(number))
+        params, state = fitted.params, fitted.optimizer_state
+        scores.append(judge(params))
+        losses.append(fitted.loss)
+        on_round(number, scores[-1])
+        if scores[-1] > best_score:
+            best, best_round, best_score = params, number, scores[-1]
+        if number - best_round >= patience:
+            break
+    return Trained(best, best_round, tuple(scores), tuple(losses))
+
+
+def _fit_over(parts: Sequence[Examples], plan: GuidePlan) -> Fit:
+    counts = [_count(part) for part in parts]
+    room = len(parts[0].start)
+    data = [jax.tree.map(jnp.asarray, part) for part in parts]
+    layout = layout_of(plan)
+
+    def fit(params: Vector, optimizer_state: Vector | None, seed: int) -> Fitted:
+        rng = np.random.default_rng(seed)
+        arrays = _arrays(layout, params)
+        state = _state(layout, optimizer_state)
+        key = jax.random.key(int(rng.integers(1 << 31)))
+        rate = jnp.float32(plan.learning_rate)
+        total = weight = 0.0
+        for at, (part, chosen) in enumerate(_runs(counts, plan, rng)):
+            order = jnp.asarray(_ordered(chosen, room, plan.batch))
+            steps = -(-len(chosen) // plan.batch)
+            arrays, state, sums = _epoch(
+                arrays, state, data[part], order, steps, jax.random.fold_in(key, at), rate, plan
+            )
+            total, weight = total + float(sums[0]), weight + float(sums[1])
+        mean = total / max(weight, 1e-6)
+        vector = _vector(layout, arrays)
+        if not (np.isfinite(mean) and np.isfinite(vector).all()):
+            raise NotFiniteError(
+                f"training ran away: mean loss {mean} at learning rate {plan.learning_rate}",
+                hint="a smaller learning_rate",
+            )
+        return Fitted(vector, _state_vector(layout, state), sum(counts), mean)
+
+    return fit
+
+
+def _runs(
+    counts: Sequence[int], plan: GuidePlan, rng: np.random.Generator
+) -> list[tuple[int, NDArray[np.int64]]]:
+    """Which part's which examples to take in which order; neighbours of one part are one run."""
+    batches: list[tuple[int, NDArray[np.int64]]] = []
+    for part, count in enumerate(counts):
+        shuffled = rng.permutation(count)[: plan.steps * plan.batch]
+        cuts = range(plan.batch, len(shuffled), plan.batch)
+        batches += [(part, piece) for piece in np.split(shuffled, list(cuts))]
+    if len(counts) == 1:
+        return [(0, np.concatenate([piece for _, piece in batches]))]
+    return [batches[place] for place in rng.permutation(len(batches))]
+
+
+def _ordered(chosen: NDArray[np.int64], room: int, batch: int) -> NDArray[np.int32]:
+    """``chosen`` padded with -1 to whole batches of all there is room for."""
+    order = np.full(-(-room // batch) * batch, -1, np.int32)
+    order[: len(chosen)] = chosen
+    return order
+
+
+@partial(jax.jit, static_argnames=("plan",))
+def _epoch(
+    arrays: Arrays,
+    state: optax.ScaleByAdamState,
+    examples: Examples,
+    order: jax.Array,
+    steps: int,
+    key: jax.Array,
+    rate: jax.Array,
+    plan: GuidePlan,
+) -> tuple[Arrays, optax.ScaleByAdamState, jax.Array]:
+    """``steps`` steps of AdamW; also gives (Σ weight x loss, Σ weight) of what was asked."""
+    encode = body_of(plan).encode
+    adam = optax.scale_by_adam()
+    graded = jax.value_and_grad(loss, has_aux=True)
+
+    def step(
+        number: jax.Array, carry: tuple[Arrays, optax.ScaleByAdamState, jax.Array]
+    ) -> tuple[Arrays, optax.ScaleByAdamState, jax.Array]:
+        arrays, state, sums = carry
+        chosen = jax.lax.dynamic_slice(order, (number * plan.batch,), (plan.batch,))
+        draw = jax.random.fold_in(key, number)
+        (value, weight), slope = graded(arrays, examples, chosen, draw, plan, encode)
+        move, state = adam.update(slope, state)
+        arrays = jax.tree.map(
+            lambda old, by: old - rate * (by + plan.weight_decay * old), arrays, move
+        )
+        return arrays, state, sums + jnp.stack([value * weight, weight])
+
+    done: tuple[Arrays, optax.ScaleByAdamState, jax.Array] = jax.lax.fori_loop(
+        0, steps, step, (arrays, state, jnp.zeros(2))
+    )
+    return done
+
+
+@partial(jax.jit, static_argnames=("plan",))
+def _full_gradient(
+    arrays: Arrays, examples: Examples, order: jax.Array, steps: int, plan: GuidePlan
+) -> tuple[Arrays, jax.Array]:
+    encode = body_of(plan).encode
+    graded = jax.value_and_grad(loss, has_aux=True)
+    key = jax.random.key(0)
+
+    def step(number: jax.Array, carry: tuple[Arrays, jax.Array]) -> tuple[Arrays, jax.Array]:
+        slopes, sums = carry
+        chosen = jax.lax.dynamic_slice(order, (number * plan.batch,), (plan.batch,))
+        (value, weight), slope = graded(arrays, examples, chosen, key, plan, encode)
+        slopes = jax.tree.map(lambda total, one: total + weight * one, slopes, slope)
+        return slopes, sums + jnp.stack([value * weight, weight])
+
+    zeros = jax.tree.map(jnp.zeros_like, arrays)
+    slopes, sums = jax.lax.fori_loop(0, steps, step, (zeros, jnp.zeros(2)))
+    weight = jnp.maximum(sums[1], 1e-6)
+    return jax.tree.map(lambda total: total / weight, slopes), sums[0] / weight
+
+
+def _count(examples: Examples) -> int:
+    return int((examples.stop > examples.start).sum())
+
+
+def _arrays(layout: Layout, params: Vector) -> Arrays:
+    """The vector's arrays on the device; copied, since JAX may use a numpy buffer as its own."""
+    return {k: jnp.array(v, jnp.float32) for k, v in layout.unflatten(params).items()}
+
+
+def _vector(layout: Layout, arrays: Arrays) -> Vector:
+    return layout.flatten({name: np.asarray(value) for name, value in arrays.items()})
+
+
+def _state(layout: Layout, vector: Vector | None) -> optax.ScaleByAdamState:
+    size = layout.size
+    if vector is None:
+        vector = np.zeros(2 * size + 1, np.float32)
+    if vector.shape != (2 * size + 1,):
+        raise WrongShapeError(
+            f"optimizer_state must have shape ({2 * size + 1},), got {vector.shape}"
+        )
+    return optax.ScaleByAdamState(
+        jnp.asarray(int(vector[-1]), jnp.int32),
+        _arrays(layout, vector[:size]),
+        _arrays(layout, vector[size:-1]),
+    )
+
+
+def _state_vector(layout: Layout, state: optax.ScaleByAdamState) -> Vector:
+    moments = [_vector(layout, state.mu), _vector(layout, state.nu)]
+    return np.concatenate([*moments, np.array([state.count], np.float32)])

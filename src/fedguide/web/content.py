@@ -1,0 +1,259 @@
+"""What stands on each page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment
+from starlette.requests import Request
+
+from fedguide.errors import FedGuideError, NotFoundError
+from fedguide.guide import engine
+from fedguide.guide.answers import AGAIN, DISCOVER, POPULAR
+from fedguide.guide.engine import Guide
+from fedguide.guide.histories import busiest
+from fedguide.models.card import Card
+from fedguide.web import view
+from fedguide.web.art import Art, Drawings, art_for, symbols
+from fedguide.web.view import CardView, Setting
+from fedguide.web.words import HTML_LANG, Language, Tables, say
+
+_AGAIN, _DISCOVER, _FOUND, _SIMILAR = 6, 12, 18, 6
+_EVENTS, _SHOPPERS, _SAMPLES = 7, 6, 3
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all pages share.
+
+    Attributes:
+        guides: the served shops by name.
+        lang: the language where neither address, cookie nor browser asks for another.
+        demo: may the pages list a few shoppers?
+        tables: the words.
+        drawings: the art.
+        templates: the Jinja environment, escaping everything.
+    """
+
+    guides: Mapping[str, Guide]
+    lang: Language
+    demo: bool
+    tables: Tables
+    drawings: Drawings
+    templates: Environment
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request for a page; ``guide`` is ``None`` until a shop is chosen."""
+
+    site: Site
+    request: Request
+    lang: Language
+    guide: Guide | None
+    user: str
+
+    def say(self, key: str, **values: object) -> str:
+        """A text in the visit's language."""
+        return say(self.site.tables, self.lang, key, **values)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A template with its values; ``art`` are the drawings it uses."""
+
+    template: str
+    title: str
+    values: Mapping[str, Any]
+    art: frozenset[str] = field(default_factory=frozenset)
+    status: int = 200
+
+
+def guide(visit: Visit) -> Page:
+    """The guide: a shop to choose, a shopper to choose, or the two slates."""
+    if visit.guide is None:
+        return _shops(visit)
+    if not visit.user and visit.site.demo and "user" not in visit.request.query_params:
+        return _shoppers(visit, visit.guide)
+    return _slates(visit, visit.guide)
+
+
+def search(visit: Visit) -> Page:
+    """What fits some words; an empty search says what to do."""
+    if visit.guide is None:
+        return _shops(visit)
+    query = visit.request.query_params.get("q", "").strip()
+    cards, source = [], ""
+    if query:
+        answer = engine.search(visit.guide, query, _FOUND)
+        cards, source = view.cards(_setting(visit, visit.guide), answer.picks), answer.source
+    total = len(visit.guide.release.model)
+    title = visit.say("search.title", query=query) if query else visit.say("search.label")
+    values = {"query": query, "cards": cards, "source": source, "total": total}
+    return Page("search.html", title, values, _drawn(cards))
+
+
+def item(visit: Visit) -> Page:
+    """A product and what is similar to it."""
+    item_id = visit.request.path_params["item_id"]
+    shop = visit.guide
+    if shop is None:
+        holders = [guide for guide in visit.site.guides.values() if item_id in guide.rows]
+        if len(holders) != 1:
+            raise NotFoundError(item_id[:64])
+        shop = holders[0]
+    pick = engine.item(shop, item_id)
+    setting = _setting(visit, shop)
+    cards = view.cards(setting, engine.similar(shop, item_id, _SIMILAR).picks)
+    art = art_for(visit.site.drawings, pick.title, pick.category)
+    values = {
+        "pick": pick,
+        "name": view.title_of(pick),
+        "price": view.price_of(setting, pick.price),
+        "art": art,
+        "cards": cards,
+    }
+    return Page("item.html", view.title_of(pick), values, _drawn(cards, art))
+
+
+def about(visit: Visit) -> Page:
+    """The release: facts of its model card."""
+    if visit.guide is None:
+        return _shops(visit)
+    release = visit.guide.release
+    values = {"release": release, "card": release.card, "left": _left(visit, release.card)}
+    return Page("about.html", visit.say("about.title"), values)
+
+
+def error(visit: Visit, problem: FedGuideError | None) -> Page:
+    """What went wrong, in the visitor's language; ``None`` is a defect of ours."""
+    code = "FG900" if problem is None else problem.code
+    if f"error.{code}" not in visit.site.tables[visit.lang]:
+        code = "FG400"
+    hint = f"error.hint.{code}"
+    values = {
+        "what": visit.say(f"error.{code}"),
+        "detail": "" if problem is None else str(problem),
+        "hint": visit.say(hint) if hint in visit.site.tables[visit.lang] else "",
+        "code": code,
+    }
+    status = 500 if problem is None else 404 if isinstance(problem, NotFoundError) else 400
+    return Page("error.html", visit.say("error.title"), values, status=status)
+
+
+def render(visit: Visit, page: Page) -> str:
+    """The page as HTML."""
+    guide, site = visit.guide, visit.site
+    other: Language = "en" if visit.lang == "zh" else "zh"
+    release = guide.release if guide else None
+    shop = guide.shop if guide else ""
+    link = partial(view.address, shop=shop, user=visit.user)
+    everything = [g.release.card.synthetic for g in site.guides.values()]
+    return site.templates.get_template(page.template).render(
+        **page.values,
+        title=page.title,
+        t=visit.say,
+        html_lang=HTML_LANG[visit.lang],
+        other_lang=HTML_LANG[other],
+        other_address=_in_language(visit.request, other),
+        home=link("/"),
+        about_address=link("/about") if guide else "",
+        shop=shop,
+        user=visit.user,
+        asked=visit.request.query_params.get("q", ""),
+        can_search=guide is not None,
+        synthetic=release.card.synthetic if release else any(everything),
+        symbols=symbols(site.drawings, set(page.art)),
+        address=view.address,
+        quote=quote,
+        size_of=view.size_of,
+    )
+
+
+def _shops(visit: Visit) -> Page:
+    """A shop to choose, each with what it sells best."""
+    rows, drawn = [], frozenset[str]()
+    for shop in visit.site.guides.values():
+        best = engine.recommend(shop, "", _SAMPLES).picks
+        art = [art_for(visit.site.drawings, pick.title, pick.category) for pick in best]
+        drawn |= {one.shape for one in art}
+        rows.append(
+            {
+                "name": shop.shop,
+                "address": view.address("/", shop=shop.shop),
+                "items": f"{len(shop.release.model):,}",
+                "shoppers": f"{len(shop.histories):,}",
+                "art": art,
+            }
+        )
+    return Page("shops.html", visit.say("start.title"), {"shops": rows}, drawn)
+
+
+def _shoppers(visit: Visit, shop: Guide) -> Page:
+    """A shopper to choose; only where listing some is allowed."""
+    rows = [
+        {
+            "name": name,
+            "events": count,
+            "address": view.address("/", shop=shop.shop, user=name),
+        }
+        for name, count in busiest(shop.histories, _SHOPPERS)
+    ]
+    best = engine.recommend(shop, "", _DISCOVER // 2).picks
+    cards = view.cards(_setting(visit, shop), best)
+    values = {"shoppers": rows, "cards": cards, "many": len(visit.site.guides) > 1}
+    return Page("shoppers.html", visit.say("start.shopper"), values, _drawn(cards))
+
+
+def _slates(visit: Visit, shop: Guide) -> Page:
+    """The two slates of a shopper, what the guide knows, and what left the shop."""
+    setting, user = _setting(visit, shop), visit.user
+    found = engine.recommend(shop, user, _DISCOVER, DISCOVER)
+    popular = found.source == POPULAR
+    again = () if popular else engine.recommend(shop, user, _AGAIN, AGAIN).picks
+    discover, before = view.cards(setting, found.picks), view.cards(setting, again)
+    values = {
+        "again": before,
+        "discover": discover,
+        "popular": popular,
+        "known": view.events(setting, engine.latest_events(shop, user, _EVENTS)),
+        "left": _left(visit, shop.release.card),
+        "demo": visit.site.demo,
+        "change": view.address("/", shop=shop.shop),
+    }
+    return Page("guide.html", visit.say("guide.title"), values, _drawn([*before, *discover]))
+
+
+def _left(visit: Visit, card: Card) -> list[tuple[str, str]]:
+    """What left the shop: label and fact; only what the model card says."""
+    say = visit.say
+    if card.rounds == 0:
+        updates = say("left.none_value")
+    elif card.bytes_sent is None:
+        updates = say("left.unknown")
+    else:
+        size = view.size_of(card.bytes_sent)
+        updates = say("left.updates_value", bytes=size, rounds=card.rounds)
+    privacy = say("left.dp_none") if card.privacy == "dp: none" else card.privacy
+    return [
+        (say("left.rows"), say("left.rows_value")),
+        (say("left.updates"), updates),
+        (say("left.privacy"), privacy),
+    ]
+
+
+def _setting(visit: Visit, shop: Guide) -> Setting:
+    return Setting(shop, visit.user, visit.say, visit.site.drawings)
+
+
+def _drawn(cards: list[CardView], *more: Art) -> frozenset[str]:
+    return frozenset({card.art.shape for card in cards} | {art.shape for art in more})
+
+
+def _in_language(request: Request, lang: Language) -> str:
+    query = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    return f"{quote(request.url.path)}?{urlencode([*query, ('lang', lang)])}"
