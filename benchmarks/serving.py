@@ -14,7 +14,6 @@ import argparse
 import http.client
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -208,7 +207,9 @@ def brute_force(guide: Any, user: str) -> list[str]:
     return [model.catalogue.ids[row] for row in np.argsort(-scores, kind="stable")[:K].tolist()]
 
 
-def measure(port: int, path: str, users: list[str], connections: int, seconds: float) -> dict[str, float]:
+def measure(
+    port: int, path: str, users: list[str], connections: int, seconds: float
+) -> dict[str, float]:
     """Requests a second and quantiles of the time of one, over keep-alive connections."""
     waits: list[list[float]] = [[] for _ in range(connections)]
     failures = [0] * connections
@@ -301,8 +302,8 @@ def run(items: int, shoppers: int, seconds: float, sampled: int) -> list[dict[st
             wait_ready(port, process)
             ready = time.perf_counter() - begun
             fresh = memory_mb(process.pid)
-            users = [f"u{row}" for row in range(shoppers)]
-            random.Random(SEED).shuffle(users)
+            order = np.random.default_rng(SEED).permutation(shoppers)
+            users = [f"u{row}" for row in order.tolist()]
             guide = open_market(folder)
             exact = count_exact(guide, port, users[:sampled])
             measure(port, "/api/v1/recommend", users, 2, 1.0)
@@ -320,9 +321,13 @@ def run(items: int, shoppers: int, seconds: float, sampled: int) -> list[dict[st
         ("plain numpy, 2 connections", peer),
         ("/api/v1/recommend, 200 connections", crowd),
     ):
-        print(f"{label:<34}{row['rps']:>8.0f}{row['p50']:>9.2f}{row['p99']:>9.2f}{row['failed']:>8}")
-    print(f"\nexact answers {exact} of {sampled}; ready in {ready:.2f} s; "
-          f"memory {fresh:.0f} MB when ready, {used:.0f} MB after")
+        print(
+            f"{label:<34}{row['rps']:>8.0f}{row['p50']:>9.2f}{row['p99']:>9.2f}{row['failed']:>8}"
+        )
+    print(
+        f"\nexact answers {exact} of {sampled}; ready in {ready:.2f} s; "
+        f"memory {fresh:.0f} MB when ready, {used:.0f} MB after"
+    )
     return [
         _bar("requests a second", ours["rps"], ">= 500", ours["rps"] >= 500),
         _bar("p99 ms", ours["p99"], "<= 15", ours["p99"] <= 15),
@@ -354,7 +359,9 @@ def main() -> None:
     bars = run(asked.items, asked.shoppers, asked.seconds, asked.sampled)
     print()
     for bar in bars:
-        print(f"{'holds' if bar['holds'] else 'FAILS'}  {bar['name']}: {bar['value']} ({bar['bar']})")
+        print(
+            f"{'holds' if bar['holds'] else 'FAILS'}  {bar['name']}: {bar['value']} ({bar['bar']})"
+        )
     if asked.json:
         asked.json.write_text(json.dumps({"data": {"bars": bars}}, indent=1))
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import pytest
 
-from fedguide.codec import Array, Limits
+from fedguide.codec import Array, Limits, encode
 from fedguide.errors import JournalError, NotFiniteError
 from fedguide.protocol import Ask, Message, Missing, QuorumLost, Replies, State
 from fedguide.runtime.couriers import Party, in_process, through_bytes
@@ -216,6 +216,21 @@ def test_every_part_of_an_ask_is_compared(world, changed):
         finish(world, make=lambda _s, _r: asking(replace(plain, **changed), lambda: None))
 
 
+def test_a_journaled_reply_that_the_task_no_longer_allows_is_refused(world):
+    record = world.durable.journal.record
+
+    def dying(task, trip):
+        record(task, trip)
+        raise DiedError
+
+    world.durable.journal.record = dying
+    with pytest.raises(DiedError):
+        finish(world)
+    narrower = replace(world, durable=replace(world.durable, limits=Limits(10_000, {"p": 2})))
+    with pytest.raises(JournalError, match="a reply journaled in trip 0 is unusable"):
+        finish(narrower)
+
+
 def test_the_coordinator_may_not_end_early_on_replay(world):
     record = world.durable.journal.record
 
@@ -329,8 +344,6 @@ def test_the_coordinator_is_fed_from_the_journal_live_as_on_replay(world):
 
 
 def test_reports_count_real_bytes_and_seconds(world):
-    from fedguide.codec import encode
-
     finish(world, rounds=1)
     first = world.reports[0]
     number = world.logs[A][0]

@@ -134,7 +134,8 @@ def synth(
     """Write the synthetic market: shops, and the first shop's logistics and payment partners."""
     from fedguide.data.output import write_dataset, write_partners
     from fedguide.data.partners import partners
-    from fedguide.data.synth import MarketPlan, market
+    from fedguide.data.synth import market
+    from fedguide.data.truth import MarketPlan
 
     out = begin("data synth", as_json=as_json, lang=lang)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):

@@ -48,10 +48,15 @@ def recommend(
             f"{user} is new to {guide.shop}: its best sellers",
             f"{guide.shop} 还不认识 {user}：给出畅销品",
         )
-    data = {"shop": guide.shop, "user": user, "source": answer.source}
-    data["synthetic"] = guide.release.card.synthetic
-    data["items"] = [_plain(pick) for pick in answer.picks]
-    _note_synthetic(out, data["synthetic"])
+    synthetic = guide.release.card.synthetic
+    data = {
+        "shop": guide.shop,
+        "user": user,
+        "source": answer.source,
+        "synthetic": synthetic,
+        "items": [_plain(pick) for pick in answer.picks],
+    }
+    _note_synthetic(out, synthetic)
     out.finish(data, *_tables(out, answer.picks, why))
 
 

@@ -52,6 +52,8 @@ def partition(dataset: Dataset, spec: str, shops: int, seed: int) -> tuple[Datas
             f"shops must be in [1, {people}] (the number of shoppers), got {shops}",
             hint="--shops 6",
         )
+    if seed < 0:
+        raise ConfigError(f"seed must be 0 or more, got {seed}")
     if name not in PARTITIONS or (argument and name != "dirichlet"):
         near = difflib.get_close_matches(name, PARTITIONS, n=1, cutoff=0.5)
         raise ConfigError(
@@ -74,7 +76,7 @@ def _shop(dataset: Dataset, owners: NDArray[np.int64], number: int, name: str) -
     rows = np.flatnonzero(owners[dataset.events.users] == number)
     if rows.size == 0:
         raise DataError(
-            f"{name} of {int(owners.max()) + 1} shops got no shopper",
+            f"{name} got no shopper",
             hint="cut into fewer shops, or use another --seed",
         )
     return restrict(dataset, rows, name, prefix=f"{name}-")
@@ -114,7 +116,7 @@ def _by_dirichlet(people: int, shops: int, alpha: float, seed: int) -> NDArray[n
 
 
 def _by_hash(user_ids: tuple[str, ...], shops: int, seed: int) -> NDArray[np.int64]:
-    key = seed.to_bytes(16, "big", signed=True)
+    key = (seed % 2**128).to_bytes(16, "big")
     digests = (hashlib.blake2b(name.encode(), digest_size=8, key=key) for name in user_ids)
     return np.array([int.from_bytes(d.digest(), "big") % shops for d in digests], np.int64)
 

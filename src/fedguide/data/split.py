@@ -53,7 +53,9 @@ def cut_days(shops: Sequence[Dataset], train: float, validation: float) -> tuple
             hint="0.7 and 0.1",
         )
     days = np.sort(np.concatenate([require_events(shop).events.days for shop in shops]))
-    first, second = (int(days[int(part * len(days))]) for part in (train, train + validation))
+    # 0.7 + 0.1 is a hair less than 0.8: without the small amount a whole row would be lost.
+    rows = (int(part * len(days) + 1e-6) for part in (train, train + validation))
+    first, second = (int(days[row]) for row in rows)
     if not days[0] < first < second:
         raise DataError(
             f"{len(np.unique(days))} days with events are too few for a cut in time",

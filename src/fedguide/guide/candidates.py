@@ -8,8 +8,8 @@ its D best; let ``floor`` be the worst of these. Then
 - a touched item outside scores at most ``floor`` + its sparse part, so it is scored exactly
   whenever that could bring it among the best.
 
-The k best are therefore proven when the k-th exact score is at least ``floor`` (plus a bound
-on the rounding of float32). When it is not — many items excluded, say — every item is scored.
+The k best are therefore proven when the k-th exact score is above ``floor`` (with a bound on the
+rounding of float32 added). When it is not, many items being excluded, say, every item is scored.
 """
 
 from __future__ import annotations
@@ -52,14 +52,12 @@ class Question:
 
     Attributes:
         query: float32 ``(d + 2,)``.
-        touched: int64 ``(t,)``, items with a sparse part, ascending, each once.
-        values: float32 ``(t,)``, their sparse parts.
-        excluded: int64, items never to be answered.
+        sparse: float32 ``(n,)``, 0 for most items.
+        excluded: int64, items never to be answered, each once.
     """
 
     query: Matrix
-    touched: NDArray[np.int64]
-    values: Matrix
+    sparse: Matrix
     excluded: NDArray[np.int64]
 
 
@@ -98,26 +96,30 @@ def best_items(index: Index, question: Question, k: int) -> Best:
         return scan_items(index, question, k)
     found_scores, found = index.flat.search(question.query[None], depth)
     floor = float(found_scores[0, -1]) + _rounding(index, question)
-    items = found[0][~np.isin(found[0], question.excluded)]
-    scores = score_items(index, question, items)
+    allowed = np.ones(len(index), np.bool_)
+    allowed[question.excluded] = False
+    items = found[0][allowed[found[0]]]
     if len(items) < k:
         return scan_items(index, question, k)
+    scores = score_items(index, question, items)
     bar = float(np.partition(scores, len(scores) - k)[len(scores) - k])
-    rising = question.touched[question.values > bar - floor]
-    more = rising[~np.isin(rising, np.concatenate([items, question.excluded]))]
-    if len(more):
-        items = np.concatenate([items, more])
-        scores = np.concatenate([scores, score_items(index, question, more)])
-    best = rank_items(items, scores, k, scanned=False)
-    return best if best.scores[-1] >= floor else scan_items(index, question, k)
+    if bar <= floor:
+        return scan_items(index, question, k)
+    # What stands above the bar now or could rise above it; each item once.
+    allowed[items] = False
+    rising = np.flatnonzero(question.sparse > bar - floor)
+    more = rising[allowed[rising]]
+    items = np.concatenate([items, more])
+    scores = np.concatenate([scores, score_items(index, question, more)])
+    return rank_items(items, scores, k, scanned=False)
 
 
 def scan_items(index: Index, question: Question, k: int) -> Best:
     """The k best by scoring every item roughly, and all that could matter exactly."""
     rough = index.dense @ question.query
-    rough[question.touched] += question.values
+    rough += question.sparse
     rough[question.excluded] = -np.inf
-    k = min(k, len(index) - len(np.unique(question.excluded)))
+    k = min(k, len(index) - len(question.excluded))
     if k <= 0:
         return Best(np.zeros(0, np.int64), np.zeros(0), scanned=True)
     bar = float(np.partition(rough, len(rough) - k)[len(rough) - k])
@@ -129,10 +131,7 @@ def score_items(index: Index, question: Question, items: NDArray[np.int64]) -> N
     """Scores of some items in double precision, shape ``(q,)``."""
     rows = index.dense[items].astype(np.float64)
     scores: NDArray[np.float64] = rows @ question.query.astype(np.float64)
-    if len(question.touched):
-        at = np.searchsorted(question.touched, items)
-        at = np.minimum(at, len(question.touched) - 1)
-        scores += np.where(question.touched[at] == items, question.values[at], np.float32(0))
+    scores += question.sparse[items]
     return scores
 
 
@@ -151,5 +150,5 @@ def _rounding(index: Index, question: Question) -> float:
     """
     terms = index.dense.shape[1] + 2
     size = index.reach * float(np.linalg.norm(question.query))
-    size += float(np.abs(question.values).max(initial=0.0))
+    size += float(np.abs(question.sparse).max(initial=0.0))
     return float(terms * np.finfo(np.float32).eps * size)

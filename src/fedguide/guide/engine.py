@@ -23,10 +23,10 @@ from fedguide.guide.answers import (
 )
 from fedguide.guide.candidates import Best, Index, build_index
 from fedguide.guide.histories import Histories, history_for
-from fedguide.guide.reasons import Scoring, reasons
+from fedguide.guide.moment import Moment, moment_of
+from fedguide.guide.reasons import reasons
 from fedguide.guide.search import Found, Lexicon, build_lexicon, search_items, similar_items
-from fedguide.guide.slates import best_again, best_discover, best_sellers, static_columns
-from fedguide.models.encoders import History
+from fedguide.guide.slates import best_again, best_discover, best_sellers
 from fedguide.models.release import Release
 from fedguide.values import KINDS
 
@@ -46,7 +46,6 @@ class Guide:
         rows: row of each item id.
         index: for the discover slate.
         lexicon: for search.
-        columns: weights of the two static columns, by slate.
     """
 
     shop: str
@@ -56,7 +55,6 @@ class Guide:
     rows: Mapping[str, int]
     index: Index
     lexicon: Lexicon
-    columns: Mapping[str, tuple[float, float]]
 
 
 def open_guide(
@@ -81,7 +79,6 @@ def open_guide(
         rows={item: row for row, item in enumerate(model.catalogue.ids)},
         index=build_index(model),
         lexicon=build_lexicon(model),
-        columns=static_columns(model),
     )
 
 
@@ -101,7 +98,8 @@ def recommend(guide: Guide, user: str, k: int = 10, slate: str = DISCOVER) -> An
         best = best_sellers(guide.release.model, k)
         return Answer(POPULAR, slate, _picks(guide, best, slate, ()))
     wanted = (AGAIN, DISCOVER) if slate == BOTH else (slate,)
-    picks = [pick for name in wanted for pick in _slate(guide, history, name, k)]
+    moment = moment_of(guide.release.model, history, guide.today())
+    picks = [pick for name in wanted for pick in _slate(guide, moment, name, k)]
     return Answer(PERSONAL, slate, tuple(picks))
 
 
@@ -161,13 +159,11 @@ def checked_k(k: int) -> int:
     return k
 
 
-def _slate(guide: Guide, history: History, slate: str, k: int) -> tuple[Pick, ...]:
-    scoring = Scoring(guide.release.model, history, guide.today(), slate)
-    answer = best_again if slate == AGAIN else best_discover
-    best = answer(scoring, guide.index, guide.columns[slate], k)
+def _slate(guide: Guide, moment: Moment, slate: str, k: int) -> tuple[Pick, ...]:
+    best = (best_again if slate == AGAIN else best_discover)(moment, guide.index, k)
     if not len(best.items):
         return ()
-    return _picks(guide, best, slate, reasons(scoring, best.items))
+    return _picks(guide, best, slate, reasons(moment, slate, best.items))
 
 
 def _picks(

@@ -181,18 +181,19 @@ def encode_without_groups(
     history: History,
     today: int,
     groups: NDArray[np.integer],
+    count: int,
 ) -> Matrix:
-    """Shopper vectors with one whole group of events left out each, shape ``(g, d)``.
+    """Shopper vectors with one whole group of events left out each, shape ``(count, d)``.
 
-    ``groups``, shape ``(h,)``, numbers each event's group 0 … g - 1. As exact as running the
-    encoder again on what remains, which is what is done where there is no shortcut.
+    ``groups``, shape ``(h,)``, numbers each event's group in [0, count); leaving out a group
+    without events leaves the whole history. As exact as running the encoder again on what
+    remains, which is what is done where there is no shortcut.
     """
     fast = encoder_named(network.encoder).without_groups
     todays = np.array([today], np.int32)
     if fast is not None and len(history) <= network.events:
         bags = pack([history], todays, len(vectors), network.events)
-        return fast(network, _event_vectors(network, vectors, bags), bags, groups)
-    count = int(groups.max()) + 1 if len(groups) else 0
+        return fast(network, _event_vectors(network, vectors, bags), bags, groups, count)
     rest = [_kept(history, groups != group) for group in range(count)]
     bags = pack(rest, np.repeat(todays, count), len(vectors), network.events)
     return encode_bags(network, vectors, bags)
@@ -224,12 +225,14 @@ class Encoder:
         encode: (network, event vectors ``(m, l, d)``, bags) to shopper vectors ``(m, d)``.
         without: the same for one shopper with all h events, to ``(h, d)``: one event left out each.
         without_groups: a shortcut for one shopper with h ≤ ``Network.events`` events and the group
-            of each event ``(h,)``, to ``(g, d)``: one group left out each; ``None`` without one.
+            of each event ``(h,)`` of g, to ``(g, d)``: one left out each; ``None`` without one.
     """
 
     encode: Callable[[Network, Matrix, Bags], Matrix]
     without: Callable[[Network, Matrix, Bags], Matrix]
-    without_groups: Callable[[Network, Matrix, Bags, NDArray[np.integer]], Matrix] | None = None
+    without_groups: Callable[[Network, Matrix, Bags, NDArray[np.integer], int], Matrix] | None = (
+        None
+    )
 
 
 def event_weights(network: Network, bags: Bags) -> Matrix:
@@ -246,7 +249,9 @@ def event_weights(network: Network, bags: Bags) -> Matrix:
 def _bag(network: Network, total: Matrix, weight: Matrix) -> Matrix:
     """From Σ weight x event ``(m, d)`` and Σ weight ``(m,)`` to shopper vectors ``(m, d)``."""
     arrays = network.arrays
-    vectors: Matrix = total / np.sqrt(weight + np.float32(1))[:, None] @ arrays["shopper"] + arrays["start"]
+    vectors: Matrix = (
+        total / np.sqrt(weight + np.float32(1))[:, None] @ arrays["shopper"] + arrays["start"]
+    )
     return vectors
 
 
@@ -270,11 +275,10 @@ def _bag_without(network: Network, events: Matrix, bags: Bags) -> Matrix:
 
 
 def _bag_without_groups(
-    network: Network, events: Matrix, bags: Bags, groups: NDArray[np.integer]
+    network: Network, events: Matrix, bags: Bags, groups: NDArray[np.integer], count: int
 ) -> Matrix:
     weights = event_weights(network, bags)[0]
     weighted = weights[:, None] * events[0]
-    count = int(groups.max()) + 1 if len(groups) else 0
     member = (groups == np.arange(count)[:, None]).astype(np.float32)
     rest = np.maximum(weights.sum() - member @ weights, 0)
     return _bag(network, weighted.sum(axis=0) - member @ weighted, rest)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from fedguide.models.encoders import SCALES_DAYS, Bags, Network, histories_of, p
 from fedguide.models.evaluate import Questions, chunks, joined
 from fedguide.models.itemknn import Neighbours
 from fedguide.models.metrics import Metrics, measure
+from fedguide.models.plan import GuidePlan
 from fedguide.models.popularity import known_sales, sales
 from fedguide.models.scorer import (
     SLATES,
@@ -36,6 +38,8 @@ SLATE_OF: Mapping[str, str] = {"all": "again", "discovery": "discover"}
 
 Matrix = NDArray[np.float32]
 
+K = TypeVar("K")
+
 
 def silent_network(text: TextSpec, events: int) -> Network:
     """A network whose every score is 0: what the blend without a network has."""
@@ -53,20 +57,24 @@ def silent_network(text: TextSpec, events: int) -> Network:
 
 
 def model_without_network(
-    shop: ShopData, neighbours: Neighbours, text: TextSpec, events: int, recent_days: int
+    shop: ShopData, neighbours: Neighbours, fade_days: float, plan: GuidePlan
 ) -> ShopModel:
-    """What a shop knows by itself, fitted on its train rows: sales and neighbours."""
+    """What a shop knows by itself, fitted on its train rows: sales and neighbours.
+
+    ``fade_days`` is the age at which an event speaks 1/e as loudly to its neighbours.
+    """
     n = len(shop.catalogue)
     return ShopModel(
         catalogue=shop.catalogue,
-        network=silent_network(text, events),
+        network=silent_network(plan.text, plan.events),
         item_vectors=np.zeros((n, 1), np.float32),
         neighbours=neighbours.items,
         neighbour_weights=neighbours.weights,
         popularity=sales(shop.train, n),
-        recent_sales=sales(shop.train, n, recent_days),
+        recent_sales=sales(shop.train, n, plan.recent_days),
         last_day=int(shop.train.days.max(initial=0)),
         slates=dict.fromkeys(SLATES, SlateWeights()),
+        neighbour_days=fade_days,
     )
 
 
@@ -132,11 +140,11 @@ def measure_all(
     model: ShopModel,
     shop: ShopData,
     asked: Questions,
-    contenders: Mapping[str, Contender],
+    contenders: Mapping[K, Contender],
     recent_days: int,
-) -> dict[str, Metrics]:
+) -> dict[K, Metrics]:
     """Puts every question to every contender; components are made once for all of them."""
-    parts: dict[str, list[Metrics]] = {name: [] for name in contenders}
+    parts: dict[K, list[Metrics]] = {name: [] for name in contenders}
     for some in chunks(asked):
         seen = known(model, shop, some, recent_days)
         for name, contender in contenders.items():

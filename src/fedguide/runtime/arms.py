@@ -24,7 +24,6 @@ from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.server import momentum_sgd
 from fedguide.models.blend import DEPTH, Stack, weigh
 from fedguide.models.encoders import Network
-from fedguide.models.evaluate import some_of
 from fedguide.models.examples import buying_baskets
 from fedguide.models.fit import (
     Fit,
@@ -38,11 +37,12 @@ from fedguide.models.fit import (
 )
 from fedguide.models.metrics import ndcg_at
 from fedguide.models.plan import GuidePlan
-from fedguide.models.scorer import ShopModel, SlateWeights
-from fedguide.models.served import Known, vectors_of, with_network
+from fedguide.models.scorer import SlateWeights
+from fedguide.models.served import vectors_of, with_network
+from fedguide.runtime.baselines import Bench
 from fedguide.runtime.couriers import Clock, Party, in_process
 from fedguide.runtime.rounds import RoundReport, RoundsPlan, in_memory, run_rounds
-from fedguide.seeds import derive, seeded_root, seeded_roots
+from fedguide.seeds import Root, derive, seeded_root, seeded_roots
 from fedguide.values import PartyId, ShopData, Vector
 
 ARMS = ("alone", "together", "pooled")
@@ -90,23 +90,6 @@ class TrainPlan:
             raise ConfigError(f"fine_tune_rounds must be at least 0, got {self.fine_tune_rounds}")
         if not self.fine_tune_rate > 0:
             raise ConfigError(f"fine_tune_rate must be above 0, got {self.fine_tune_rate}")
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A shop on the bench: its data, what it knows without a network, its validation questions.
-
-    Attributes:
-        shop: the data.
-        model: sales and neighbours, no network.
-        features: text features of the items.
-        validation: setting to questions with all components but the network's.
-    """
-
-    shop: ShopData
-    model: ShopModel
-    features: NDArray[np.int32]
-    validation: Mapping[str, Known]
 
 
 @dataclass(frozen=True)
@@ -165,3 +148,194 @@ def judge_of(benches: Sequence[Bench], plan: GuidePlan) -> Callable[[Vector], fl
 def can_judge(benches: Sequence[Bench]) -> bool:
     """Is there any validation question?"""
     return any(len(bench.validation["all"].asked) for bench in benches)
+
+
+def fits_of(shops: Sequence[ShopData], plan: GuidePlan) -> dict[str, Fit]:
+    """Every shop's own fit, padded alike, so that one compiled step serves all."""
+    shapes = common_shapes(shops, plan)
+    return {shop.name: make_fit(shop.catalogue, shop.train, plan, shapes) for shop in shops}
+
+
+def train_together(
+    benches: Sequence[Bench],
+    fits: Mapping[str, Fit],
+    plan: TrainPlan,
+    seed: int,
+    clock: Clock,
+    on_round: OnRound,
+) -> Trained:
+    """Federated averaging over the real protocol, in one process.
+
+    Raises:
+        CutShortError: more than half of the shops failed in a round.
+    """
+    task = f"together-{seed}"
+    start_s = clock()
+    aggregator = weighted_mean()
+    parties = {}
+    for bench in benches:
+        name = bench.shop.name
+        env = PartyEnv(
+            task,
+            _roots_of(seed, name),
+            aggregator,
+            examples=len(buying_baskets(bench.shop.train)),
+            fit=fits[name],
+        )
+        parties[PartyId(name)] = Party(env, answer, PartyState)
+    params = first_params(plan.guide, seed)
+    algorithm = fedavg(
+        aggregator,
+        server=momentum_sgd(1.0, plan.server_momentum),
+        keep_moments=plan.keep_moments,
+    )
+    run = run_rounds(
+        algorithm,
+        params,
+        tuple(parties),
+        in_process(parties, clock),
+        RoundsPlan(plan.rounds, plan.patience),
+        durable=in_memory(task, seeded_roots(seed), clock, params.size),
+        judge=judge_of(benches, plan.guide) if can_judge(benches) else None,
+        on_round=lambda report: on_round("together", report.round, report.score or 0.0),
+    )
+    names = [bench.shop.name for bench in benches]
+    return Trained(
+        "together",
+        dict.fromkeys(names, run.best_params),
+        dict.fromkeys(names, run.best_round),
+        0,
+        clock() - start_s,
+        run.history,
+    )
+
+
+def train_alone(
+    benches: Sequence[Bench],
+    fits: Mapping[str, Fit],
+    plan: TrainPlan,
+    seed: int,
+    clock: Clock,
+    on_round: OnRound,
+) -> Trained:
+    """Every shop by itself. A shop without validation takes the others' median of rounds."""
+    start_s = clock()
+    params: dict[str, Vector] = {}
+    rounds: dict[str, int] = {}
+    for bench in sorted(benches, key=lambda b: not can_judge([b])):
+        name = bench.shop.name
+        judged = can_judge([bench])
+        most = plan.rounds if judged or not rounds else round(float(np.median([*rounds.values()])))
+        trained = train_rounds(
+            _lengthened(fits[name], bench.shop, plan.guide),
+            first_params(plan.guide, seed),
+            judge_of([bench], plan.guide) if judged else _latest(),
+            _seeds(seed, "alone", name),
+            rounds=most,
+            patience=plan.patience,
+            on_round=lambda n, score, at=f"alone {name}": on_round(at, n, score),  # type: ignore[misc]  # a default binds the loop's name
+        )
+        params[name], rounds[name] = trained.params, trained.round
+    return Trained("alone", params, rounds, 0, clock() - start_s)
+
+
+def train_pooled(
+    benches: Sequence[Bench], plan: TrainPlan, seed: int, clock: Clock, on_round: OnRound
+) -> Trained:
+    """One party with the rows of all shops."""
+    start_s = clock()
+    trained = train_rounds(
+        make_pooled_fit([bench.shop for bench in benches], plan.guide),
+        first_params(plan.guide, seed),
+        judge_of(benches, plan.guide) if can_judge(benches) else _latest(),
+        _seeds(seed, "pooled"),
+        rounds=plan.rounds,
+        patience=plan.patience,
+        on_round=lambda number, score: on_round("pooled", number, score),
+    )
+    names = [bench.shop.name for bench in benches]
+    return Trained(
+        "pooled",
+        dict.fromkeys(names, trained.params),
+        dict.fromkeys(names, trained.round),
+        0,
+        clock() - start_s,
+    )
+
+
+def fine_tuned(
+    trained: Trained,
+    benches: Sequence[Bench],
+    plan: TrainPlan,
+    seed: int,
+    clock: Clock,
+    on_round: OnRound,
+) -> Trained:
+    """Some more epochs of every shop by itself, gently, from what the arm gave it.
+
+    How many is one choice for all shops, on the sum of their validation: twenty shoppers of one
+    shop cannot make it.
+    """
+    if not plan.fine_tune_rounds or not can_judge(benches):
+        return trained
+    start_s = clock()
+    slow = replace(plan.guide, learning_rate=plan.fine_tune_rate)
+    fits = fits_of([bench.shop for bench in benches], slow)
+    params = dict(trained.params)
+    moments: dict[str, Vector | None] = dict.fromkeys(params)
+    best, kept = params, 0
+    best_score = _score(benches, params, plan.guide)
+    for number in range(1, plan.fine_tune_rounds + 1):
+        fitted = {
+            name: fits[name](params[name], moments[name], _seeds(seed, trained.arm, name)(-number))
+            for name in params
+        }
+        params = {name: one.params for name, one in fitted.items()}
+        moments = {name: one.optimizer_state for name, one in fitted.items()}
+        score = _score(benches, params, plan.guide)
+        on_round(f"{trained.arm} fine-tune", number, score)
+        if score > best_score:
+            best, best_score, kept = params, score, number
+    return replace(
+        trained, params=best, fine_tuned=kept, seconds=trained.seconds + clock() - start_s
+    )
+
+
+def network_of(bench: Bench, trained: Trained, plan: GuidePlan) -> Network:
+    """The network a shop ends with."""
+    return to_network(trained.params[bench.shop.name], plan)
+
+
+def _score(benches: Sequence[Bench], params: Mapping[str, Vector], plan: GuidePlan) -> float:
+    values = [validation_values(bench, params[bench.shop.name], plan) for bench in benches]
+    return float(np.concatenate(values).mean())
+
+
+def _lengthened(fit: Fit, shop: ShopData, plan: GuidePlan) -> Fit:
+    """The fit, repeated until it has taken ``LEAST_STEPS`` steps."""
+    steps = -(-len(buying_baskets(shop.train)) // plan.batch)
+    passes = -(-LEAST_STEPS // max(steps, 1))
+
+    def run(params: Vector, optimizer_state: Vector | None, seed: int) -> Fitted:
+        fitted = fit(params, optimizer_state, seed)
+        for more in range(1, passes):
+            fitted = fit(fitted.params, fitted.optimizer_state, (seed + more) % (1 << 31))
+        return fitted
+
+    return run
+
+
+def _latest() -> Callable[[Vector], float]:
+    """A judge for who has no validation: the latest round is the best."""
+    count = itertools.count(1)
+    return lambda _params: float(next(count))
+
+
+def _roots_of(seed: int, name: str) -> Callable[[str, int], Root]:
+    return lambda task, number: seeded_root(seed, name, task, number)
+
+
+def _seeds(seed: int, *labels: str) -> Callable[[int], int]:
+    """The seed of each round's fit; independent for every label."""
+    root = seeded_root(seed, *labels)
+    return lambda number: int.from_bytes(derive(root, number, size=4), "big") >> 1

@@ -1,0 +1,391 @@
+"""``eval compare``: alone, together, pooled and everything without a network, side by side.
+
+The whole of it follows EVALUATION: parameters are fitted on train, every choice (ridge, number
+of rounds, fine-tuning, blend weights, gate) is made on validation, and test is touched once, at
+the end, by all models alike. A choice is one for all shops, made on the sum of their validation
+shoppers, except that a shop alone ends its own training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedguide.errors import ConfigError, DataError
+from fedguide.models.blend import Blend, fit_blend, keeps_together, weigh
+from fedguide.models.bootstrap import DRAWS
+from fedguide.models.evaluate import SETTINGS, evaluate, questions
+from fedguide.models.examples import buying_baskets
+from fedguide.models.metrics import Metrics, measure
+from fedguide.models.scorer import ShopModel, SlateWeights
+from fedguide.models.served import Contender, measure_all, released, vectors_of
+from fedguide.runtime.arms import (
+    ARMS,
+    BARE,
+    Trained,
+    TrainPlan,
+    fine_tuned,
+    fits_of,
+    network_of,
+    network_stack,
+    train_alone,
+    train_pooled,
+    train_together,
+)
+from fedguide.runtime.baselines import Baselines, Bench, baselines
+from fedguide.runtime.couriers import Clock
+from fedguide.runtime.rounds import RoundReport
+from fedguide.runtime.table import MEAN, Gap, Row, gap_of, rows_of
+from fedguide.values import ShopData
+
+MODELS = (
+    "popularity",
+    "history",
+    "history_recent",
+    "itemknn",
+    "ease",
+    "nonneural",
+    *ARMS,
+    *(f"{arm}_net" for arm in ARMS),
+)
+"""Every model of the table, in order; the arms with their blend, bare networks as ``*_net``."""
+
+PAIRS = (
+    ("together", "nonneural"),
+    ("together", "alone"),
+    ("together", "pooled"),
+    ("together", "history_recent"),
+    ("together", "history"),
+    ("together", "ease"),
+    ("together", "itemknn"),
+    ("together", "popularity"),
+    ("alone", "nonneural"),
+    ("pooled", "nonneural"),
+    ("pooled", "alone"),
+    ("together_net", "alone_net"),
+    ("together_net", "pooled_net"),
+    ("together_net", "ease"),
+)
+"""Paired differences that are reported."""
+
+
+@dataclass(frozen=True)
+class ComparePlan:
+    """What is compared.
+
+    Attributes:
+        train: how the arms are trained.
+        seeds: one whole training of every arm for each.
+        draws: of the bootstrap.
+
+    Raises:
+        ConfigError: there is no seed, or one stands twice.
+    """
+
+    train: TrainPlan = field(default_factory=TrainPlan)
+    seeds: tuple[int, ...] = (0,)
+    draws: int = DRAWS
+
+    def __post_init__(self) -> None:
+        """Checks the seeds."""
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ConfigError(f"seeds must be different and at least 1, got {self.seeds}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of progress.
+
+    Attributes:
+        stage: what is being done, for example ``together`` or ``alone shop-3``.
+        done: rounds (or parts) of this stage that are done.
+        most: how many there can be; training may end earlier.
+        seed: which seed's training; ``None`` outside of training.
+        score: validation after this round (NDCG@20), where there is one.
+    """
+
+    stage: str
+    done: int
+    most: int
+    seed: int | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One seed's training.
+
+    Attributes:
+        seed: the seed.
+        trained: by arm.
+        blends: (arm, setting) to its blend.
+        kept: arm to shop: was the arm's model kept by the shop's gate, or the one alone?
+        validation: arm to mean NDCG@10 of its blend on validation, both settings averaged,
+            before the gate.
+    """
+
+    seed: int
+    trained: Mapping[str, Trained]
+    blends: Mapping[tuple[str, str], Blend]
+    kept: Mapping[str, Mapping[str, bool]]
+    validation: Mapping[str, float]
+
+    @property
+    def rounds(self) -> tuple[RoundReport, ...]:
+        """Every federated round, with the bytes that crossed."""
+        return self.trained["together"].history
+
+    def source(self, arm: str, shop: str) -> str:
+        """The arm whose model a shop has after its gate."""
+        return arm if self.kept[arm][shop] else "alone"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything a comparison found.
+
+    Attributes:
+        rows: the table.
+        differences: paired differences over all shoppers.
+        shop_differences: *together* against *alone* in every shop.
+        outcomes: the trainings, one a seed.
+        baselines: what was fitted without a network.
+        cold: test shoppers without any earlier basket, by shop; not in any row.
+        models: the model each shop goes on to serve: *together* after its gate, first seed.
+        seconds: wall time of each stage.
+    """
+
+    rows: tuple[Row, ...]
+    differences: tuple[Gap, ...]
+    shop_differences: tuple[Gap, ...]
+    outcomes: tuple[Outcome, ...]
+    baselines: Baselines
+    cold: Mapping[str, int]
+    models: Mapping[str, ShopModel]
+    seconds: Mapping[str, float]
+
+    @property
+    def bytes_up(self) -> int:
+        """Encoded bytes that left the shops, all rounds and seeds."""
+        return sum(report.bytes_up for outcome in self.outcomes for report in outcome.rounds)
+
+    @property
+    def bytes_down(self) -> int:
+        """Encoded bytes that came to the shops, all rounds and seeds."""
+        return sum(report.bytes_down for outcome in self.outcomes for report in outcome.rounds)
+
+
+def compare(
+    shops: Sequence[ShopData],
+    plan: ComparePlan,
+    clock: Clock,
+    on_step: Callable[[Step], None] = lambda _step: None,
+) -> Comparison:
+    """Trains, tunes and measures everything; the same seeds give the same table.
+
+    Raises:
+        DataError: fewer than two shops, two of one name, a shop without purchases to learn from,
+            or not one test case.
+        CutShortError: more than half of the shops failed in a round.
+    """
+    _check(shops)
+    start_s = clock()
+    parts = iter(range(1, 4))
+    base = baselines(
+        shops,
+        plan.train.guide,
+        plan.seeds[0],
+        lambda step: on_step(Step(f"tuning {step}", next(parts), 3)),
+    )
+    tuned_s = clock()
+    outcomes = tuple(
+        _outcome(base.benches, plan.train, seed, clock, on_step) for seed in plan.seeds
+    )
+    trained_s = clock()
+    answers = _answers(base, outcomes, plan.train)
+    on_step(Step("measuring", 1, 2))
+    rows = rows_of(answers, plan.seeds[0], plan.draws)
+    pairs = [p for p in PAIRS if all((m, "all") in answers for m in p)]
+    differences = [
+        gap_of(answers, a, b, setting, MEAN, plan.seeds[0], plan.draws)
+        for a, b in pairs
+        for setting in SETTINGS
+    ]
+    by_shop = [
+        gap_of(answers, "together", "alone", setting, shop.name, plan.seeds[0], plan.draws)
+        for setting in SETTINGS
+        for shop in shops
+    ]
+    on_step(Step("measuring", 2, 2))
+    seconds = {
+        "tuning without a network": tuned_s - start_s,
+        **{arm: sum(outcome.trained[arm].seconds for outcome in outcomes) for arm in ARMS},
+        "blending": trained_s
+        - tuned_s
+        - sum(t.seconds for outcome in outcomes for t in outcome.trained.values()),
+        "measuring": clock() - trained_s,
+        "total": clock() - start_s,
+    }
+    return Comparison(
+        tuple(rows),
+        tuple(differences),
+        tuple(by_shop),
+        outcomes,
+        base,
+        {shop.name: shop.cold for shop in shops},
+        {bench.shop.name: _served(bench, outcomes[0], plan.train) for bench in base.benches},
+        seconds,
+    )
+
+
+def _check(shops: Sequence[ShopData]) -> None:
+    if len(shops) < 2:
+        raise DataError(f"a comparison needs at least 2 shops, got {len(shops)}", hint="--shops 6")
+    names = [shop.name for shop in shops]
+    if len(set(names)) != len(names):
+        raise DataError(f"shops must have different names, got {', '.join(names)}")
+    for shop in shops:
+        if not len(buying_baskets(shop.train)):
+            raise DataError(
+                f"{shop.name} has no purchase before the first cut to learn from",
+                hint="leave the shop out, or cut later",
+            )
+    if not any(len(shop.test) for shop in shops):
+        raise DataError(
+            "no shopper buys again after the second cut, so there is nothing to measure",
+            hint="import a longer period",
+        )
+
+
+def _outcome(
+    benches: Sequence[Bench],
+    plan: TrainPlan,
+    seed: int,
+    clock: Clock,
+    on_step: Callable[[Step], None],
+) -> Outcome:
+    def on_round(stage: str, number: int, score: float) -> None:
+        most = plan.fine_tune_rounds if stage.endswith("fine-tune") else plan.rounds
+        on_step(Step(stage, number, most, seed, score))
+
+    fits = fits_of([bench.shop for bench in benches], plan.guide)
+    raw = (
+        train_together(benches, fits, plan, seed, clock, on_round),
+        train_alone(benches, fits, plan, seed, clock, on_round),
+        train_pooled(benches, plan, seed, clock, on_round),
+    )
+    trained = {t.arm: fine_tuned(t, benches, plan, seed, clock, on_round) for t in raw}
+    blends: dict[tuple[str, str], Blend] = {}
+    values: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for number, arm in enumerate(ARMS, 1):
+        blends |= {
+            (arm, setting): _blend(benches, trained[arm], setting, plan) for setting in SETTINGS
+        }
+        values[arm] = {b.shop.name: _validated(b, trained[arm], blends, plan) for b in benches}
+        on_step(Step("blending", number, len(ARMS), seed))
+    kept = {arm: _gate(values[arm], values["alone"]) for arm in ARMS}
+    means = {
+        arm: float(np.concatenate([*by_shop.values()]).mean())
+        if any(map(len, by_shop.values()))
+        else float("nan")
+        for arm, by_shop in values.items()
+    }
+    return Outcome(seed, trained, blends, kept, means)
+
+
+def _blend(benches: Sequence[Bench], trained: Trained, setting: str, plan: TrainPlan) -> Blend:
+    stacks = [
+        network_stack(bench, setting, trained.params[bench.shop.name], plan.guide)
+        for bench in benches
+    ]
+    return fit_blend(stacks)
+
+
+def _validated(
+    bench: Bench, trained: Trained, blends: Mapping[tuple[str, str], Blend], plan: TrainPlan
+) -> NDArray[np.float64]:
+    """NDCG@10 of an arm's blend on validation: a shopper's mean over both settings."""
+    total: dict[int, list[float]] = {}
+    for setting in SETTINGS:
+        st = network_stack(bench, setting, trained.params[bench.shop.name], plan.guide)
+        scores = weigh(st, blends[trained.arm, setting].weights)
+        for row, value in zip(
+            st.asked.rows.tolist(), measure(scores, st.asked.targets).ndcg10.tolist(), strict=True
+        ):
+            total.setdefault(row, []).append(value)
+    return np.array([np.mean(v) for _, v in sorted(total.items())], np.float64)
+
+
+def _gate(
+    values: Mapping[str, NDArray[np.float64]], alone: Mapping[str, NDArray[np.float64]]
+) -> dict[str, bool]:
+    return keeps_together({shop: values[shop] - alone[shop] for shop in values})
+
+
+def _answers(
+    base: Baselines, outcomes: Sequence[Outcome], plan: TrainPlan
+) -> dict[tuple[str, str], dict[str, list[Metrics]]]:
+    """Every model's metrics on test, in the order of ``MODELS``."""
+    found: dict[tuple[str, str], dict[str, list[Metrics]]] = {}
+    for setting in SETTINGS:
+        for bench in base.benches:
+            name = bench.shop.name
+            asked = questions(bench.shop.test, len(bench.shop.catalogue), setting)
+            for (model, of), scorers in base.scorers.items():
+                if of == setting:
+                    found.setdefault((model, setting), {})[name] = [evaluate(scorers[name], asked)]
+            contenders = _contenders(base, bench, setting, outcomes, plan)
+            flat = {(m, i): c for m, several in contenders.items() for i, c in enumerate(several)}
+            measured = measure_all(bench.model, bench.shop, asked, flat, plan.guide.recent_days)
+            for model, several in contenders.items():
+                metrics = [measured[model, i] for i in range(len(several))]
+                found.setdefault((model, setting), {})[name] = metrics
+    return {
+        (model, setting): found[model, setting]
+        for setting in SETTINGS
+        for model in MODELS
+        if (model, setting) in found
+    }
+
+
+def _contenders(
+    base: Baselines, bench: Bench, setting: str, outcomes: Sequence[Outcome], plan: TrainPlan
+) -> dict[str, list[Contender]]:
+    """The models of one shop that are weights over components, one for each seed."""
+    silent = (bench.model.network, bench.model.item_vectors)
+    contenders = {
+        model: [Contender(*silent, base.blends[model, setting].weights)]
+        for model in ("nonneural", "history_recent")
+    }
+    for outcome in outcomes:
+        for arm in ARMS:
+            source = outcome.source(arm, bench.shop.name)
+            blended = outcome.blends[source, setting].weights
+            contenders.setdefault(arm, []).append(_contender(bench, outcome, source, blended, plan))
+            contenders.setdefault(f"{arm}_net", []).append(
+                _contender(bench, outcome, arm, BARE, plan)
+            )
+    return contenders
+
+
+def _contender(
+    bench: Bench, outcome: Outcome, arm: str, weights: SlateWeights, plan: TrainPlan
+) -> Contender:
+    network = network_of(bench, outcome.trained[arm], plan.guide)
+    return Contender(network, vectors_of(network, bench.features), weights)
+
+
+def _served(bench: Bench, outcome: Outcome, plan: TrainPlan) -> ShopModel:
+    source = outcome.source("together", bench.shop.name)
+    network = network_of(bench, outcome.trained[source], plan.guide)
+    return released(
+        bench.model,
+        bench.shop,
+        network,
+        vectors_of(network, bench.features),
+        {setting: outcome.blends[source, setting].weights for setting in SETTINGS},
+        plan.guide.recent_days,
+    )
