@@ -133,8 +133,8 @@ def test_the_loss_worked_out_in_numpy() -> None:
         STILL,
         body_of(STILL).encode,
     )
-    assert got_weight == pytest.approx(weight, rel=1e-5)
-    assert got == pytest.approx(total / weight, rel=1e-4)
+    assert float(got_weight) == pytest.approx(weight, rel=1e-5)
+    assert float(got) == pytest.approx(total / weight, rel=1e-4)
 
 
 def test_padding_changes_nothing() -> None:

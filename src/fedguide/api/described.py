@@ -1,17 +1,17 @@
 """The API's own description (OpenAPI): parameters, shapes and examples by hand, checked by tests.
 
-FastAPI would build these from pydantic models and then validate every request and answer with
-them; the answers here are encoded by msgspec, and a request has at most four parameters.
+FastAPI would build these from pydantic models and validate every request and answer with them;
+the answers here are encoded by msgspec, and a request has at most four parameters.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
+from fedguide import __version__
 from fedguide.api.wire import SHAPES
 from fedguide.guide.answers import ASKABLE, DISCOVER
 from fedguide.guide.engine import MOST_PICKS
@@ -150,48 +150,52 @@ _ALWAYS = ((503, "More requests at once than are taken; come back after Retry-Af
 _WITH_INPUT = ((400, "A parameter is missing or out of range"), (404, "No such shop or item"))
 
 
-def operation(name: str) -> dict[str, Any]:
-    """The keyword arguments of FastAPI's decorator for one address."""
-    summary, shape, parameters, example = _OPERATIONS[name]
-    refusals = (*_ALWAYS, *(_WITH_INPUT if parameters else ()))
+PATHS: Mapping[str, str] = {
+    "recommend": "/api/v1/recommend",
+    "search": "/api/v1/search",
+    "similar": "/api/v1/similar/{item_id}",
+    "item": "/api/v1/items/{item_id}",
+    "shops": "/api/v1/shops",
+    "healthz": "/healthz",
+    "readyz": "/readyz",
+}
+"""Where each operation is asked for."""
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document."""
+    _, shapes = msgspec.json.schema_components(SHAPES, ref_template="#/components/schemas/{name}")
     return {
-        "summary": summary,
-        "operation_id": name,
-        "response_model": None,
-        "openapi_extra": {
-            "parameters": parameters,
-            "responses": {
-                "200": {
-                    "description": "The answer",
-                    "content": {"application/json": {"schema": _ref(shape), "example": example}},
-                },
-                **{
-                    str(status): {
-                        "description": text,
-                        "content": {_PROBLEM: {"schema": _ref("Problem")}},
-                    }
-                    for status, text in refusals
-                },
-            },
+        "openapi": "3.1.0",
+        "info": {
+            "title": "fedguide",
+            "version": __version__,
+            "description": "Recommendations with reasons, computed in the shop.",
         },
+        "paths": {path: {"get": _operation(name)} for name, path in PATHS.items()},
+        "components": {"schemas": shapes},
     }
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of an application, made once."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            routes=app.routes,
-        )
-        _, shapes = msgspec.json.schema_components(
-            SHAPES, ref_template="#/components/schemas/{name}"
-        )
-        document["components"] = {"schemas": shapes}
-        app.openapi_schema = document
-    return app.openapi_schema
+def _operation(name: str) -> dict[str, Any]:
+    summary, shape, parameters, example = _OPERATIONS[name]
+    refusals = (*_ALWAYS, *(_WITH_INPUT if parameters else ()))
+    answer = {"schema": _ref(shape), "example": example}
+    return {
+        "summary": summary,
+        "operationId": name,
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": "The answer", "content": {"application/json": answer}},
+            **{
+                str(status): {
+                    "description": text,
+                    "content": {_PROBLEM: {"schema": _ref("Problem")}},
+                }
+                for status, text in refusals
+            },
+        },
+    }
 
 
 def _ref(shape: str) -> dict[str, str]:

@@ -7,6 +7,8 @@ never passed on: an error names the file and the line.
 
 from __future__ import annotations
 
+import csv
+import gzip
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,10 @@ from fedguide.errors import DataError, NotFoundError
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".item", ".inter", ".user")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 PARQUET_SUFFIXES = (".parquet", ".pq")
+
+DELIMITERS = (",", "\t", ";", "|")
+UNQUOTED = (".item", ".inter", ".user", ".data")
+MOST_HEAD_BYTES = 1 << 16
 
 INTEGERS = r"^(-?[0-9]+)\.0$"
 
@@ -44,9 +50,9 @@ def engine(path: Path | None = None) -> Iterator[Any]:
 
 
 def suffix(path: Path) -> str:
-    """The ending that says what a file is, without a trailing ``.gz`` or ``.zst``."""
+    """The ending that says what a file is, without a trailing ``.gz``."""
     parts = [part.lower() for part in path.suffixes]
-    if parts and parts[-1] in (".gz", ".zst"):
+    if parts and parts[-1] == ".gz":
         parts.pop()
     return parts[-1] if parts else ""
 
@@ -65,7 +71,7 @@ def scan(
         path: a CSV, JSON lines or Parquet file, perhaps compressed with gzip.
         names: of the columns, for a CSV file without a header.
         kind: ``csv``, ``jsonl`` or ``parquet``; else the file's ending says it.
-        encoding: of a CSV file: ``utf-8``, ``utf-16`` or ``latin-1``.
+        encoding: of a CSV file; another than UTF-8 only for small files without a header.
 
     Raises:
         NotFoundError: no such file.
@@ -81,7 +87,9 @@ def scan(
             return connection.read_parquet(str(path))
         if kind == "jsonl":
             return connection.read_json(str(path), format="newline_delimited")
-        return connection.read_csv(str(path), encoding=encoding, **_dialect(path, names))
+        if encoding != "utf-8":
+            return _decoded(connection, path, names, encoding)
+        return connection.read_csv(str(path), **_dialect(path, names))
 
 
 def load(relation: Any, found: Mapping[str, str], wanted: Sequence[str], table: str) -> None:
@@ -149,13 +157,59 @@ def _kind(path: Path) -> str:
 
 
 def _dialect(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """How to read a CSV file: RecBole's and MovieLens' files know no quotes, others may."""
-    options: dict[str, Any] = {"all_varchar": True, "header": not names}
-    if names:
-        options["names"] = list(names)
-    if suffix(path) in (".item", ".inter", ".user", ".data"):
-        options |= {"quotechar": "", "escapechar": ""}
-    return options
+    """How to read a CSV file; DuckDB is left nothing to guess, it guesses wrong on broken rows.
+
+    RecBole's and MovieLens' files know no quotes, others may.
+    """
+    head = _first_line(path)
+    quote = "" if suffix(path) in UNQUOTED else '"'
+    delimiter = max(DELIMITERS, key=re.sub(r'"[^"]*"', "", head).count)
+    columns = list(names) or _header(path, head, delimiter, quote)
+    return {
+        "auto_detect": False,
+        "columns": dict.fromkeys(columns, "VARCHAR"),
+        "header": not names,
+        "delimiter": delimiter,
+        "quotechar": quote,
+        "escapechar": quote,
+    }
+
+
+def _first_line(path: Path) -> str:
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    with opener(path, "rb") as file:
+        return file.readline(MOST_HEAD_BYTES).decode("utf-8-sig", "replace").rstrip("\r\n")
+
+
+def _header(path: Path, line: str, delimiter: str, quote: str) -> list[str]:
+    if quote:
+        names = next(csv.reader([line.split("\r", maxsplit=1)[0]], delimiter=delimiter), [])
+    else:
+        names = line.split(delimiter)
+    names = [name.strip() or f"column{place}" for place, name in enumerate(names, 1)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{path}: two columns are named {', '.join(twice)}", hint="rename one of them"
+        )
+    return names
+
+
+def _decoded(connection: Any, path: Path, names: Sequence[str], encoding: str) -> Any:
+    """A small table of another encoding than UTF-8, which DuckDB does not read."""
+    with path.open(encoding=encoding, newline="") as file:
+        delimiter = max(DELIMITERS, key=_first_line(path).count)
+        rows = [line.rstrip("\r\n").split(delimiter) for line in file if line.strip()]
+    uneven = next((n for n, row in enumerate(rows, 1) if len(row) != len(names)), None)
+    if uneven is not None:
+        found = len(rows[uneven - 1])
+        raise DataError(f"{path}, line {uneven}: expected {len(names)} columns, found {found}")
+    table = {}
+    for place, name in enumerate(names):
+        table[name] = np.empty(len(rows), object)
+        table[name][:] = [row[place] for row in rows]
+    connection.register("decoded", table)
+    return connection.table("decoded")
 
 
 def _as_text(theirs: str, kind: str) -> str:
@@ -169,7 +223,7 @@ def _explain(path: Path, message: str) -> str:
     line = re.search(r"[Ll]ine:? (\d+)", message)
     where = f"{path}, line {line.group(1)}" if line else str(path)
     expected = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
-    if "unicode" in message or "utf-8" in message:
+    if "not utf-8" in message:
         return f"{where}: text is not UTF-8"
     if expected:
         return f"{where}: expected {expected.group(1)} columns, found {expected.group(2)}"
@@ -179,6 +233,10 @@ def _explain(path: Path, message: str) -> str:
 
 
 def _advice(message: str, path: Path) -> str:
-    if "unicode" in message or "utf-8" in message:
+    if "not utf-8" in message:
         return f"iconv -f GB18030 -t UTF-8 {path.name} > utf8-{path.name} (or -f LATIN1)"
+    if "state machine" in message:
+        return "are all line ends the same? dos2unix mends them"
+    if "Number of Columns" in message or "quote" in message:
+        return "put texts that hold the separator or a line end in double quotes"
     return "is it the right file and --format?"

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from fedguide.models.encoders import Matrix
 from fedguide.models.scorer import ShopModel
 
+_UNIT = float(np.finfo(np.float32).eps)
 _SPARE = 96
 """More dense candidates than k: most shoppers' bought items fit in, and the scan costs the same."""
 
@@ -123,7 +124,9 @@ def scan_items(index: Index, question: Question, k: int) -> Best:
     if k <= 0:
         return Best(np.zeros(0, np.int64), np.zeros(0), scanned=True)
     bar = float(np.partition(rough, len(rough) - k)[len(rough) - k])
-    items = np.flatnonzero(rough >= bar - 2 * _rounding(index, question))
+    largest = float(np.abs(question.sparse).max(initial=0.0))
+    slack = _rounding(index, question) + 2 * _UNIT * largest
+    items = np.flatnonzero(rough >= bar - 2 * slack)
     return rank_items(items, score_items(index, question, items), k, scanned=True)
 
 
@@ -144,11 +147,10 @@ def rank_items(
 
 
 def _rounding(index: Index, question: Question) -> float:
-    """More than a float32 score can be off by: terms x unit roundoff x the sum of magnitudes.
+    """More than a float32 dense score can be off by: terms x unit roundoff x sum of magnitudes.
 
     Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1.
     """
     terms = index.dense.shape[1] + 2
     size = index.reach * float(np.linalg.norm(question.query))
-    size += float(np.abs(question.sparse).max(initial=0.0))
-    return float(terms * np.finfo(np.float32).eps * size)
+    return float(terms * _UNIT * size)

@@ -19,6 +19,9 @@ from fedguide.errors import ConfigError, WrongShapeError
 DRAWS = 2000
 """Draws of a published interval."""
 
+BLOCK = 4_000_000
+"""Draws x shoppers that are counted at a time."""
+
 LEVEL = 0.95
 """Coverage of every interval here."""
 
@@ -43,20 +46,26 @@ class Difference:
 
 
 def resampled_means(values: Values, rng: np.random.Generator, draws: int = DRAWS) -> Values:
-    """Means of bootstrap samples of the last axis: ``(..., c)`` to ``(..., draws)``.
+    """Means of bootstrap samples of the shoppers: ``(models, c)`` to ``(models, draws)``.
 
-    A draw is its multinomial counts, so that all models and all draws are one product.
+    Every draw takes the same shoppers for all models. NaN where there is no shopper.
 
     Raises:
-        ConfigError: ``draws`` is below 2, or there is nothing to draw from.
+        ConfigError: ``draws`` is below 2.
     """
-    count = values.shape[-1]
     if draws < 2:
         raise ConfigError(f"draws must be at least 2, got {draws}")
+    models, count = values.shape
     if count == 0:
-        raise ConfigError("a bootstrap needs at least 1 value, got none")
-    weights = rng.multinomial(count, np.full(count, 1 / count), size=draws) / count
-    means: Values = values @ weights.T
+        return np.full((models, draws), np.nan)
+    block = max(BLOCK // count, 1)
+    parts = []
+    for start in range(0, draws, block):
+        size = min(block, draws - start)
+        places = rng.integers(count, size=(size, count)) + np.arange(size)[:, None] * count
+        often = np.bincount(places.ravel(), minlength=size * count).reshape(size, count)
+        parts.append(values @ (often.T / count))
+    means: Values = np.concatenate(parts, axis=1)
     return means
 
 
@@ -74,32 +83,30 @@ def seeds_averaged(values: Values) -> Values:
     return mean
 
 
-def interval(values: Values, rng: np.random.Generator, draws: int = DRAWS) -> Interval:
-    """The mean over shoppers and its interval; ``values`` as in ``seeds_averaged``."""
-    shoppers = seeds_averaged(values)
-    if not len(shoppers):
-        return Interval(np.nan, np.nan, np.nan)
-    return _interval(float(shoppers.mean()), resampled_means(shoppers, rng, draws))
+def interval(values: Values, drawn: Values) -> Interval:
+    """The mean of one model's shoppers ``(c,)``, its interval from its means ``(draws,)``."""
+    return _interval(float(values.mean()) if len(values) else float("nan"), drawn)
 
 
-def difference(a: Values, b: Values, rng: np.random.Generator, draws: int = DRAWS) -> Difference:
-    """Model a less model b over the same shoppers; seeds are averaged first on each side.
+def difference(a: Values, b: Values, drawn_a: Values, drawn_b: Values) -> Difference:
+    """Model a less model b over the same shoppers ``(c,)``, drawn together ``(draws,)``.
 
-    The relative difference is that of the two means, mean(a) / mean(b) - 1, drawn together.
+    The relative difference is that of the two means, mean(a) / mean(b) - 1.
 
     Raises:
-        WrongShapeError: a and b are not of the same shoppers.
+        WrongShapeError: a and b are not of the same shoppers, or not of the same draws.
     """
-    one, two = seeds_averaged(a), seeds_averaged(b)
-    if one.shape != two.shape:
-        raise WrongShapeError(f"paired values must match, got {one.shape} and {two.shape}")
-    if not len(one):
-        nothing = Interval(np.nan, np.nan, np.nan)
+    if a.shape != b.shape or drawn_a.shape != drawn_b.shape:
+        raise WrongShapeError(
+            f"paired values must match, got {a.shape} and {b.shape} of shoppers, "
+            f"{drawn_a.shape} and {drawn_b.shape} of draws"
+        )
+    if not len(a):
+        nothing = Interval(float("nan"), float("nan"), float("nan"))
         return Difference(nothing, nothing)
-    mean_a, mean_b = resampled_means(np.stack([one, two]), rng, draws)
     return Difference(
-        _interval(float(one.mean() - two.mean()), mean_a - mean_b),
-        _interval(float(_ratio(one.mean(), two.mean())), _ratio(mean_a, mean_b)),
+        _interval(float(a.mean() - b.mean()), drawn_a - drawn_b),
+        _interval(float(_ratio(a.mean(), b.mean())), _ratio(drawn_a, drawn_b)),
     )
 
 

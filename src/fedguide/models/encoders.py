@@ -278,10 +278,14 @@ def _bag_without_groups(
     network: Network, events: Matrix, bags: Bags, groups: NDArray[np.integer], count: int
 ) -> Matrix:
     weights = event_weights(network, bags)[0]
-    weighted = weights[:, None] * events[0]
-    member = (groups == np.arange(count)[:, None]).astype(np.float32)
-    rest = np.maximum(weights.sum() - member @ weights, 0)
-    return _bag(network, weighted.sum(axis=0) - member @ weighted, rest)
+    both = np.column_stack([weights[:, None] * events[0], weights])
+    lost = np.zeros((count, both.shape[1]), np.float32)
+    order = np.argsort(groups, kind="stable")
+    present, starts = np.unique(groups[order], return_index=True)
+    if len(present):
+        lost[present] = np.add.reduceat(both[order], starts, axis=0)
+    rest = both.sum(axis=0) - lost
+    return _bag(network, rest[:, :-1], np.maximum(rest[:, -1], 0))
 
 
 ENCODERS: Mapping[str, Encoder] = {"bag": Encoder(_bag_encode, _bag_without, _bag_without_groups)}

@@ -137,13 +137,15 @@ def loss(
 
     With ``key`` random features, parts of the shopper vectors and contexts are dropped.
     """
-    keys = jax.random.split(key, 5)
-    keep = _dropout(keys[0], examples.features.shape, plan.token_dropout)
+    # Two draws for everything: each one more costs half a second of compilation.
+    keys = jax.random.split(key, 3)
+    keep = _kept(jax.random.uniform(keys[0], examples.features.shape), plan.token_dropout)
+    draws = jax.random.uniform(keys[1], (len(chosen), 3 + plan.lines + plan.size))
     vectors = row_vectors(arrays, keep, examples)
     items = examples.recent.shape[1]
-    context, target, weight, moved = _question(examples, chosen, keys[1], plan)
+    context, target, weight, moved = _question(examples, chosen, draws[:, : -plan.size], plan)
     shopper = encode(arrays, vectors, context)
-    shopper *= _dropout(keys[2], shopper.shape, plan.dropout)
+    shopper *= _kept(draws[:, -plan.size :], plan.dropout)
     bought = (context.kinds == BUY) & (context.rows >= 0) & (context.rows < items)
     counts = _scattered(context.rows, bought.astype(jnp.float32), items)
     snapshot = examples.snapshot[jnp.maximum(chosen, 0)]
@@ -151,7 +153,7 @@ def loss(
     if items <= plan.full_softmax:
         losses = _full_softmax(arrays, examples, batch, target, moved)
     else:
-        losses = _sampled_softmax(arrays, examples, batch, target, keys[3], plan)
+        losses = _sampled_softmax(arrays, examples, batch, target, keys[2], plan)
     total = weight.sum()
     return jnp.where(weight > 0, weight * losses, 0).sum() / jnp.maximum(total, 1e-6), total
 
@@ -166,10 +168,11 @@ class _Batch(NamedTuple):
 
 
 def _question(
-    examples: Examples, chosen: jax.Array, key: jax.Array, plan: GuidePlan
+    examples: Examples, chosen: jax.Array, draws: jax.Array, plan: GuidePlan
 ) -> tuple[Events, jax.Array, jax.Array, jax.Array]:
-    """Context, asked items ``(m, t)``, their weights, and which lines were moved to the context.
+    """Context, asked items ``(m, t)``, their weights, and the bought lines moved to the context.
 
+    ``draws`` are uniform in [0, 1), shape ``(m, 3 + plan.lines)``.
     In a share of the examples a random part of the basket is moved into the context, as if the
     shopper had put it into the cart: a guide is asked in the middle of a visit, too.
     """
@@ -177,7 +180,7 @@ def _question(
     first, start, stop = (
         part[at][:, None] for part in (examples.first, examples.start, examples.stop)
     )
-    draws = jax.random.split(key, 4)
+    offset, cart, part = (draws[:, place : place + 1] for place in range(3))
     m, nth = chosen.shape[0], jnp.arange(plan.lines)[None]
 
     earlier = start - plan.events + jnp.arange(plan.events)[None]
@@ -186,13 +189,10 @@ def _question(
     day = examples.days[start]
 
     length = jnp.maximum(stop - start, 1)
-    offset = jax.random.randint(draws[0], (m, 1), 0, length)
-    lines = start + (offset + nth) % length
+    lines = start + ((offset * length).astype(jnp.int32) + nth) % length
     there = (nth < length) & (chosen >= 0)[:, None]
     rows, kinds = examples.items[lines], examples.kinds[lines]
-    cart = jax.random.uniform(draws[1], (m, 1)) < plan.cart
-    part = jax.random.uniform(draws[2], (m, 1))
-    moved = there & cart & (jax.random.uniform(draws[3], (m, plan.lines)) < part)
+    moved = there & (cart < plan.cart) & (draws[:, 3:] < part)
 
     context = Events(
         jnp.concatenate(
@@ -205,7 +205,7 @@ def _question(
     )
     asked = there & ~moved & (kinds == BUY)
     weight = jnp.where(examples.repeat[lines] > 0, plan.repurchase, 1.0) * asked
-    return context, jnp.where(asked, rows, 0), weight, jnp.where(moved, rows, -1)
+    return context, jnp.where(asked, rows, 0), weight, jnp.where(moved & (kinds == BUY), rows, -1)
 
 
 def _full_softmax(
@@ -285,11 +285,9 @@ def _scattered(rows: jax.Array, values: jax.Array, size: int) -> jax.Array:
     return empty.at[each, at].add(jnp.where(inside, values, 0))
 
 
-def _dropout(key: jax.Array, shape: tuple[int, ...], share: float) -> jax.Array:
-    """Factors with mean 1, 0 for a ``share`` of them."""
-    if share == 0:
-        return jnp.ones(shape)
-    factors: jax.Array = jax.random.bernoulli(key, 1 - share, shape) / jnp.float32(1 - share)
+def _kept(draws: jax.Array, dropped: float) -> jax.Array:
+    """Factors with mean 1, 0 for a share ``dropped`` of them."""
+    factors: jax.Array = (draws >= dropped) / jnp.float32(1 - dropped)
     return factors
 
 

@@ -112,11 +112,25 @@ def itemknn(train: Baskets, items: int, *, shrink: float = 10.0, keep: int = KEE
     )
 
 
-def by_neighbours(neighbours: Neighbours, fade_days: float = np.inf) -> Scorer:
+def faded_history(cases: Cases, items: int, fade_days: float) -> sparse.csr_array:
+    """How loudly each item of each case's history speaks, shape ``(c, items)``.
+
+    An item speaks once, with its loudest event; an event ``fade_days`` old speaks 1/e as loudly.
+    """
+    baskets = cases.baskets
+    owner, line = lines_between(baskets, cases.starts, cases.targets)
+    keep = baskets.items[line] >= 0
+    owner, line = owner[keep], line[keep]
+    days = np.repeat(baskets.days, np.diff(baskets.offsets))
+    ages = baskets.days[cases.targets][owner] - days[line]
+    loud = SPEAKS[baskets.kinds[line]] * np.exp(ages / np.float32(-fade_days))
+    return loudest(owner, baskets.items[line], loud.astype(np.float32), items, len(cases))
+
+
+def by_neighbours(neighbours: Neighbours, fade_days: float) -> Scorer:
     """Scores by the history's neighbours: Σ loudness of item j x weight of j for the item.
 
-    An item of the history speaks once, with its loudest event; an event ``fade_days`` old speaks
-    1/e as loudly. The same sum as the component ``neighbours`` of ``scorer``.
+    The same sum as the component ``neighbours`` of ``scorer``.
     """
     n = len(neighbours.items)
     speaker, place = np.nonzero(neighbours.items >= 0)
@@ -126,14 +140,7 @@ def by_neighbours(neighbours: Neighbours, fade_days: float = np.inf) -> Scorer:
     )
 
     def scorer(cases: Cases) -> NDArray[np.float32]:
-        baskets = cases.baskets
-        owner, line = lines_between(baskets, cases.starts, cases.targets)
-        keep = baskets.items[line] >= 0
-        owner, line = owner[keep], line[keep]
-        days = np.repeat(baskets.days, np.diff(baskets.offsets))
-        ages = baskets.days[cases.targets][owner] - days[line]
-        loud = SPEAKS[baskets.kinds[line]] * np.exp(-ages / np.float32(fade_days))
-        history = loudest(owner, baskets.items[line], loud.astype(np.float32), n, len(cases))
+        history = faded_history(cases, n, fade_days)
         return np.asarray((history @ weights).toarray(), np.float32)
 
     return scorer

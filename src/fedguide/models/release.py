@@ -55,6 +55,8 @@ _FILES = (
 _LARGEST_BYTES = 4 << 30
 _LARGEST_MANIFEST_BYTES = 1 << 16
 _SPOT_CHECKED_ITEMS = 16
+# What msgspec raises on bytes that are not the JSON asked for.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 Verify = Callable[[str, bytes, bytes], None]
 """(public key, message, signature) → returns, or raises ``SignatureError``."""
@@ -249,7 +251,7 @@ def _manifest(path: Path, raw: bytes) -> _Manifest:
                 hint="make the release again, or use the fedguide that made it",
             )
         return msgspec.json.decode(raw, type=_Manifest)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise ReleaseError(f"{path / MANIFEST} is not a manifest: {error}") from error
 
 
@@ -276,7 +278,7 @@ def _hashed(path: Path, name: str, signed: _File) -> bytes:
 def _parsed(path: Path, name: str, data: dict[str, bytes], kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data.pop(name), type=kind)
-    except (msgspec.MsgspecError, ConfigError) as error:
+    except (*_UNREADABLE, ConfigError) as error:
         raise ReleaseError(f"{path / name} cannot be read: {error}") from error
 
 

@@ -9,14 +9,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.models.blend import DEPTH, Blend, fit_blend, stack
-from fedguide.models.ease import EASE_ITEMS, LAMBDAS, ease
+from fedguide.models.ease import (
+    EASE_ITEMS,
+    LAMBDAS,
+    RIDGE,
+    TRIED_RANK,
+    by_ease,
+    ease,
+    inverse_matrix,
+    spectrum,
+)
 from fedguide.models.evaluate import SETTINGS, Questions, Scorer, hide_bought, questions, some_of
-from fedguide.models.itemknn import KEEP, Neighbours, by_neighbours, itemknn
+from fedguide.models.itemknn import KEEP, Neighbours, by_neighbours, itemknn, strongest
 from fedguide.models.metrics import ndcg_at
 from fedguide.models.plan import GuidePlan
 from fedguide.models.popularity import by_history, by_popularity
@@ -27,12 +37,6 @@ from fedguide.values import ShopData
 
 CELLS = 12_000_000
 """Questions x items of one shop and setting for choices: all there are, in most shops."""
-
-LARGE = 3000
-"""With more items *and* shoppers than this, ridges are not tried: one inverse takes too long."""
-
-RIDGE = 200.0
-"""The ridge where none is chosen: EVALUATION's."""
 
 FADES = (120.0, 36_500.0)
 """Days after which an event speaks 1/e as loudly to its neighbours; a century is never."""
@@ -123,16 +127,24 @@ def baselines(
 
 @dataclass(frozen=True)
 class _Variant:
-    """One way to make neighbours, made for every shop it can be made for."""
+    """One way to make neighbours, for every shop it can be made for.
+
+    Attributes:
+        label: in words.
+        fade_days: age at which an event speaks 1/e as loudly.
+        tried: shop to the scorer it is judged by on validation.
+        make: shop to its neighbours, made for the variant that is chosen.
+    """
 
     label: str
     fade_days: float
-    neighbours: Mapping[str, Neighbours]
+    tried: Mapping[str, Scorer]
+    make: Mapping[str, Callable[[], Neighbours]]
 
     @property
     def scorers(self) -> dict[str, Scorer]:
-        """Its scorer in every shop."""
-        return {name: by_neighbours(n, self.fade_days) for name, n in self.neighbours.items()}
+        """What is measured: the neighbours a release keeps, in every shop."""
+        return {name: by_neighbours(make(), self.fade_days) for name, make in self.make.items()}
 
 
 def _itemknns(shops: Sequence[ShopData]) -> Iterator[_Variant]:
@@ -144,17 +156,42 @@ def _itemknns(shops: Sequence[ShopData]) -> Iterator[_Variant]:
                 name: Neighbours(n.items[:, :nearest], n.weights[:, :nearest])
                 for name, n in full.items()
             }
-            yield _Variant(f"shrink {shrink:g}, {nearest} neighbours, fade {fade:g}", fade, cut)
+            yield _ready(f"shrink {shrink:g}, {nearest} neighbours, fade {fade:g}", fade, cut)
 
 
 def _eases(shops: Sequence[ShopData]) -> Iterator[_Variant]:
-    """Every ridge with every fading, in the shops that are small enough."""
+    """Every ridge with every fading, in the shops that are small enough for EASE."""
     fit = [shop for shop in shops if _fits_ease(shop)]
-    sizes = [min(len(s.catalogue), len(s.train.shopper_ids)) for s in fit]
-    for ridge in LAMBDAS if max(sizes, default=0) <= LARGE else (RIDGE,):
-        made = {s.name: ease(s.train, len(s.catalogue), ridge) for s in fit}
+    if any(min(len(s.train.shopper_ids), len(s.catalogue)) > TRIED_RANK for s in fit):
+        made = {
+            s.name: Neighbours(*strongest(inverse_matrix(s.train, len(s.catalogue)), KEEP))
+            for s in fit
+        }
         for fade in FADES:
-            yield _Variant(f"ridge {ridge:g}, fade {fade:g}", fade, made)
+            yield _ready(f"ridge {RIDGE:g}, fade {fade:g}", fade, made)
+        return
+    found = {s.name: spectrum(s.train, len(s.catalogue)) for s in fit}
+    for ridge, fade in itertools.product(LAMBDAS, FADES):
+        yield _Variant(
+            f"ridge {ridge:g}, fade {fade:g}",
+            fade,
+            {name: by_ease(one, ridge, fade) for name, one in found.items()},
+            {name: partial(ease, one, ridge) for name, one in found.items()},
+        )
+
+
+def _ready(label: str, fade: float, made: Mapping[str, Neighbours]) -> _Variant:
+    """A variant whose neighbours are there already."""
+    return _Variant(
+        label,
+        fade,
+        {name: by_neighbours(n, fade) for name, n in made.items()},
+        {name: partial(_same, n) for name, n in made.items()},
+    )
+
+
+def _same(neighbours: Neighbours) -> Neighbours:
+    return neighbours
 
 
 def _fits_ease(shop: ShopData) -> bool:
@@ -175,7 +212,7 @@ def _tuned(variants: Iterable[_Variant], asked: Asked) -> dict[str, _Variant]:
 def _validated(variant: _Variant, asked: Mapping[str, Questions]) -> float:
     """Σ NDCG@20 over the validation shoppers of all shops that have the variant."""
     total = 0.0
-    for name, scorer in variant.scorers.items():
+    for name, scorer in variant.tried.items():
         if len(asked[name]):
             scores = hide_bought(asked[name], scorer(asked[name].cases))
             total += float(ndcg_at(scores, asked[name].targets, DEPTH).sum())
@@ -200,7 +237,7 @@ def _validation(shops: Sequence[ShopData], seed: int) -> Asked:
 def _bench(shop: ShopData, asked: Asked, plan: GuidePlan, variant: _Variant) -> Bench:
     model = model_without_network(
         shop,
-        variant.neighbours[shop.name],
+        variant.make[shop.name](),
         variant.fade_days,
         plan,
     )

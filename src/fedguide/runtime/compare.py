@@ -38,7 +38,7 @@ from fedguide.runtime.arms import (
 from fedguide.runtime.baselines import Baselines, Bench, baselines
 from fedguide.runtime.couriers import Clock
 from fedguide.runtime.rounds import RoundReport
-from fedguide.runtime.table import MEAN, Gap, Row, gap_of, rows_of
+from fedguide.runtime.table import MEAN, Gap, Row, gap_of, rows_of, samples_of
 from fedguide.values import ShopData
 
 MODELS = (
@@ -207,18 +207,12 @@ def compare(
     trained_s = clock()
     answers = _answers(base, outcomes, plan.train)
     on_step(Step("measuring", 1, 2))
-    rows = rows_of(answers, plan.seeds[0], plan.draws)
-    pairs = [p for p in PAIRS if all((m, "all") in answers for m in p)]
+    samples = samples_of(answers, plan.seeds[0], plan.draws)
+    overall = [sample for sample in samples if sample.shop == MEAN]
     differences = [
-        gap_of(answers, a, b, setting, MEAN, plan.seeds[0], plan.draws)
-        for a, b in pairs
-        for setting in SETTINGS
+        gap_of(sample, a, b) for sample in overall for a, b in PAIRS if {a, b} <= set(sample.values)
     ]
-    by_shop = [
-        gap_of(answers, "together", "alone", setting, shop.name, plan.seeds[0], plan.draws)
-        for setting in SETTINGS
-        for shop in shops
-    ]
+    by_shop = [gap_of(s, "together", "alone") for s in samples if s.shop != MEAN]
     on_step(Step("measuring", 2, 2))
     seconds = {
         "tuning without a network": tuned_s - start_s,
@@ -230,7 +224,7 @@ def compare(
         "total": clock() - start_s,
     }
     return Comparison(
-        tuple(rows),
+        tuple(rows_of(samples)),
         tuple(differences),
         tuple(by_shop),
         outcomes,

@@ -7,13 +7,13 @@ Seeds are averaged per shopper first; shops are put in one bag for the mean.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError
-from fedguide.models.bootstrap import DRAWS, Difference, difference, interval
+from fedguide.models.bootstrap import DRAWS, difference, interval, resampled_means, seeds_averaged
 from fedguide.models.metrics import METRICS, Metrics
 from fedguide.seeds import seeded_root, stream
 
@@ -66,79 +66,108 @@ class Gap:
 
 
 def averaged(seeds: Sequence[Metrics]) -> dict[str, NDArray[np.float64]]:
-    """One value per metric and shopper: the mean over seeds."""
-    return {m: np.mean([getattr(one, m) for one in seeds], axis=0) for m in METRICS}
+    """One value per metric and shopper, ``(c,)``: the mean over seeds."""
+    return {m: seeds_averaged(np.stack([getattr(one, m) for one in seeds])) for m in METRICS}
 
 
-def rows_of(answers: Answers, seed: int, draws: int = DRAWS) -> list[Row]:
-    """Every shop's row, the mean over all shoppers, and the worst shop, for every model."""
-    rows = []
-    for (model, setting), shops in answers.items():
-        values = {shop: averaged(seeds) for shop, seeds in shops.items()}
-        own = [
-            _row(model, setting, shop, metrics, _rng(seed, setting, shop), draws)
-            for shop, metrics in values.items()
-        ]
-        rows += own
-        everybody = {m: np.concatenate([v[m] for v in values.values()]) for m in METRICS}
-        rows.append(_row(model, setting, MEAN, everybody, _rng(seed, setting, MEAN), draws))
-        asked = [row for row in own if row.cases]
+@dataclass(frozen=True)
+class Sample:
+    """All models' values in one setting and one shop (or over all shops), and their draws.
+
+    Attributes:
+        setting: of the questions.
+        shop: a shop's name, or ``mean``.
+        values: model to metric to ``(c,)``, seeds averaged.
+        drawn: model to the mean NDCG@10 of each bootstrap draw, ``(draws,)``.
+    """
+
+    setting: str
+    shop: str
+    values: Mapping[str, Mapping[str, NDArray[np.float64]]]
+    drawn: Mapping[str, NDArray[np.float64]]
+
+
+def samples_of(answers: Answers, seed: int, draws: int = DRAWS) -> list[Sample]:
+    """One sample for every setting and shop, and one over all shops; shoppers drawn once each."""
+    samples = []
+    for setting in dict.fromkeys(setting for _, setting in answers):
+        models = {model: shops for (model, of), shops in answers.items() if of == setting}
+        values = {m: {s: averaged(v) for s, v in shops.items()} for m, shops in models.items()}
+        for shop in next(iter(values.values())):
+            mine = {model: shops[shop] for model, shops in values.items()}
+            samples.append(_sample(setting, shop, mine, seed, draws))
+        everybody = {
+            model: {m: np.concatenate([v[m] for v in shops.values()]) for m in METRICS}
+            for model, shops in values.items()
+        }
+        samples.append(_sample(setting, MEAN, everybody, seed, draws))
+    return samples
+
+
+def rows_of(samples: Sequence[Sample]) -> list[Row]:
+    """Every model's row in every sample, and its worst shop in every setting."""
+    rows = [_row(sample, model) for sample in samples for model in sample.values]
+    worst = []
+    for model, setting in dict.fromkeys((row.model, row.setting) for row in rows):
+        mine = [row for row in rows if (row.model, row.setting) == (model, setting)]
+        asked = [row for row in mine if row.cases and row.shop != MEAN]
         if asked:
-            worst = min(asked, key=lambda row: (row.ndcg10, row.shop))
-            rows.append(Row(**{**vars(worst), "shop": WORST}))
-    return rows
+            worst.append(replace(min(asked, key=lambda r: (r.ndcg10, r.shop)), shop=WORST))
+    return rows + worst
 
 
-def gap_of(
-    answers: Answers, a: str, b: str, setting: str, shop: str, seed: int, draws: int = DRAWS
-) -> Gap:
-    """The paired difference of two models in one setting, in one shop or over all.
+def gap_of(sample: Sample, a: str, b: str) -> Gap:
+    """The paired difference of two models.
 
     Raises:
-        ConfigError: one of the models was not measured.
+        ConfigError: one of them was not measured.
     """
     for model in (a, b):
-        if (model, setting) not in answers:
-            raise ConfigError(f"{model} was not measured in setting {setting}")
-    one, two = (_values(answers[model, setting], shop) for model in (a, b))
-    gap: Difference = difference(one, two, _rng(seed, setting, shop), draws)
-    error = float(np.std(one - two, ddof=1) / np.sqrt(len(one))) if len(one) > 1 else float("nan")
+        if model not in sample.values:
+            raise ConfigError(f"{model} was not measured, only {', '.join(sample.values)}")
+    one, two = sample.values[a]["ndcg10"], sample.values[b]["ndcg10"]
+    found = difference(one, two, sample.drawn[a], sample.drawn[b])
+    several = len(one) > 1
     return Gap(
         a,
         b,
-        setting,
-        shop,
-        gap.relative.value,
-        gap.relative.low,
-        gap.relative.high,
-        gap.absolute.value,
-        gap.absolute.low,
-        gap.absolute.high,
-        error,
-        len(one),
+        sample.setting,
+        sample.shop,
+        relative=found.relative.value,
+        low=found.relative.low,
+        high=found.relative.high,
+        absolute=found.absolute.value,
+        absolute_low=found.absolute.low,
+        absolute_high=found.absolute.high,
+        error=float(np.std(one - two, ddof=1) / np.sqrt(len(one))) if several else float("nan"),
+        cases=len(one),
     )
 
 
-def _values(shops: Mapping[str, Sequence[Metrics]], shop: str) -> NDArray[np.float64]:
-    names = list(shops) if shop == MEAN else [shop]
-    values: NDArray[np.float64] = np.concatenate([averaged(shops[n])["ndcg10"] for n in names])
-    return values
-
-
-def _row(
-    model: str,
+def _sample(
     setting: str,
     shop: str,
-    values: Mapping[str, NDArray[np.float64]],
-    rng: np.random.Generator,
+    values: Mapping[str, Mapping[str, NDArray[np.float64]]],
+    seed: int,
     draws: int,
-) -> Row:
-    bounds = interval(values["ndcg10"], rng, draws)
+) -> Sample:
+    rng = stream(seeded_root(seed), "bootstrap", setting, shop)
+    headline = np.stack([metrics["ndcg10"] for metrics in values.values()])
+    drawn = resampled_means(headline, rng, draws)
+    return Sample(setting, shop, values, dict(zip(values, drawn, strict=True)))
+
+
+def _row(sample: Sample, model: str) -> Row:
+    values = sample.values[model]
+    bounds = interval(values["ndcg10"], sample.drawn[model])
     count = len(values["ndcg10"])
     mean = {m: float(v.mean()) if count else float("nan") for m, v in values.items()}
-    return Row(model, setting, shop, **mean, low=bounds.low, high=bounds.high, cases=count)
-
-
-def _rng(seed: int, setting: str, shop: str) -> np.random.Generator:
-    """The same shoppers are drawn for every model: rows of one table belong together."""
-    return stream(seeded_root(seed), "bootstrap", setting, shop)
+    return Row(
+        model,
+        sample.setting,
+        sample.shop,
+        **mean,
+        low=bounds.low,
+        high=bounds.high,
+        cases=count,
+    )

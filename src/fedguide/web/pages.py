@@ -7,7 +7,7 @@ forbids both inline code and other hosts. Every text of a shop or a visitor is e
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 
 from fastapi import FastAPI
@@ -58,7 +58,7 @@ def add_pages(
     site = Site(guides, lang, demo, load_tables(), load_drawings(), _templates())
     files = _static_files()
 
-    def page(make: Callable[[Visit], Page]) -> Callable[[Request], object]:
+    def page(make: Callable[[Visit], Page]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             return respond(site, request, make)
 

@@ -1,0 +1,125 @@
+"""The k best are the k best: against scoring everything, whatever the sparse part does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedguide.guide.candidates import (
+    Best,
+    Index,
+    Question,
+    best_items,
+    build_index,
+    rank_items,
+    scan_items,
+    score_items,
+)
+from tests.guide.sample import a_model
+
+MODEL = a_model(seed=1, copies=8)
+INDEX = build_index(MODEL)
+N = len(INDEX)
+
+
+def brute_force(index: Index, question: Question, k: int) -> list[int]:
+    scores = index.dense.astype(np.float64) @ question.query.astype(np.float64)
+    scores += question.sparse
+    scores[question.excluded] = -np.inf
+    order = np.lexsort((np.arange(len(scores)), -scores))
+    return order[: max(0, min(k, len(scores) - len(question.excluded)))].tolist()
+
+
+def a_question(seed: int, *, touched: int = 50, excluded: int = 10, lift: float = 1.0) -> Question:
+    rng = np.random.default_rng(seed)
+    sparse = np.zeros(N, np.float32)
+    at = rng.choice(N, touched, replace=False)
+    sparse[at] = rng.normal(0, lift, touched)
+    query = rng.normal(size=INDEX.dense.shape[1]).astype(np.float32)
+    return Question(query, sparse, np.sort(rng.choice(N, excluded, replace=False)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    touched=st.sampled_from([0, 5, 200, N]),
+    excluded=st.sampled_from([0, 10, 300, N - 3, N]),
+    lift=st.sampled_from([0.01, 1.0, 50.0]),
+    k=st.integers(1, 40),
+)
+def test_best_items_are_the_best(
+    seed: int, touched: int, excluded: int, lift: float, k: int
+) -> None:
+    question = a_question(seed, touched=touched, excluded=excluded, lift=lift)
+    found = best_items(INDEX, question, k)
+    assert found.items.tolist() == brute_force(INDEX, question, k)
+    assert not set(found.items.tolist()) & set(question.excluded.tolist())
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 40))
+def test_the_scan_agrees_with_the_certificate(seed: int, k: int) -> None:
+    question = a_question(seed)
+    quick, slow = best_items(INDEX, question, k), scan_items(INDEX, question, k)
+    assert slow.scanned
+    assert quick.items.tolist() == slow.items.tolist()
+    np.testing.assert_allclose(quick.scores, slow.scores, rtol=1e-12)
+
+
+def test_usually_nothing_is_scanned() -> None:
+    assert not any(best_items(INDEX, a_question(seed), 10).scanned for seed in range(50))
+
+
+def test_what_the_scan_of_the_dense_part_missed_is_found_by_its_sparse_part() -> None:
+    question = a_question(1, touched=0)
+    dense = INDEX.dense @ question.query
+    last = int(np.argmin(dense))
+    question.sparse[last] = float(dense.max() - dense.min()) + 1
+    found = best_items(INDEX, question, 5)
+    assert found.items[0] == last
+    assert not found.scanned
+
+
+def test_when_the_best_are_excluded_everything_is_scanned() -> None:
+    question = a_question(2, touched=0)
+    best = np.argsort(-(INDEX.dense @ question.query))[:150]
+    hard = Question(question.query, question.sparse, np.sort(best))
+    found = best_items(INDEX, hard, 10)
+    assert found.scanned
+    assert found.items.tolist() == brute_force(INDEX, hard, 10)
+
+
+def test_a_sparse_part_that_pushes_the_best_down_is_seen() -> None:
+    question = a_question(3, touched=0)
+    best = np.argsort(-(INDEX.dense @ question.query))[:150]
+    question.sparse[best] = -100
+    found = best_items(INDEX, question, 10)
+    assert found.items.tolist() == brute_force(INDEX, question, 10)
+    assert not set(found.items.tolist()) & set(best.tolist())
+
+
+def test_equal_scores_keep_the_order_of_the_catalogue() -> None:
+    query = np.zeros(INDEX.dense.shape[1], np.float32)
+    question = Question(query, np.zeros(N, np.float32), np.array([1], np.int64))
+    assert best_items(INDEX, question, 4).items.tolist() == [0, 2, 3, 4]
+
+
+def test_scores_by_hand() -> None:
+    best = rank_items(np.array([4, 2, 9]), np.array([1.0, 3.0, 1.0]), 2, scanned=True)
+    assert isinstance(best, Best)
+    assert best.items.tolist() == [2, 4]
+    question = a_question(4)
+    item = np.array([17])
+    by_hand = sum(float(a) * float(b) for a, b in zip(INDEX.dense[17], question.query, strict=True))
+    by_hand += float(question.sparse[17])
+    assert score_items(INDEX, question, item)[0] == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_the_index_holds_vectors_and_static_columns() -> None:
+    d = MODEL.network.size
+    np.testing.assert_array_equal(INDEX.dense[:, :d], MODEL.item_vectors)
+    np.testing.assert_array_equal(INDEX.dense[:, d], np.log1p(MODEL.recent_sales))
+    np.testing.assert_array_equal(INDEX.dense[:, d + 1], np.log1p(MODEL.popularity))
+    assert not INDEX.dense.flags.writeable
