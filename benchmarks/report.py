@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -66,9 +67,19 @@ def finish(name: str, bars: Sequence[Bar], data: dict[str, Any], path: Path | No
     show(f"{name}: bars", ("bar", "value", "wanted", "holds"), rows)
     if path is None:
         return
-    body = {"bars": [asdict(b) for b in bars], **data, "machine": machine()}
+    body = finite({"bars": [asdict(b) for b in bars], **data, "machine": machine()})
+    envelope = {"ok": True, "command": f"bench {name}", "data": body}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"ok": True, "command": f"bench {name}", "data": body}, indent=1))
+    path.write_text(json.dumps(envelope, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def finite(value: Any) -> Any:
+    """The value as JSON can hold it: NaN and infinities become null."""
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def machine() -> dict[str, Any]:

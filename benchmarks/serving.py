@@ -61,6 +61,7 @@ def make_market(folder: Path, items: int, shoppers: int) -> None:
     arrays = {
         "table": rng.normal(size=(text.buckets, d)) / 8,
         "item": np.eye(d) + rng.normal(size=(d, d)) / 40,
+        "temperature": np.full(1, 1.0),
         "shopper": np.eye(d) + rng.normal(size=(d, d)) / 40,
         "start": rng.normal(size=d) / 40,
         "kind": rng.normal(size=len(KINDS)) / 4,

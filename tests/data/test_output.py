@@ -68,7 +68,8 @@ def test_partner_tables_are_written(tmp_path: Path, file_format: str) -> None:
     tables = partners(TOWN)
     files = write_partners(tables, tmp_path, file_format)
     assert [file.name for file in files] == [
-        f"{name}.{file_format}" for name in ("shop", "logistics", "payment")
+        *(f"{name}.{file_format}" for name in ("shop", "logistics", "payment")),
+        "SYNTHETIC",
     ]
     if file_format == "csv":
         with files[1].open(encoding="utf-8", newline="") as file:

@@ -68,6 +68,7 @@ def a_network(seed: int = 0, size: int = 24, events: int = 200) -> Network:
     arrays = {
         "table": rng.normal(size=(text.buckets, size)) / np.sqrt(size),
         "item": np.eye(size) + rng.normal(size=(size, size)) * 0.05,
+        "temperature": np.zeros(1),
         "shopper": np.eye(size) * 0.8 + rng.normal(size=(size, size)) * 0.05,
         "start": rng.normal(size=size) * 0.05,
         "kind": rng.normal(size=len(KINDS)) * 0.2,

@@ -88,8 +88,8 @@ def random_shop(
     visits: list[Visit] = []
     for shopper in range(shoppers):
         liked = np.flatnonzero(np.arange(items) % 3 == shopper % 3)
-        for day in np.sort(rng.choice(100, 6, replace=False)).tolist():
-            visits.append((shopper, day, rng.choice(liked, 3, replace=False).tolist()))
+        days = np.sort(rng.choice(100, 6, replace=False)).tolist()
+        visits += [(shopper, day, rng.choice(liked, 3, replace=False).tolist()) for day in days]
     whole = diary(visits)
     known = before(whole, second)
     return ShopData(

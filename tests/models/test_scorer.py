@@ -43,6 +43,7 @@ def a_network(seed: int = 0, events: int = 200) -> Network:
     shapes = {
         "table": (TEXT.buckets, D),
         "item": (D, D),
+        "temperature": (1,),
         "shopper": (D, D),
         "start": (D,),
         "kind": (len(KINDS),),

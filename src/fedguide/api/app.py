@@ -15,7 +15,7 @@ from fedguide import __version__
 from fedguide.api import problems, wire
 from fedguide.api.described import PATHS, describe
 from fedguide.api.gate import Gate
-from fedguide.errors import ConfigError, FedGuideError, NotFoundError
+from fedguide.errors import ConfigError, NotFoundError
 from fedguide.guide import engine
 from fedguide.guide.answers import DISCOVER
 from fedguide.guide.engine import Guide
@@ -65,7 +65,7 @@ def _add_routes(app: FastAPI, guides: Mapping[str, Guide]) -> None:
             try:
                 shop = request.query_params.get("shop", "")
                 return _json(answer(guide_named(guides, shop), request))
-            except FedGuideError as error:
+            except Exception as error:  # noqa: BLE001 - a defect is answered too, logged by type
                 return problems.from_error(request, error)
 
         return handle

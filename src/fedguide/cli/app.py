@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -17,31 +18,40 @@ EXIT_BAD_INPUT = 4
 EXIT_DEFECT = 5
 EXIT_INTERRUPTED = 130
 
-app = typer.Typer(
-    name="fedguide",
-    help="A shopping guide that shops train together without sharing their customers' data.\n\n"
-    "多家商店共同训练、互不共享顾客数据的 AI 导购。",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
 
-
-@app.callback()
-def root(
-    version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit."),
-) -> None:
-    """Options before any command."""
-    if version:
+def _version(wanted: bool) -> None:
+    """Answers ``--version`` before anything else is looked at."""
+    if wanted:
         sys.stdout.write(f"fedguide {__version__}\n")
         raise typer.Exit
 
 
-def _register() -> None:
-    """Hangs every command into the tree; their modules import only typer at their head."""
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", "-V", help="Print the version.", is_eager=True, callback=_version
+        ),
+    ] = False,
+) -> None:
+    """Options before any command."""
+    del version  # answered by its callback
+
+
+def build() -> typer.Typer:
+    """The whole tree; the modules of its commands import only typer at their head."""
     from fedguide.cli import configure, dataset, demo, doctor, guide, train
 
+    app = typer.Typer(
+        name="fedguide",
+        help="A shopping guide that shops train together without sharing their customers' data.\n\n"
+        "多家商店共同训练、互不共享顾客数据的 AI 导购。",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        callback=root,
+    )
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
     app.command("sim")(train.sim)
@@ -51,13 +61,13 @@ def _register() -> None:
     app.add_typer(dataset.app, name="data")
     app.add_typer(train.evaluation, name="eval")
     app.add_typer(configure.app, name="config")
+    return app
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs one command line and gives its exit code; every failure is a few plain lines."""
-    _register()
     try:
-        code = app(list(argv), standalone_mode=False)
+        code = build()(list(argv), prog_name="fedguide", standalone_mode=False)
     except FedGuideError as error:
         show_error(error, argv)
         return error.exit_code

@@ -20,6 +20,12 @@ ShopOption = Annotated[str | None, typer.Option("--shop", help="Shop; default: f
 CountOption = Annotated[int, typer.Option("-k", "--count", help="How many items")]
 
 
+TITLE, REASON = 44, 30
+"""Characters of a title that are printed, in its own column and in a reason."""
+
+SHOWN_REASONS = 2
+
+
 def recommend(
     user: Annotated[str, typer.Argument(help="Shopper id, as in the shop's own data")],
     why: Annotated[bool, typer.Option("--why", help="Print the reasons of each item")] = False,
@@ -174,6 +180,7 @@ def _tables(out: Output, picks: tuple[Pick, ...], why: bool) -> list[Any]:
     names = {
         "again": out.pick("Buy again", "再次购买"),
         "discover": out.pick("Discover", "为你发现"),
+        "both": out.pick("Best sellers", "畅销品"),
         "": out.pick("Found", "找到"),
     }
     heads = ["#", out.pick("item", "商品"), out.pick("title", "名称"), out.pick("price", "价格")]
@@ -182,7 +189,7 @@ def _tables(out: Output, picks: tuple[Pick, ...], why: bool) -> list[Any]:
         rows = []
         for pick in (p for p in picks if p.slate == slate):
             price = "" if pick.price is None else f"{pick.price:.2f}"
-            row = [str(pick.rank), pick.item_id, pick.title, price]
+            row = [str(pick.rank), pick.item_id, _short(pick.title, TITLE), price]
             rows.append([*row, _reason(out, pick.because)] if why else row)
         part = table(names[slate], [*heads, out.pick("because", "因为")] if why else heads, rows)
         for column in (1, 2, *((4,) if why else ())):
@@ -205,5 +212,11 @@ def _reason(out: Output, because: tuple[Because, ...]) -> str:
         "ad_click": out.pick("clicked an ad of", "点过广告"),
     }
     return "; ".join(
-        f"{kinds[b.kind]} {b.title or b.query or b.item} ({b.share:.0%})" for b in because[:3]
+        f"{b.share:.0%} {kinds[b.kind]} {_short(b.title or b.query or b.item, REASON)}"
+        for b in because[:SHOWN_REASONS]
     )
+
+
+def _short(text: str, length: int) -> str:
+    """The text, cut with an ellipsis where it is longer."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -42,9 +42,7 @@ def write_dataset(dataset: Dataset, folder: Path, file_format: str = "csv") -> t
         _write(folder / "items.csv", ITEM_HEAD, _item_rows(dataset), file_format),
     ]
     if dataset.synthetic:
-        mark = folder / SYNTHETIC_MARK
-        mark.write_text("Everything in this folder was made up by fedguide data synth.\n", "utf-8")
-        files.append(mark)
+        files.append(_mark(folder))
     return tuple(files)
 
 
@@ -57,10 +55,17 @@ def write_partners(tables: Partners, folder: Path, file_format: str = "csv") -> 
     if file_format not in FILE_FORMATS:
         raise ConfigError(f"file_format must be csv or parquet, got {file_format!r}")
     folder.mkdir(parents=True, exist_ok=True)
-    return tuple(
+    written = [
         _write_partner(table, folder, file_format)
         for table in (tables.shop, tables.logistics, tables.payment)
-    )
+    ]
+    return (*written, _mark(folder))
+
+
+def _mark(folder: Path) -> Path:
+    mark = folder / SYNTHETIC_MARK
+    mark.write_text("Everything in this folder was made up by fedguide data synth.\n", "utf-8")
+    return mark
 
 
 def _write_partner(table: PartnerTable, folder: Path, file_format: str) -> Path:

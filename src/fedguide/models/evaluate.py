@@ -14,7 +14,7 @@ earlier basket are no cases; ``ShopData.cold`` counts them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -186,15 +186,3 @@ def means(metrics: Metrics) -> dict[str, float]:
     return {
         m: float(np.mean(getattr(metrics, m))) if len(metrics) else float("nan") for m in METRICS
     }
-
-
-def worst_shop(shops: Mapping[str, Metrics]) -> str:
-    """The shop with the lowest NDCG@10 among those with any question (first by name if tied).
-
-    Raises:
-        ConfigError: no shop has a question.
-    """
-    asked = {name: means(m)["ndcg10"] for name, m in shops.items() if len(m)}
-    if not asked:
-        raise ConfigError("no shop has a case in this setting", hint="use more data or other cuts")
-    return min(sorted(asked), key=asked.__getitem__)

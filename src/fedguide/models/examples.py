@@ -56,7 +56,6 @@ class Examples(NamedTuple):
 
     Attributes:
         features: ``(r, width)`` buckets; the number of buckets stands for none.
-        scale: ``(r,)`` 1/√(number of features); 0 for padding.
         fan: ``(fans, FAN)`` rows holding the bucket ``fan_bucket``; r stands for none.
         fan_place: ``(fans, FAN)`` at which place in the row.
         fan_bucket: ``(fans,)`` ascending.
@@ -74,7 +73,6 @@ class Examples(NamedTuple):
     """
 
     features: Ints
-    scale: Floats
     fan: Ints
     fan_place: Ints
     fan_bucket: Ints
@@ -148,8 +146,6 @@ def examples_of(
     there = slice(shapes.items, shapes.items + q)
     features[there, :width] = np.where(known[n:] < 0, plan.text.buckets, known[n:])
     present = features < plan.text.buckets
-    counts = present.sum(axis=1)
-    scale = np.where(counts > 0, 1 / np.sqrt(np.maximum(counts, 1)), 0).astype(np.float32)
     fan, fan_place, fan_bucket = _transposed(features, present, plan.text.buckets, shapes.fans)
 
     days = np.repeat(train.days, np.diff(train.offsets))
@@ -166,7 +162,6 @@ def examples_of(
     widen = ((0, 0), (0, shapes.items - n))
     return Examples(
         features=features,
-        scale=scale,
         fan=fan,
         fan_place=fan_place,
         fan_bucket=fan_bucket,

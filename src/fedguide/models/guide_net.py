@@ -1,10 +1,10 @@
 """The guide network in JAX: text tower, bag encoder, loss. Its numpy twin is ``encoders.py``.
 
-Item vector = linear(Σ hashed text features); shopper vector = linear(Σ weighted event vectors);
-score = item · shopper + learned weights x log sales and log times bought. The loss is a softmax
-over all items of the shop, one term for each item of the basket. Negatives come from *all*
-items, never only from those a shopper left alone in the whole file: that would tell the model
-which items were held out.
+Item vector = linear(Σ hashed text features), brought to one learned length; shopper vector =
+linear(Σ weighted event vectors); score = item · shopper + learned weights x log sales and log
+times bought. The loss is a softmax over all items of the shop, one term for each item of the
+basket. Negatives come from *all* items, never only from those a shopper left alone in the whole
+file: that would tell the model which items were held out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fedguide.models.encoders import SCALES_DAYS
+from fedguide.models.encoders import SCALES_DAYS, TINY
 from fedguide.models.examples import FAN, Examples
 from fedguide.models.plan import GuidePlan
 from fedguide.models.scorer import TERMS
@@ -64,7 +64,12 @@ class Body:
 def tower_shapes(plan: GuidePlan) -> Shapes:
     """Parameters every guide network has: the text tower and the learned terms."""
     d = plan.size
-    return {"table": (plan.text.buckets, d), "item": (d, d), "terms": (len(TERMS),)}
+    return {
+        "table": (plan.text.buckets, d),
+        "item": (d, d),
+        "temperature": (1,),
+        "terms": (len(TERMS),),
+    }
 
 
 def tower_init(plan: GuidePlan, rng: np.random.Generator) -> dict[str, np.ndarray[Any, Any]]:
@@ -73,6 +78,8 @@ def tower_init(plan: GuidePlan, rng: np.random.Generator) -> dict[str, np.ndarra
     return {
         "table": 0.1 * rng.normal(size=(plan.text.buckets, d)),
         "item": np.eye(d),
+        # Scores start within ±9 √events: wide enough to choose, narrow enough to learn.
+        "temperature": np.full(1, np.log(3.0)),
         "terms": np.zeros(len(TERMS)),
     }
 
@@ -121,8 +128,9 @@ summed_features.defvjp(_summed_forward, _summed_backward)
 
 def row_vectors(arrays: Arrays, keep: jax.Array, examples: Examples) -> jax.Array:
     """The vector of each item, then of each query, shape ``(r, d)``."""
-    summed = summed_features(arrays["table"], keep, examples)
-    return summed * examples.scale[:, None] @ arrays["item"]
+    mixed = summed_features(arrays["table"], keep, examples) @ arrays["item"]
+    length = jnp.sqrt((mixed * mixed).sum(axis=1, keepdims=True) + TINY)
+    return mixed / length * jnp.exp(arrays["temperature"])
 
 
 def loss(
@@ -137,9 +145,10 @@ def loss(
 
     With ``key`` random features, parts of the shopper vectors and contexts are dropped.
     """
-    # Two draws for everything: each one more costs half a second of compilation.
+    # Few draws for everything: each one more costs half a second of compilation.
     keys = jax.random.split(key, 3)
-    keep = _kept(jax.random.uniform(keys[0], examples.features.shape), plan.token_dropout)
+    bytes_ = jax.random.bits(keys[0], examples.features.shape, "uint8")
+    keep = _kept(bytes_.astype(jnp.float32) / 256, plan.token_dropout)
     draws = jax.random.uniform(keys[1], (len(chosen), 3 + plan.lines + plan.size))
     vectors = row_vectors(arrays, keep, examples)
     items = examples.recent.shape[1]
@@ -287,6 +296,7 @@ def _scattered(rows: jax.Array, values: jax.Array, size: int) -> jax.Array:
 
 def _kept(draws: jax.Array, dropped: float) -> jax.Array:
     """Factors with mean 1, 0 for a share ``dropped`` of them."""
+    dropped = round(256 * dropped) / 256  # a draw may have no more than 8 bits
     factors: jax.Array = (draws >= dropped) / jnp.float32(1 - dropped)
     return factors
 

@@ -46,6 +46,7 @@ def silent_network(text: TextSpec, events: int) -> Network:
     shapes: dict[str, tuple[int, ...]] = {
         "table": (text.buckets, 1),
         "item": (1, 1),
+        "temperature": (1,),
         "shopper": (1, 1),
         "start": (1,),
         "kind": (len(KINDS),),

@@ -87,7 +87,7 @@ def _named(drawings: Drawings, text: str) -> str | None:
         if shape is not None:
             best, at = shape, match.end()
     for start in range(len(text)):
-        for length in range(drawings.longest_han, 0, -1):
+        for length in range(min(drawings.longest_han, len(text) - start), 0, -1):
             shape = drawings.han.get(text[start : start + length])
             if shape is not None and start + length > at:
                 best, at = shape, start + length

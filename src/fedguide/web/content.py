@@ -22,7 +22,8 @@ from fedguide.web.art import Art, Drawings, art_for, symbols
 from fedguide.web.view import CardView, Setting
 from fedguide.web.words import HTML_LANG, Language, Tables, say
 
-_AGAIN, _DISCOVER, _FOUND, _SIMILAR = 6, 12, 18, 6
+# Numbers that fill whole rows of two, three and five columns.
+_AGAIN, _DISCOVER, _FOUND, _SIMILAR = 6, 12, 20, 10
 _EVENTS, _SHOPPERS, _SAMPLES = 7, 6, 3
 
 
@@ -149,10 +150,9 @@ def render(visit: Visit, page: Page) -> str:
     """The page as HTML."""
     guide, site = visit.guide, visit.site
     other: Language = "en" if visit.lang == "zh" else "zh"
-    release = guide.release if guide else None
     shop = guide.shop if guide else ""
     link = partial(view.address, shop=shop, user=visit.user)
-    everything = [g.release.card.synthetic for g in site.guides.values()]
+    shown = [guide] if guide else list(site.guides.values())
     return site.templates.get_template(page.template).render(
         **page.values,
         title=page.title,
@@ -166,7 +166,8 @@ def render(visit: Visit, page: Page) -> str:
         user=visit.user,
         asked=visit.request.query_params.get("q", ""),
         can_search=guide is not None,
-        synthetic=release.card.synthetic if release else any(everything),
+        synthetic=any(one.release.card.synthetic for one in shown),
+        together=bool(shown) and all(_trained_together(one.release.card) for one in shown),
         symbols=symbols(site.drawings, set(page.art)),
         address=view.address,
         quote=quote,
@@ -203,7 +204,7 @@ def _shoppers(visit: Visit, shop: Guide) -> Page:
         }
         for name, count in busiest(shop.histories, _SHOPPERS)
     ]
-    best = engine.recommend(shop, "", _DISCOVER // 2).picks
+    best = engine.recommend(shop, "", _SIMILAR).picks
     cards = view.cards(_setting(visit, shop), best)
     values = {"shoppers": rows, "cards": cards, "many": len(visit.site.guides) > 1}
     return Page("shoppers.html", visit.say("start.shopper"), values, _drawn(cards))
@@ -244,6 +245,10 @@ def _left(visit: Visit, card: Card) -> list[tuple[str, str]]:
         (say("left.updates"), updates),
         (say("left.privacy"), privacy),
     ]
+
+
+def _trained_together(card: Card) -> bool:
+    return card.rounds > 0 and len(card.shops) > 1 and card.chosen == "together"
 
 
 def _setting(visit: Visit, shop: Guide) -> Setting:

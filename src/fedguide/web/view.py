@@ -151,8 +151,10 @@ def size_of(size_bytes: int) -> str:
 def _sentence(setting: Setting, reason: Because, pick: Pick) -> str:
     say, when = setting.say, ago(setting, reason.last_day)
     if reason.item == pick.item_id and reason.kind in _SELF_KINDS:
-        times = say("times.one") if reason.times == 1 else say("times.many", count=reason.times)
-        return say(f"why.self_{reason.kind}", times=times, ago=when)
+        if reason.kind == "buy":
+            key = "why.self_buy_once" if reason.times == 1 else "why.self_buy_many"
+            return say(key, count=reason.times, ago=when)
+        return say(f"why.self_{reason.kind}", ago=when)
     if reason.query:
         return say("why.search", query=reason.query)
     return say(f"why.{reason.kind}", title=reason.title or reason.item)

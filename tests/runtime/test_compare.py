@@ -1,0 +1,177 @@
+"""The whole comparison on a tiny market: complete, repeatable, gated, and ready to serve."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from fedguide.errors import ConfigError, DataError
+from fedguide.models.encoders import History, empty_history
+from fedguide.models.evaluate import SETTINGS
+from fedguide.models.scorer import slate_scores
+from fedguide.runtime.arms import ARMS, TrainPlan
+from fedguide.runtime.compare import MODELS, Comparison, ComparePlan, Step, compare
+from fedguide.runtime.table import MEAN, WORST
+from fedguide.values import BUY, Cases
+
+from .tiny import PLAN, shops
+
+
+def ticking() -> float:
+    """A clock that goes on by a second each time it is read."""
+    return float(next(TICKS))
+
+
+TICKS = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def found() -> tuple[Comparison, list[Step]]:
+    steps: list[Step] = []
+    return compare(shops(), PLAN, ticking, steps.append), steps
+
+
+Found = tuple[Comparison, list[Step]]
+
+
+def test_every_model_setting_and_shop_has_its_row(found: Found) -> None:
+    rows = {(row.model, row.setting, row.shop): row for row in found[0].rows}
+    places = [shop.name for shop in shops()] + [MEAN, WORST]
+    assert set(rows) == set(itertools.product(MODELS, SETTINGS, places))
+    assert len(rows) == len(found[0].rows)
+    for row in rows.values():
+        assert 0 <= row.low <= row.ndcg10 <= row.high <= 1
+    for model, setting in itertools.product(MODELS, SETTINGS):
+        mine = [rows[model, setting, shop.name] for shop in shops()]
+        mean = sum(r.ndcg10 * r.cases for r in mine) / sum(r.cases for r in mine)
+        assert rows[model, setting, MEAN].ndcg10 == pytest.approx(mean)
+        assert rows[model, setting, MEAN].cases == sum(r.cases for r in mine) > 20
+        assert rows[model, setting, WORST].ndcg10 == min(r.ndcg10 for r in mine)
+
+
+def test_differences_are_those_of_the_rows(found: Found) -> None:
+    mean = {(r.model, r.setting): r.ndcg10 for r in found[0].rows if r.shop == MEAN}
+    pairs = {(gap.a, gap.b) for gap in found[0].differences}
+    assert {("together", "nonneural"), ("together", "alone"), ("together", "pooled")} <= pairs
+    for gap in found[0].differences:
+        a, b = mean[gap.a, gap.setting], mean[gap.b, gap.setting]
+        assert gap.absolute == pytest.approx(a - b)
+        assert gap.relative == pytest.approx(a / b - 1)
+    assert len(found[0].shop_differences) == 2 * 3
+
+
+def test_tastes_are_found(found: Found) -> None:
+    mean = {(r.model, r.setting): r.ndcg10 for r in found[0].rows if r.shop == MEAN}
+    for model in ("ease", "nonneural", "together", "pooled"):
+        assert mean[model, "discovery"] > mean["popularity", "discovery"]
+
+
+def test_bytes_that_left_are_counted(found: Found) -> None:
+    comparison = found[0]
+    size = len(comparison.outcomes[0].trained["together"].params["shop0"])
+    rounds = sum(len(outcome.rounds) for outcome in comparison.outcomes)
+    assert rounds >= 2
+    updates = rounds * 3 * 4 * size  # three shops, float32
+    assert updates < comparison.bytes_up < updates * 1.1
+    assert updates < comparison.bytes_down < updates * 1.1
+
+
+def test_the_gate_gives_a_shop_one_of_the_two_models(found: Found) -> None:
+    rows = {(r.model, r.setting, r.shop): r.ndcg10 for r in found[0].rows}
+    for outcome in found[0].outcomes:
+        assert set(outcome.kept) == set(ARMS)
+        assert all(outcome.kept["alone"].values())
+    for name in ("shop0", "shop1", "shop2"):
+        if not any(outcome.kept["together"][name] for outcome in found[0].outcomes):
+            for setting in SETTINGS:
+                assert rows["together", setting, name] == rows["alone", setting, name]
+
+
+def test_a_gate_that_keeps_alone_measures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "fedguide.runtime.compare.keeps_together", lambda gains: dict.fromkeys(gains, False)
+    )
+    plan = replace(PLAN, seeds=(1,), train=replace(PLAN.train, rounds=1, fine_tune_rounds=0))
+    rows = compare(shops(), plan, ticking).rows
+    of = {(r.model, r.setting, r.shop): replace(r, model="") for r in rows}
+    for setting, shop in itertools.product(SETTINGS, ("shop0", MEAN)):
+        assert of["together", setting, shop] == of["alone", setting, shop]
+        assert of["pooled", setting, shop] == of["alone", setting, shop]
+    assert of["together_net", "all", MEAN] != of["alone_net", "all", MEAN]  # shown as it is
+
+
+def test_the_models_serve(found: Found) -> None:
+    for shop in shops():
+        model = found[0].models[shop.name]
+        history = History(
+            np.array([0, 1], np.int32), np.full(2, BUY, np.uint8), np.array([50, 55], np.int32)
+        )
+        for slate, seen in itertools.product(("again", "discover"), (history, empty_history())):
+            scores = slate_scores(model, seen, 60, slate)
+            assert scores.shape == (24,)
+            assert np.isfinite(scores).all()
+        assert slate_scores(model, history, 60, "again").std() > 0
+
+
+def test_progress_is_told(found: Found) -> None:
+    stages = {step.stage for step in found[1]}
+    assert {"together", "pooled", "alone shop0", "blending", "measuring"} <= stages
+    assert all(1 <= step.done <= step.most for step in found[1])
+    training = [step for step in found[1] if step.stage == "together"]
+    assert {step.seed for step in training} == {1, 2}
+    assert all(step.score is not None and 0 <= step.score <= 1 for step in training)
+    assert found[0].seconds["total"] >= found[0].seconds["together"] > 0
+
+
+def test_the_same_seeds_give_the_same_table() -> None:
+    plan = replace(PLAN, seeds=(5,), train=replace(PLAN.train, rounds=2))
+    one, two = (compare(shops(), plan, ticking) for _ in range(2))
+    assert one.rows == two.rows
+    assert one.differences == two.differences
+    other = compare(shops(), replace(plan, seeds=(6,)), ticking)
+    assert other.rows != one.rows
+
+
+def test_a_shop_without_validation_or_test_still_trains(found: Found) -> None:
+    first, *rest = shops()
+    nobody = np.zeros(0, np.int64)
+    bare = replace(
+        first,
+        validation=Cases(first.validation.baskets, nobody, nobody),
+        test=Cases(first.test.baskets, nobody, nobody),
+    )
+    plan = replace(PLAN, seeds=(1,), train=replace(PLAN.train, rounds=1))
+    comparison = compare([bare, *rest], plan, ticking)
+    row = next(r for r in comparison.rows if r.model == "together" and r.shop == bare.name)
+    assert row.cases == 0
+    assert math.isnan(row.ndcg10)
+    assert comparison.outcomes[0].trained["alone"].rounds[bare.name] >= 1
+    assert comparison.models[bare.name].item_vectors.shape[0] == 24
+    assert asdict(row)["shop"] == bare.name
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    one, two, _ = shops()
+    with pytest.raises(DataError, match="at least 2 shops, got 1"):
+        compare([one], PLAN, ticking)
+    with pytest.raises(DataError, match="different names"):
+        compare([one, replace(two, name=one.name)], PLAN, ticking)
+    views = replace(two.train, kinds=np.zeros_like(two.train.kinds))
+    with pytest.raises(DataError, match="shop1 has no purchase"):
+        compare([one, replace(two, train=views)], PLAN, ticking)
+    nobody = np.zeros(0, np.int64)
+    untested = [replace(s, test=Cases(s.test.baskets, nobody, nobody)) for s in (one, two)]
+    with pytest.raises(DataError, match="nothing to measure"):
+        compare(untested, PLAN, ticking)
+    with pytest.raises(ConfigError, match="seeds must be different"):
+        ComparePlan(seeds=(1, 1))
+    with pytest.raises(ConfigError, match="patience must be at least 1, got 0"):
+        TrainPlan(patience=0)
+    with pytest.raises(ConfigError, match="fine_tune_rounds"):
+        TrainPlan(fine_tune_rounds=-1)
+    with pytest.raises(ConfigError, match="fine_tune_rate"):
+        TrainPlan(fine_tune_rate=0)
