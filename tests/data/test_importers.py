@@ -266,6 +266,20 @@ def test_an_error_never_quotes_a_row(tmp_path: Path) -> None:
         import_data(not_parquet)
 
 
+def test_a_time_beyond_all_calendars_is_a_bad_time(tmp_path: Path) -> None:
+    times = ("-99999999999", "99999999999", "9999-12-31", "0001-01-01", "2024-01-01")
+    rows = "".join(f"a,{k},{time}\n" for k, time in enumerate(times))
+    (data,) = import_data(write(tmp_path / "e.csv", "user,item,time\n" + rows))
+    assert data.dropped == {"bad-time": 4}
+
+
+def test_a_json_array_is_read_as_well(tmp_path: Path) -> None:
+    (data,) = import_data(
+        write(tmp_path / "e.json", '[{"user": 1, "item": "x", "time": "2024-01-01"}]')
+    )
+    assert spelled(data) == [("1", "x", "buy", 19_723 * 86_400, 19_723, "")]
+
+
 def test_unknown_formats_and_places_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "e.csv", "user,item,time\na,1,2024-01-01\n")
     with pytest.raises(ConfigError, match="got 'cvs'") as caught:

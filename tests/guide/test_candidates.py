@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedguide.errors import ConfigError
 from fedguide.guide.candidates import (
     Best,
-    Index,
     Question,
     best_items,
     build_index,
@@ -21,11 +21,13 @@ from tests.guide.sample import a_model
 
 MODEL = a_model(seed=1, copies=8)
 INDEX = build_index(MODEL)
+THREADED = build_index(MODEL, threads=3)
+DENSE = np.concatenate([INDEX.vectors, INDEX.static], axis=1)
 N = len(INDEX)
 
 
-def brute_force(index: Index, question: Question, k: int) -> list[int]:
-    scores = index.dense.astype(np.float64) @ question.query.astype(np.float64)
+def brute_force(question: Question, k: int) -> list[int]:
+    scores = DENSE.astype(np.float64) @ question.query.astype(np.float64)
     scores += question.sparse
     scores[question.excluded] = -np.inf
     order = np.lexsort((np.arange(len(scores)), -scores))
@@ -37,7 +39,7 @@ def a_question(seed: int, *, touched: int = 50, excluded: int = 10, lift: float 
     sparse = np.zeros(N, np.float32)
     at = rng.choice(N, touched, replace=False)
     sparse[at] = rng.normal(0, lift, touched)
-    query = rng.normal(size=INDEX.dense.shape[1]).astype(np.float32)
+    query = rng.normal(size=DENSE.shape[1]).astype(np.float32)
     return Question(query, sparse, np.sort(rng.choice(N, excluded, replace=False)))
 
 
@@ -54,7 +56,7 @@ def test_best_items_are_the_best(
 ) -> None:
     question = a_question(seed, touched=touched, excluded=excluded, lift=lift)
     found = best_items(INDEX, question, k)
-    assert found.items.tolist() == brute_force(INDEX, question, k)
+    assert found.items.tolist() == brute_force(question, k)
     assert not set(found.items.tolist()) & set(question.excluded.tolist())
 
 
@@ -74,7 +76,7 @@ def test_usually_nothing_is_scanned() -> None:
 
 def test_what_the_scan_of_the_dense_part_missed_is_found_by_its_sparse_part() -> None:
     question = a_question(1, touched=0)
-    dense = INDEX.dense @ question.query
+    dense = DENSE @ question.query
     last = int(np.argmin(dense))
     question.sparse[last] = float(dense.max() - dense.min()) + 1
     found = best_items(INDEX, question, 5)
@@ -84,24 +86,24 @@ def test_what_the_scan_of_the_dense_part_missed_is_found_by_its_sparse_part() ->
 
 def test_when_the_best_are_excluded_everything_is_scanned() -> None:
     question = a_question(2, touched=0)
-    best = np.argsort(-(INDEX.dense @ question.query))[:150]
+    best = np.argsort(-(DENSE @ question.query))[:150]
     hard = Question(question.query, question.sparse, np.sort(best))
     found = best_items(INDEX, hard, 10)
     assert found.scanned
-    assert found.items.tolist() == brute_force(INDEX, hard, 10)
+    assert found.items.tolist() == brute_force(hard, 10)
 
 
 def test_a_sparse_part_that_pushes_the_best_down_is_seen() -> None:
     question = a_question(3, touched=0)
-    best = np.argsort(-(INDEX.dense @ question.query))[:150]
+    best = np.argsort(-(DENSE @ question.query))[:150]
     question.sparse[best] = -100
     found = best_items(INDEX, question, 10)
-    assert found.items.tolist() == brute_force(INDEX, question, 10)
+    assert found.items.tolist() == brute_force(question, 10)
     assert not set(found.items.tolist()) & set(best.tolist())
 
 
 def test_equal_scores_keep_the_order_of_the_catalogue() -> None:
-    query = np.zeros(INDEX.dense.shape[1], np.float32)
+    query = np.zeros(DENSE.shape[1], np.float32)
     question = Question(query, np.zeros(N, np.float32), np.array([1], np.int64))
     assert best_items(INDEX, question, 4).items.tolist() == [0, 2, 3, 4]
 
@@ -112,14 +114,27 @@ def test_scores_by_hand() -> None:
     assert best.items.tolist() == [2, 4]
     question = a_question(4)
     item = np.array([17])
-    by_hand = sum(float(a) * float(b) for a, b in zip(INDEX.dense[17], question.query, strict=True))
+    by_hand = sum(float(a) * float(b) for a, b in zip(DENSE[17], question.query, strict=True))
     by_hand += float(question.sparse[17])
     assert score_items(INDEX, question, item)[0] == pytest.approx(by_hand, rel=1e-12)
 
 
 def test_the_index_holds_vectors_and_static_columns() -> None:
-    d = MODEL.network.size
-    np.testing.assert_array_equal(INDEX.dense[:, :d], MODEL.item_vectors)
-    np.testing.assert_array_equal(INDEX.dense[:, d], np.log1p(MODEL.recent_sales))
-    np.testing.assert_array_equal(INDEX.dense[:, d + 1], np.log1p(MODEL.popularity))
-    assert not INDEX.dense.flags.writeable
+    stored = INDEX.flat.reconstruct_n(0, N)
+    np.testing.assert_array_equal(stored[:, :-2], MODEL.item_vectors)
+    np.testing.assert_array_equal(stored[:, -2], np.log1p(MODEL.recent_sales))
+    np.testing.assert_array_equal(stored[:, -1], np.log1p(MODEL.popularity))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_threads_change_nothing(seed: int) -> None:
+    question = a_question(seed)
+    one, three = best_items(INDEX, question, 10), best_items(THREADED, question, 10)
+    assert not three.scanned
+    assert one.items.tolist() == three.items.tolist()
+    np.testing.assert_allclose(one.scores, three.scores, rtol=1e-12)
+
+
+def test_no_threads_are_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 1, got 0"):
+        build_index(MODEL, threads=0)

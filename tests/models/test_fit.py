@@ -10,6 +10,7 @@ import pytest
 from fedguide.errors import ConfigError, NotFiniteError, WrongShapeError
 from fedguide.models.encoders import empty_history, encode, item_vectors
 from fedguide.models.fit import (
+    Fit,
     common_shapes,
     first_params,
     layout_of,
@@ -34,8 +35,16 @@ def shop(seed: int = 0, shoppers: int = 40, items: int = 12) -> ShopData:
     return ShopData(f"shop{seed}", catalogue(items), train, nobody, nobody, 0)
 
 
+BOTH = common_shapes([shop(0), shop(1, shoppers=10, items=8)], PLAN)
+"""One size for all tests: the training step is compiled once."""
+
+
+def a_fit(plan: GuidePlan = PLAN) -> Fit:
+    return make_fit(catalogue(), baskets(), plan, BOTH)
+
+
 def test_a_fit_learns_and_tells_tastes_apart() -> None:
-    fit = make_fit(catalogue(), baskets(), PLAN)
+    fit = a_fit()
     params, state, losses = first_params(PLAN, 0), None, []
     for seed in range(6):
         fitted = fit(params, state, seed)
@@ -52,22 +61,20 @@ def test_a_fit_learns_and_tells_tastes_apart() -> None:
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
     start = first_params(PLAN, 0)
-    one, again, other = (
-        make_fit(catalogue(), baskets(), PLAN)(start, None, seed).params for seed in (1, 1, 2)
-    )
+    one, again, other = (a_fit()(start, None, seed).params for seed in (1, 1, 2))
     assert one.tobytes() == again.tobytes() != other.tobytes()
     assert start.tobytes() == first_params(PLAN, 0).tobytes()  # what came in was not written to
 
 
 def test_pooling_one_shop_is_training_alone_batch_by_batch() -> None:
-    pooled = make_pooled_fit([shop()], PLAN)(first_params(PLAN, 0), None, 5)
-    alone = make_fit(catalogue(), baskets(), PLAN)(first_params(PLAN, 0), None, 5)
+    pooled = make_pooled_fit([shop()], PLAN, BOTH)(first_params(PLAN, 0), None, 5)
+    alone = a_fit()(first_params(PLAN, 0), None, 5)
     assert pooled.params.tobytes() == alone.params.tobytes()
 
 
 def test_pooling_learns_from_every_shop_in_shapes_of_the_largest() -> None:
     shops = [shop(0), shop(1, shoppers=10, items=8)]
-    fit = make_pooled_fit(shops, PLAN, common_shapes(shops, PLAN))
+    fit = make_pooled_fit(shops, PLAN, BOTH)
     first = fit(first_params(PLAN, 0), None, 1)
     later = fit(first.params, first.optimizer_state, 2)
     assert first.examples == 200
@@ -76,7 +83,7 @@ def test_pooling_learns_from_every_shop_in_shapes_of_the_largest() -> None:
 
 
 def test_a_kept_state_is_not_a_fresh_one() -> None:
-    fit = make_fit(catalogue(), baskets(), PLAN)
+    fit = a_fit()
     first = fit(first_params(PLAN, 0), None, 0)
     kept = fit(first.params, first.optimizer_state, 1)
     fresh = fit(first.params, None, 1)
@@ -85,12 +92,12 @@ def test_a_kept_state_is_not_a_fresh_one() -> None:
 
 
 def test_at_most_so_many_steps() -> None:
-    fit = make_fit(catalogue(), baskets(), replace(PLAN, steps=3))
+    fit = a_fit(replace(PLAN, steps=3))
     assert fit(first_params(PLAN, 0), None, 0).optimizer_state[-1] == 3
 
 
 def test_vectors_of_another_plan_are_refused() -> None:
-    fit = make_fit(catalogue(), baskets(), PLAN)
+    fit = a_fit()
     with pytest.raises(WrongShapeError):
         fit(np.zeros(3, np.float32), None, 0)
     with pytest.raises(WrongShapeError):
@@ -98,13 +105,13 @@ def test_vectors_of_another_plan_are_refused() -> None:
 
 
 def test_training_that_runs_away_is_said() -> None:
-    fit = make_fit(catalogue(), baskets(), replace(PLAN, learning_rate=1e30))
+    fit = a_fit(replace(PLAN, learning_rate=1e30))
     with pytest.raises(NotFiniteError, match="ran away"):
         fit(first_params(PLAN, 0), None, 0)
 
 
 def test_the_gradient_is_the_slope_of_the_loss() -> None:
-    gradient = make_gradient(catalogue(), baskets(), PLAN)
+    gradient = make_gradient(catalogue(), baskets(), PLAN, BOTH)
     params = first_params(PLAN, 0)
     graded = gradient(params)
     assert graded.examples == 160
@@ -115,7 +122,7 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
 
 
 def test_rounds_keep_the_best_and_stop_with_patience() -> None:
-    fit = make_fit(catalogue(), baskets(), PLAN)
+    fit = a_fit()
     verdicts = iter([0.1, 0.3, 0.2, 0.3, 0.9])
     told: list[tuple[int, float]] = []
     trained = train_rounds(
@@ -132,7 +139,7 @@ def test_rounds_keep_the_best_and_stop_with_patience() -> None:
 
 
 def test_fine_tuning_that_does_not_help_keeps_the_start() -> None:
-    fit = make_fit(catalogue(), baskets(), PLAN)
+    fit = a_fit()
     start = first_params(PLAN, 0)
     verdicts = iter([0.5, 0.4, 0.3])
     trained = train_rounds(fit, start, lambda _: next(verdicts), int, rounds=2, start_counts=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +29,17 @@ def some_params(plan: GuidePlan, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     params = first_params(plan, seed)
     return (params + 0.3 * rng.normal(size=params.shape)).astype(np.float32)
+
+
+SHOP = shapes_of(catalogue(), baskets(), STILL.text)
+"""Sizes of the tests' shop; one size and one plan are compiled once."""
+
+
+@partial(jax.jit, static_argnames=("plan",))
+def graded(arrays, examples, chosen, key, plan):
+    """((loss, weight), gradient) over the examples chosen."""
+    encode = body_of(plan).encode
+    return jax.value_and_grad(loss, has_aux=True)(arrays, examples, chosen, key, plan, encode)
 
 
 def on_device(plan: GuidePlan, params: np.ndarray) -> dict[str, jax.Array]:
@@ -91,11 +104,12 @@ def test_the_gradient_of_the_tower_is_that_of_plain_indexing() -> None:
 def test_the_loss_worked_out_in_numpy() -> None:
     params = some_params(STILL)
     shop, train = catalogue(), baskets(shoppers=3)
-    examples = examples_of(shop, train, STILL)
+    examples = examples_of(shop, train, STILL, SHOP)
     network, learned = to_network(params, STILL), layout_of(STILL).unflatten(params)["terms"]
     vectors = item_vectors(network, shop)
     total = weight = 0.0
     chosen = [0, 5, 7]
+    asked = jnp.array([*chosen, -1, -1, -1, -1, -1])
     for example in chosen:  # every visit holds a purchase: example = basket
         start, stop = train.offsets[example], train.offsets[example + 1]
         first = train.offsets[np.flatnonzero(train.shoppers == train.shoppers[example])[0]]
@@ -125,13 +139,9 @@ def test_the_loss_worked_out_in_numpy() -> None:
                 share = STILL.repurchase if item in earlier else 1.0
                 total += share * (np.log(np.exp(scores).sum()) - scores[item])
                 weight += share
-    got, got_weight = loss(
-        on_device(STILL, params),
-        jax.tree.map(jnp.asarray, examples),
-        jnp.array([*chosen, -1]),
-        jax.random.key(0),
-        STILL,
-        body_of(STILL).encode,
+    examples = jax.tree.map(jnp.asarray, examples)
+    (got, got_weight), _ = graded(
+        on_device(STILL, params), examples, asked, jax.random.key(0), STILL
     )
     assert float(got_weight) == pytest.approx(weight, rel=1e-5)
     assert float(got) == pytest.approx(total / weight, rel=1e-4)
@@ -145,10 +155,8 @@ def test_padding_changes_nothing() -> None:
     results = []
     for shapes in (own, wider(own)):
         examples = jax.tree.map(jnp.asarray, examples_of(shop, train, STILL, shapes))
-        graded = jax.value_and_grad(loss, has_aux=True)
-        arrays = on_device(STILL, params)
         key = jax.random.key(0)
-        (value, _), slope = graded(arrays, examples, chosen, key, STILL, body_of(STILL).encode)
+        (value, _), slope = graded(on_device(STILL, params), examples, chosen, key, STILL)
         results.append(
             (value, layout_of(STILL).flatten({k: np.array(v) for k, v in slope.items()}))
         )
@@ -172,14 +180,8 @@ def test_the_sampled_softmax_tends_to_the_full_one() -> None:
             negatives=20_000,
         ),
     ):
-        value, _ = loss(
-            on_device(plan, params),
-            examples,
-            jnp.arange(8),
-            jax.random.key(3),
-            plan,
-            body_of(plan).encode,
-        )
+        arrays, key = on_device(plan, params), jax.random.key(3)
+        (value, _), _ = graded(arrays, examples, jnp.arange(8), key, plan)
         values.append(float(value))
     # 20,000 draws over 12 items: the partition function is known to about 1 %.
     assert values[1] == pytest.approx(values[0], abs=0.03)
@@ -196,7 +198,7 @@ def test_negatives_come_from_all_items() -> None:
         key = jax.random.key(0)
         return loss(arrays, moved, jnp.arange(1), key, STILL, body_of(STILL).encode)[0]
 
-    slope = np.array(jax.grad(mean_loss)(jnp.zeros(12)))
+    slope = np.array(jax.jit(jax.grad(mean_loss))(jnp.zeros(12)))
     asked = baskets().items[:4][baskets().kinds[:4] == BUY]
     assert (slope[asked] < 0).all()
     assert (np.delete(slope, asked) > 0).all()

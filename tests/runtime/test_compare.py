@@ -14,7 +14,7 @@ from fedguide.models.encoders import History, empty_history
 from fedguide.models.evaluate import SETTINGS
 from fedguide.models.scorer import slate_scores
 from fedguide.runtime.arms import ARMS, TrainPlan
-from fedguide.runtime.compare import MODELS, Comparison, ComparePlan, Step, compare
+from fedguide.runtime.compare import MODELS, ComparePlan, Comparison, Step, compare
 from fedguide.runtime.table import MEAN, WORST
 from fedguide.values import BUY, Cases
 

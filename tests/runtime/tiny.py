@@ -39,8 +39,8 @@ def dataset(number: int, shoppers: int = 30, seed: int = 0) -> Dataset:
     for shopper in range(shoppers):
         chance = np.where(colours == shopper % len(COLOURS), 10.0, 1.0)
         for day in np.sort(rng.choice(DAYS, 6, replace=False)).tolist():
-            for item in rng.choice(n, 3, replace=False, p=chance / chance.sum()).tolist():
-                rows.append((shopper, day, item))
+            taken = rng.choice(n, 3, replace=False, p=chance / chance.sum())
+            rows += [(shopper, day, item) for item in taken.tolist()]
     users, days, items = np.array(rows).T
     e = len(rows)
     events = Events(

@@ -86,7 +86,10 @@ FROM kinds
 TIMED = """
 CREATE TABLE timed AS
 SELECT j.* EXCLUDE (reason), c.seconds, c.is_instant,
-    CASE WHEN reason IS NOT NULL THEN reason WHEN c.seconds IS NULL THEN 'bad-time' END AS reason
+    CASE WHEN reason IS NOT NULL THEN reason
+        -- 1900 to 2200: beyond lies no sale, and calendars end
+        WHEN c.seconds IS NULL OR c.seconds NOT BETWEEN -2208988800 AND 7258118400
+        THEN 'bad-time' END AS reason
 FROM judged AS j JOIN clock AS c USING (line)
 """
 ORDERED = """

@@ -191,10 +191,12 @@ class Store:
         for is in its bytes any more; needs room on the disk for a second file.
         """
         run = self._connection
-        fresh = self.path.with_name(self.path.name + ".rewriting")
-        fresh.unlink(missing_ok=True)
         query = 'SELECT count(*) FROM store.events WHERE "user" = $1'
         gone = int(run.execute(query, [shopper]).fetchall()[0][0])
+        if gone == 0:
+            return 0
+        fresh = self.path.with_name(self.path.name + ".rewriting")
+        fresh.unlink(missing_ok=True)
         try:
             _attach(run, fresh, "fresh")
             run.execute(TABLES.replace("store.", "fresh."))

@@ -86,7 +86,8 @@ def scan(
         if kind == "parquet":
             return connection.read_parquet(str(path))
         if kind == "jsonl":
-            return connection.read_json(str(path), format="newline_delimited")
+            lines = suffix(path) != ".json"
+            return connection.read_json(str(path), format="newline_delimited" if lines else "auto")
         if encoding != "utf-8":
             return _decoded(connection, path, names, encoding)
         return connection.read_csv(str(path), **_dialect(path, names))

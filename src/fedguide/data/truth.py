@@ -36,10 +36,10 @@ class MarketPlan:
     """
 
     shops: int = 4
-    shoppers: int = 450
-    items: int = 400
-    days: int = 240
-    visits: float = 12.0
+    shoppers: int = 300
+    items: int = 300
+    days: int = 180
+    visits: float = 5.0
     seed: int = 7
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedguide.errors import ConfigError
 from fedguide.models.encoders import Matrix
 from fedguide.models.scorer import ShopModel
 
@@ -30,21 +31,23 @@ _SPARE = 96
 
 @dataclass(frozen=True)
 class Index:
-    """A catalogue ready to be searched (n items, d + 2 dense columns).
+    """A catalogue ready to be searched (n items).
 
     Attributes:
-        flat: faiss ``IndexFlatIP`` over ``dense``.
-        dense: float32 ``(n, d + 2)``: item vector, log(1 + recent sales), log(1 + sales).
-        reach: the largest norm of a row, for the rounding bound.
+        flat: faiss index of inner products over vectors and static columns, ``(n, d + 2)``.
+        vectors: float32 ``(n, d)``, the item vectors.
+        static: float32 ``(n, 2)``: log(1 + recent sales), log(1 + sales).
+        reach: the largest norm of a row of both, for the rounding bound.
     """
 
     flat: Any
-    dense: Matrix
+    vectors: Matrix
+    static: Matrix
     reach: float
 
     def __len__(self) -> int:
         """Number of items n."""
-        return len(self.dense)
+        return len(self.vectors)
 
 
 @dataclass(frozen=True)
@@ -74,20 +77,32 @@ class Best:
     scanned: bool
 
 
-def build_index(model: ShopModel) -> Index:
-    """The index of a shop's items; its memory is the dense matrix once."""
+def build_index(model: ShopModel, threads: int = 1) -> Index:
+    """The index of a shop's items, scanned by ``threads`` threads, each its own part.
+
+    Raises:
+        ConfigError: ``threads`` is below 1.
+    """
     import faiss
 
-    columns = (model.item_vectors, np.log1p(model.recent_sales), np.log1p(model.popularity))
-    dense = np.column_stack(columns).astype(np.float32)
-    flat = faiss.IndexFlatIP(dense.shape[1])
-    flat.add(dense)
-    if len(dense):
-        # faiss keeps its own copy; a view of it saves ours.
-        dense = faiss.rev_swig_ptr(flat.get_xb(), dense.size).reshape(dense.shape)
-        dense.flags.writeable = False
+    if threads < 1:
+        raise ConfigError(f"threads must be at least 1, got {threads}")
+    static = np.stack([np.log1p(model.recent_sales), np.log1p(model.popularity)], axis=1)
+    dense = np.concatenate([model.item_vectors, static], axis=1).astype(np.float32)
+    parts = []
+    for rows in np.array_split(dense, min(threads, max(1, len(dense)))):
+        part = faiss.IndexFlatIP(dense.shape[1])
+        part.add(np.ascontiguousarray(rows))
+        parts.append(part)
+    flat: Any = parts[0]
+    if len(parts) > 1:
+        # (dimensions, one thread a part, numbers run on from part to part)
+        sharded: Any = faiss.IndexShards  # its stub knows one of its constructors
+        flat = sharded(dense.shape[1], True, True)
+        for part in parts:
+            flat.add_shard(part)
     reach = float(np.linalg.norm(dense, axis=1).max(initial=0.0))
-    return Index(flat, dense, reach)
+    return Index(flat, model.item_vectors, static.astype(np.float32), reach)
 
 
 def best_items(index: Index, question: Question, k: int) -> Best:
@@ -117,7 +132,9 @@ def best_items(index: Index, question: Question, k: int) -> Best:
 
 def scan_items(index: Index, question: Question, k: int) -> Best:
     """The k best by scoring every item roughly, and all that could matter exactly."""
-    rough = index.dense @ question.query
+    width = index.vectors.shape[1]
+    rough = index.vectors @ question.query[:width]
+    rough += index.static @ question.query[width:]
     rough += question.sparse
     rough[question.excluded] = -np.inf
     k = min(k, len(index) - len(question.excluded))
@@ -132,8 +149,9 @@ def scan_items(index: Index, question: Question, k: int) -> Best:
 
 def score_items(index: Index, question: Question, items: NDArray[np.int64]) -> NDArray[np.float64]:
     """Scores of some items in double precision, shape ``(q,)``."""
-    rows = index.dense[items].astype(np.float64)
-    scores: NDArray[np.float64] = rows @ question.query.astype(np.float64)
+    width, query = index.vectors.shape[1], question.query.astype(np.float64)
+    scores: NDArray[np.float64] = index.vectors[items].astype(np.float64) @ query[:width]
+    scores += index.static[items].astype(np.float64) @ query[width:]
     scores += question.sparse[items]
     return scores
 
@@ -151,6 +169,6 @@ def _rounding(index: Index, question: Question) -> float:
 
     Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1.
     """
-    terms = index.dense.shape[1] + 2
+    terms = len(question.query) + 2
     size = index.reach * float(np.linalg.norm(question.query))
     return float(terms * _UNIT * size)

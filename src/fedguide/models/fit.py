@@ -128,7 +128,7 @@ def make_gradient(
     Raises:
         DataError: the shop has no purchase to learn from.
     """
-    still = replace(plan, token_dropout=0.0, dropout=0.0, cart=0.0)
+    still = replace(_shape_of(plan), token_dropout=0.0, dropout=0.0, cart=0.0)
     examples = examples_of(catalogue, train, plan, shapes)
     count, layout = _count(examples), layout_of(plan)
     order = jnp.asarray(_ordered(np.arange(count), len(examples.start), plan.batch))
@@ -206,20 +206,20 @@ def _fit_over(parts: Sequence[Examples], plan: GuidePlan) -> Fit:
     counts = [_count(part) for part in parts]
     room = len(parts[0].start)
     data = [jax.tree.map(jnp.asarray, part) for part in parts]
-    layout = layout_of(plan)
+    layout, shape = layout_of(plan), _shape_of(plan)
+    rates = jnp.array([plan.learning_rate, plan.weight_decay], jnp.float32)
 
     def fit(params: Vector, optimizer_state: Vector | None, seed: int) -> Fitted:
         rng = np.random.default_rng(seed)
         arrays = _arrays(layout, params)
         state = _state(layout, optimizer_state)
         key = jax.random.key(int(rng.integers(1 << 31)))
-        rate = jnp.float32(plan.learning_rate)
         total = weight = 0.0
         for at, (part, chosen) in enumerate(_runs(counts, plan, rng)):
             order = jnp.asarray(_ordered(chosen, room, plan.batch))
             steps = -(-len(chosen) // plan.batch)
             arrays, state, sums = _epoch(
-                arrays, state, data[part], order, steps, jax.random.fold_in(key, at), rate, plan
+                arrays, state, data[part], order, steps, jax.random.fold_in(key, at), rates, shape
             )
             total, weight = total + float(sums[0]), weight + float(sums[1])
         mean = total / max(weight, 1e-6)
@@ -232,6 +232,18 @@ def _fit_over(parts: Sequence[Examples], plan: GuidePlan) -> Fit:
         return Fitted(vector, _state_vector(layout, state), sum(counts), mean)
 
     return fit
+
+
+def _shape_of(plan: GuidePlan) -> GuidePlan:
+    """The plan without what the compiled step does not depend on: fine-tuning compiles nothing."""
+    plain = GuidePlan()
+    return replace(
+        plan,
+        learning_rate=plain.learning_rate,
+        weight_decay=plain.weight_decay,
+        steps=plain.steps,
+        recent_days=plain.recent_days,
+    )
 
 
 def _runs(
@@ -263,10 +275,13 @@ def _epoch(
     order: jax.Array,
     steps: int,
     key: jax.Array,
-    rate: jax.Array,
+    rates: jax.Array,
     plan: GuidePlan,
 ) -> tuple[Arrays, optax.ScaleByAdamState, jax.Array]:
-    """``steps`` steps of AdamW; also gives (Σ weight x loss, Σ weight) of what was asked."""
+    """``steps`` steps of AdamW at ``rates`` (learning, decay).
+
+    Also gives (Σ weight x loss, Σ weight) of what was asked.
+    """
     encode = body_of(plan).encode
     adam = optax.scale_by_adam()
     graded = jax.value_and_grad(loss, has_aux=True)
@@ -279,9 +294,7 @@ def _epoch(
         draw = jax.random.fold_in(key, number)
         (value, weight), slope = graded(arrays, examples, chosen, draw, plan, encode)
         move, state = adam.update(slope, state)
-        arrays = jax.tree.map(
-            lambda old, by: old - rate * (by + plan.weight_decay * old), arrays, move
-        )
+        arrays = jax.tree.map(lambda old, by: old - rates[0] * (by + rates[1] * old), arrays, move)
         return arrays, state, sums + jnp.stack([value * weight, weight])
 
     done: tuple[Arrays, optax.ScaleByAdamState, jax.Array] = jax.lax.fori_loop(
