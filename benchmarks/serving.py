@@ -29,6 +29,7 @@ import numpy as np
 from report import Bar, at_least, at_most, finish, parser, show
 
 SEED, TASTES, DIMENSIONS, NEIGHBOURS, K = 11, 400, 64, 100, 10
+SEARCHES = 0.03
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 KEY = "07" * 32
 
@@ -116,10 +117,15 @@ def make_histories(
     items = np.where(rng.random(total) < 0.85, inside, rng.integers(0, bounds[-1], total))
     days = 20_000 - rng.integers(0, 300, total)
     order = np.lexsort((days, owner))
+    # Now and then a search: one of 500 texts.
+    search = rng.random(total) < SEARCHES
+    kinds = np.where(search, 3, rng.choice([0, 0, 0, 1, 2], total))
+    texts = rng.integers(0, 500, total)
     return {
         "offsets": np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
-        "items": items[order].astype(np.int32),
-        "kinds": rng.choice([0, 0, 0, 1, 2], total).astype(np.uint8),
+        "items": np.where(search, -1, items[order]).astype(np.int32),
+        "kinds": kinds.astype(np.uint8),
+        "queries": np.where(search, texts, -1).astype(np.int32),
         "days": days[order].astype(np.int32),
     }
 
@@ -143,8 +149,7 @@ def open_market(folder: Path) -> Any:
         columns = {name: arrays[name] for name in arrays.files}
     histories = Histories(
         rows={f"u{row}": row for row in range(len(columns["offsets"]) - 1)},
-        queries=np.full(len(columns["items"]), -1, np.int32),
-        query_texts=(),
+        query_texts=tuple(f"taste{text % TASTES} ka{text}" for text in range(500)),
         **columns,
     )
     return open_guide(release, histories, lambda: 20_001)

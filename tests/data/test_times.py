@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedguide.data.tables import engine
@@ -74,6 +74,7 @@ def test_a_format_that_is_none_is_refused() -> None:
         clock(["03/04/2024"], "%Q")
 
 
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.datetimes(datetime(1971, 1, 1), datetime(2099, 1, 1)), min_size=1, max_size=5))
 def test_iso_times_come_back_exactly(times: list[datetime]) -> None:
     times = [time.replace(microsecond=0) for time in times]

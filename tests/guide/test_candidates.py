@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -119,11 +121,42 @@ def test_scores_by_hand() -> None:
     assert score_items(INDEX, question, item)[0] == pytest.approx(by_hand, rel=1e-12)
 
 
-def test_the_index_holds_vectors_and_static_columns() -> None:
-    stored = INDEX.flat.reconstruct_n(0, N)
-    np.testing.assert_array_equal(stored[:, :-2], MODEL.item_vectors)
-    np.testing.assert_array_equal(stored[:, -2], np.log1p(MODEL.recent_sales))
-    np.testing.assert_array_equal(stored[:, -1], np.log1p(MODEL.popularity))
+def test_the_index_holds_vectors_and_static_columns_as_half_floats() -> None:
+    stored = INDEX.halves.reconstruct_n(0, N)
+    assert stored.shape == (N, INDEX.width)
+    assert INDEX.width % 8 == 0
+    d = MODEL.network.size
+    close = {"rtol": 2.0**-11, "atol": 2.0**-24}
+    np.testing.assert_allclose(stored[:, :d], MODEL.item_vectors, **close)
+    assert (stored[:, :d] != MODEL.item_vectors).any()
+    sales = np.stack([np.log1p(MODEL.recent_sales), np.log1p(MODEL.popularity)], axis=1)
+    np.testing.assert_allclose(stored[:, d : d + 2], sales, **close)
+    assert not stored[:, d + 2 :].any()
+
+
+def test_items_that_half_floats_cannot_tell_apart_are_still_ordered() -> None:
+    # 500 items whose scores differ by far less than a half float's step.
+    vectors = np.repeat(MODEL.item_vectors[:1], N, axis=0).copy()
+    vectors[:, 0] += np.linspace(0, 1e-5, N, dtype=np.float32)
+    flat = dataclasses.replace(
+        MODEL,
+        item_vectors=vectors,
+        recent_sales=np.zeros(N, np.float32),
+        popularity=np.zeros(N, np.float32),
+    )
+    query = np.zeros(MODEL.network.size + 2, np.float32)
+    query[0] = 1
+    question = Question(query, np.zeros(N, np.float32), np.zeros(0, np.int64))
+    found = best_items(build_index(flat), question, 10)
+    assert found.scanned
+    best = np.lexsort((np.arange(N), -vectors[:, 0].astype(np.float64)))[:10]
+    assert found.items.tolist() == best.tolist()
+
+
+def test_vectors_too_large_for_half_floats_are_refused() -> None:
+    large = dataclasses.replace(MODEL, item_vectors=MODEL.item_vectors * np.float32(1e6))
+    with pytest.raises(ConfigError, match="within ±65504"):
+        build_index(large)
 
 
 @pytest.mark.parametrize("seed", range(20))

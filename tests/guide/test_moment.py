@@ -52,5 +52,5 @@ def test_bought_items_are_each_once_and_ascending() -> None:
 def test_an_empty_history_has_a_moment_too() -> None:
     model = a_model()
     moment = moment_of(model, empty_history(), LAST_DAY)
-    assert moment.without.shape == (0, model.network.size)
-    np.testing.assert_allclose(moment.whole, model.network.arrays["start"], rtol=1e-6)
+    np.testing.assert_allclose(moment.shopper, model.network.arrays["start"], rtol=1e-6)
+    assert not moment.said.any()

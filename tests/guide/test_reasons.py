@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,13 +11,32 @@ from hypothesis import strategies as st
 
 from fedguide.guide.moment import moment_of
 from fedguide.guide.reasons import MOST_REASONS, group_effects, reasons
-from fedguide.models.encoders import History
+from fedguide.models.attention import BLOCKS
+from fedguide.models.encoders import SCALES_DAYS, History
 from fedguide.models.scorer import SLATES, ShopModel, slate_scores
-from fedguide.values import BUY, VIEW
+from fedguide.values import BUY, KINDS, VIEW
 from tests.guide.sample import LAST_DAY, a_history, a_model
 
 MODEL = a_model(seed=3)
 SHORT_MEMORY = a_model(seed=3, events=10)
+
+
+def a_transformer() -> ShopModel:
+    """A model whose encoder is not additive: leaving events out means running it again."""
+    rng, d = np.random.default_rng(9), MODEL.network.size
+    arrays = dict(MODEL.network.arrays)
+    arrays |= {"of_kind": rng.normal(size=(len(KINDS), d)), "asking": rng.normal(size=d)}
+    arrays["of_age"] = rng.normal(size=(len(SCALES_DAYS), d))
+    for block in range(BLOCKS):
+        for part in ("q", "k", "v", "out"):
+            arrays[f"{part}{block}"] = rng.normal(size=(d, d)) / np.sqrt(d)
+        arrays[f"up{block}"] = rng.normal(size=(d, 2 * d)) / np.sqrt(d)
+        arrays[f"down{block}"] = rng.normal(size=(2 * d, d)) / np.sqrt(2 * d)
+    single = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+    return replace(MODEL, network=replace(MODEL.network, encoder="transformer", arrays=single))
+
+
+MODELS = {"bag": MODEL, "short memory": SHORT_MEMORY, "transformer": a_transformer()}
 
 
 def without(history: History, keep: np.ndarray) -> History:
@@ -36,12 +57,12 @@ def fall(model: ShopModel, history: History, keep: np.ndarray, slate: str) -> np
     seed=st.integers(0, 10_000),
     length=st.integers(1, 40),
     slate=st.sampled_from(SLATES),
-    short=st.booleans(),
+    name=st.sampled_from(sorted(MODELS)),
 )
 def test_removing_the_named_item_lowers_the_score(
-    seed: int, length: int, slate: str, short: bool
+    seed: int, length: int, slate: str, name: str
 ) -> None:
-    model = SHORT_MEMORY if short else MODEL
+    model = MODELS[name]
     rng = np.random.default_rng(seed)
     history = a_history(rng, len(model), length)
     items = np.unique(np.concatenate([rng.integers(0, len(model), 5), history.items.clip(0)[:5]]))

@@ -68,6 +68,23 @@ def test_what_is_reported_is_what_the_weights_reach() -> None:
     assert again == pytest.approx(found.score, abs=1e-6)
 
 
+def test_the_floor_keeps_neighbours_beside_a_network() -> None:
+    stacks = [a_stack("discovery", noise=2)]
+    units = {name: spread(stacks, name) for name in ("network", "neighbours")}
+
+    def share(floor: float) -> float:
+        weights = fit_blend(stacks, floor=floor).weights
+        return weights.neighbours * units["neighbours"] / (weights.network * units["network"])
+
+    assert share(0.0) < 0.5
+    assert share(0.7) >= 0.7 - 1e-6
+    found = fit_blend(stacks, floor=0.7)
+    again = validation_score(stacks, [weigh(st, found.weights) for st in stacks])
+    assert again == pytest.approx(found.score, abs=1e-6)
+    without = fit_blend(stacks, ["neighbours", "recent"], floor=0.7)  # nothing to stand beside
+    assert without.weights.network == 0 < without.weights.neighbours
+
+
 def test_no_component_alone_is_better() -> None:
     stacks = [a_stack(seed=2, noise=4)]
     best = fit_blend(stacks).score
@@ -113,16 +130,17 @@ def around(mean: float, error: float) -> np.ndarray:
     return np.array([mean - error, mean + error])
 
 
-def test_noise_alone_is_no_reason_to_leave() -> None:
-    # Each mean is one standard error from the common one, 0.1: Q = 2 is above its expectation 1,
-    # so between = (2 - 1) / (200 - 100) = 0.01; b's estimate is (0 * 0.01 + 0.1 * 0.01) / 0.02.
-    gains = {"a": around(0.2, 0.1), "b": around(-0.0, 0.1)}
+def test_a_shop_is_drawn_towards_the_others_as_far_as_its_noise_says() -> None:
+    # Weights 100 each, centre 0.05, Q = 100 (0.15² + 0.15²) = 4.5 against an expectation of 1:
+    # between = 3.5 / (200 - 100) = 0.035; b's estimate is (-0.1 * 0.035 + 0.05 * 0.01) / 0.045.
+    gains = {"a": around(0.2, 0.1), "b": around(-0.1, 0.1)}
     assert gains["a"].var(ddof=1) / 2 == pytest.approx(0.01)
-    assert keeps_together(gains) == {"a": True, "b": True}
-    # By itself b would leave from -0.0 on; the common gain of 0.1 - x holds it until its mean
-    # falls below -(0.1 - x): with between 0.01 at -0.1 the estimate is (-0.1 + centre) / 2.
+    assert keeps_together(gains) == {"a": True, "b": False}
+    # With a mean of -0.01: centre 0.095, Q = 2.205, between = 0.01205; the estimate is
+    # (-0.01 * 0.01205 + 0.095 * 0.01) / 0.02205 = 0.038, though b's own mean is below 0.
     assert keeps_together({"a": around(0.2, 0.1), "b": around(-0.01, 0.1)})["b"]
-    assert not keeps_together({"a": around(0.2, 0.1), "b": around(-0.3, 0.1)})["b"]
+    # Q below its expectation: nothing tells the shops apart, all get the common mean.
+    assert keeps_together({"a": around(0.1, 0.1), "b": around(-0.02, 0.1)})["b"]
 
 
 def test_a_shop_that_surely_loses_leaves_and_one_that_cannot_tell_stays() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,18 +12,28 @@ from numpy.typing import NDArray
 
 from fedguide.data.contract import Events
 from fedguide.horizontal.server import ServerOptimizer
+from fedguide.models.blend import weigh
 from fedguide.models.ease import ease, spectrum
 from fedguide.models.evaluate import Questions, bought, judge, questions
-from fedguide.models.fit import first_params, layout_of, make_fit, make_gradient
-from fedguide.models.itemknn import Neighbours, by_neighbours, itemknn
+from fedguide.models.examples import Shapes
+from fedguide.models.fit import (
+    common_shapes,
+    first_params,
+    layout_of,
+    make_fit,
+    make_gradient,
+)
+from fedguide.models.itemknn import by_neighbours, itemknn
 from fedguide.models.plan import GuidePlan
 from fedguide.models.popularity import by_popularity, sales
+from fedguide.models.scorer import SlateWeights
+from fedguide.models.served import Contender, known, with_network
 from fedguide.models.text import TextSpec, item_features
-from fedguide.runtime.compare import Comparison, ComparePlan, compare
+from fedguide.runtime.baselines import Bench
+from fedguide.runtime.compare import ComparePlan, Comparison, compare
 from fedguide.runtime.table import MEAN
 from fedguide.values import Baskets, Cases, Catalogue, ShopData
-
-from ..runtime.tiny import GUIDE, PLAN, dataset, shops
+from tests.runtime.tiny import GUIDE, PLAN, dataset, shops
 
 Scores = Callable[[Questions], NDArray[np.float32]]
 
@@ -38,10 +48,12 @@ TICKS = itertools.count()
 # --- negative pool --------------------------------------------------------------------------
 
 
-WIDE = GuidePlan(text=TextSpec(buckets=8192), size=4, batch=16, lines=8, events=30)
+WIDE = GuidePlan(text=TextSpec(buckets=8192), size=4, batch=16, lines=8, events=30, negatives=400)
 
 
-def in_the_pool(catalogue: Catalogue, train: Baskets, plan: GuidePlan) -> NDArray[np.bool_]:
+def in_the_pool(
+    catalogue: Catalogue, train: Baskets, plan: GuidePlan, shapes: Shapes
+) -> NDArray[np.bool_]:
     """Which items the loss pushes up or down: does their own word get a gradient? ``(n,)``.
 
     An item that is no negative and no target of anybody leaves the loss as it is.
@@ -50,7 +62,7 @@ def in_the_pool(catalogue: Catalogue, train: Baskets, plan: GuidePlan) -> NDArra
     owners = np.bincount(features[features >= 0], minlength=plan.text.buckets)
     own = [next(int(f) for f in row if f >= 0 and owners[f] == 1) for row in features]
     params = first_params(plan, 0) + np.float32(0.05)
-    slope = make_gradient(catalogue, train, plan)(params).gradient
+    slope = make_gradient(catalogue, train, plan, shapes)(params).gradient
     table = layout_of(plan).unflatten(slope)["table"]
     return np.abs(table[own]).max(axis=1) > 0
 
@@ -73,13 +85,14 @@ def one_shopper(train: Baskets, shopper: int) -> Baskets:
 @pytest.mark.parametrize("full_softmax", [5000, 10])
 def test_what_is_held_out_can_be_drawn_as_a_negative(full_softmax: int) -> None:
     shop = shops()[0]
-    plan = replace(WIDE, full_softmax=full_softmax, negatives=400)
+    plan = replace(WIDE, full_softmax=full_softmax)
+    shapes = common_shapes([shop], plan)
     asked = questions(shop.test, len(shop.catalogue), "discovery")
     shoppers = shop.test.baskets.shoppers[asked.cases.targets]
-    for row in range(0, len(asked), 8):
+    for row in range(0, len(asked), 5):
         train = one_shopper(shop.train, int(shoppers[row]))
         held_out = asked.targets.items[asked.targets.offsets[row] : asked.targets.offsets[row + 1]]
-        assert in_the_pool(shop.catalogue, train, plan)[held_out].all()
+        assert in_the_pool(shop.catalogue, train, plan, shapes)[held_out].all()
 
 
 def test_the_negative_pool_canary_dies_of_a_pool_without_the_held_out() -> None:
@@ -100,7 +113,8 @@ def test_the_negative_pool_canary_dies_of_a_pool_without_the_held_out() -> None:
         c.prices[order[:pool]],
     )
     pushed = np.zeros(24, bool)
-    pushed[:pool] = in_the_pool(leaky, replace(train, items=place[train.items]), WIDE)
+    moved = replace(train, items=place[train.items])
+    pushed[:pool] = in_the_pool(leaky, moved, WIDE, common_shapes([shop], WIDE))
     assert pushed[:pool].all()
     assert not pushed[place[held_out]].any()
 
@@ -130,18 +144,20 @@ def above_popularity(scores: Scores, shop: ShopData) -> float:
     return float(gain.mean() / (gain.std(ddof=1) / np.sqrt(len(gain))))
 
 
-def neighbours_of(train: Baskets, items: int) -> Neighbours:
-    return ease(spectrum(train, items), 20.0)
+def scores_of(bench: Bench, contender: Contender) -> Scores:
+    def scores(asked: Questions) -> NDArray[np.float32]:
+        seen = known(bench.model, bench.shop, asked, GUIDE.recent_days)
+        return weigh(with_network(seen, contender.network, contender.vectors), contender.weights)
+
+    return scores
 
 
 def test_nobody_is_above_popularity_on_shuffled_labels(trained: Comparison) -> None:
-    for number, shop in enumerate(shops(count=3)):
-        wider = shops(count=3)[number]
-        by_taste = by_neighbours(neighbours_of(shop.train, 24), 120.0)
-        assert above_popularity(lambda asked, s=by_taste: s(asked.cases), wider) < 3
-        served = trained.models[shop.name]
-        by_model = by_neighbours(Neighbours(served.neighbours, served.neighbour_weights), 120.0)
-        assert above_popularity(lambda asked, s=by_model: s(asked.cases), wider) < 3
+    for bench in trained.baselines.benches:
+        served = trained.models[bench.shop.name]
+        for weights in (served.slates["again"], SlateWeights(network=1.0)):
+            contender = Contender(served.network, served.item_vectors, weights)
+            assert above_popularity(scores_of(bench, contender), bench.shop) < 3
 
 
 def test_the_shuffled_labels_canary_dies_of_a_model_that_peeks() -> None:
@@ -215,13 +231,23 @@ def other_items_from(day: int) -> Callable[[Events], Events]:
     return change
 
 
-def fitted_parameters(shop: ShopData, train: Baskets) -> list[bytes]:
-    """Everything that is fitted, as bytes."""
+def fitted_without_network(shop: ShopData, train: Baskets) -> list[bytes]:
     n = len(shop.catalogue)
     knn, ridge = itemknn(train, n), ease(spectrum(train, n), 100.0)
-    network = make_fit(shop.catalogue, train, GUIDE)(first_params(GUIDE, 0), None, 1).params
-    arrays = (knn.items, knn.weights, ridge.items, ridge.weights, sales(train, n), network)
+    arrays = (knn.items, knn.weights, ridge.items, ridge.weights, sales(train, n))
     return [array.tobytes() for array in arrays]
+
+
+def fitted_parameters(shops: Sequence[ShopData]) -> list[list[bytes]]:
+    """Everything that is fitted in every shop, as bytes."""
+    shapes, start = common_shapes(shops, GUIDE), first_params(GUIDE, 0)
+    return [
+        [
+            *fitted_without_network(shop, shop.train),
+            make_fit(shop.catalogue, shop.train, GUIDE, shapes)(start, None, 1).params.tobytes(),
+        ]
+        for shop in shops
+    ]
 
 
 def test_no_row_on_or_after_the_first_cut_changes_a_parameter() -> None:
@@ -229,7 +255,7 @@ def test_no_row_on_or_after_the_first_cut_changes_a_parameter() -> None:
     changed = shops(other_items_from(first))
     for shop, other in zip(shops(), changed, strict=True):
         assert (shop.test.baskets.items != other.test.baskets.items).any()
-        assert fitted_parameters(shop, shop.train) == fitted_parameters(other, other.train)
+    assert fitted_parameters(shops()) == fitted_parameters(changed)
 
 
 def test_no_row_on_or_after_the_second_cut_changes_anything_that_is_chosen(
@@ -259,7 +285,7 @@ def chosen(comparison: Comparison) -> list[object]:
 def test_the_blindness_canary_dies_of_a_fit_on_all_rows() -> None:
     first, _ = cut_days()
     shop, other = shops()[0], shops(other_items_from(first))[0]
-    leaky, changed = (fitted_parameters(s, s.test.baskets) for s in (shop, other))
+    leaky, changed = (fitted_without_network(s, s.test.baskets) for s in (shop, other))
     assert all(one != two for one, two in zip(leaky, changed, strict=True))
 
 
@@ -277,9 +303,9 @@ def test_the_order_of_lines_in_a_basket_changes_no_score() -> None:
     assert (turned(events).items != events.items).any()
     assert (turned(events).days == events.days).all()
     shop, other = shops()[0], shops(turned)[0]
-    assert fitted_parameters(shop, shop.train) == fitted_parameters(other, other.train)
-    scorer = by_neighbours(neighbours_of(shop.train, 24), 120.0)
-    again = by_neighbours(neighbours_of(other.train, 24), 120.0)
+    assert fitted_parameters(shops()) == fitted_parameters(shops(turned))
+    scorer = by_neighbours(ease(spectrum(shop.train, 24), 20.0), 120.0)
+    again = by_neighbours(ease(spectrum(other.train, 24), 20.0), 120.0)
     assert scorer(shop.test).tobytes() == again(other.test).tobytes()
 
 

@@ -21,7 +21,13 @@ from fedguide.values import BUY
 from .market import baskets, catalogue
 
 STILL = GuidePlan(
-    text=TextSpec(buckets=128), size=8, batch=8, token_dropout=0.0, dropout=0.0, cart=0.0
+    text=TextSpec(buckets=128),
+    size=8,
+    batch=8,
+    token_dropout=0.0,
+    event_dropout=0.0,
+    dropout=0.0,
+    cart=0.0,
 )
 
 
@@ -158,7 +164,7 @@ def test_padding_changes_nothing() -> None:
         key = jax.random.key(0)
         (value, _), slope = graded(on_device(STILL, params), examples, chosen, key, STILL)
         results.append(
-            (value, layout_of(STILL).flatten({k: np.array(v) for k, v in slope.items()}))
+            (float(value), layout_of(STILL).flatten({k: np.array(v) for k, v in slope.items()}))
         )
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-5)
     np.testing.assert_allclose(results[0][1], results[1][1], atol=1e-5)
@@ -174,6 +180,7 @@ def test_the_sampled_softmax_tends_to_the_full_one() -> None:
             text=STILL.text,
             size=8,
             token_dropout=0.0,
+            event_dropout=0.0,
             dropout=0.0,
             cart=0.0,
             full_softmax=1,

@@ -123,9 +123,9 @@ def import_(
 def synth(
     target: Annotated[Path, typer.Option("--out", help="Folder to write, one a shop")],
     shops: Annotated[int, typer.Option("--shops", help="Shops", min=1)] = 4,
-    shoppers: Annotated[int, typer.Option("--shoppers", help="Of each shop", min=1)] = 450,
-    items: Annotated[int, typer.Option("--items", help="Of each shop", min=10)] = 400,
-    days: Annotated[int, typer.Option("--days", help="Length of the record", min=10)] = 240,
+    shoppers: Annotated[int, typer.Option("--shoppers", help="Of each shop", min=1)] = 300,
+    items: Annotated[int, typer.Option("--items", help="Of each shop", min=10)] = 300,
+    days: Annotated[int, typer.Option("--days", help="Length of the record", min=10)] = 180,
     seed: Annotated[int, typer.Option("--seed", help="The same seed, the same market", min=0)] = 7,
     file_format: Annotated[str, typer.Option("--file-format", help="csv or parquet")] = "csv",
     as_json: JsonOption = False,

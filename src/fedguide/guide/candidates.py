@@ -1,19 +1,20 @@
 """The k best items of a whole catalogue, exactly, without scoring every item by hand.
 
 A discover score is dense + sparse: item vector · shopper vector and two static columns for every
-item, plus a sparse part on the items the history leads to. faiss scans the dense part and gives
-its D best; let ``floor`` be the worst of these. Then
+item, plus a sparse part on the items the history leads to. faiss scans the dense part, kept as half
+floats, and gives its D best; let ``floor`` be the worst of these plus a bound on all rounding. Then
 
 - an item outside the D best that no sparse part touches scores at most ``floor``;
 - a touched item outside scores at most ``floor`` + its sparse part, so it is scored exactly
   whenever that could bring it among the best.
 
-The k best are therefore proven when the k-th exact score is above ``floor`` (with a bound on the
-rounding of float32 added). When it is not, many items being excluded, say, every item is scored.
+The k best are therefore proven when the k-th exact score is above ``floor``. When it is not, many
+items being excluded, say, every item is scored.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ from fedguide.models.encoders import Matrix
 from fedguide.models.scorer import ShopModel
 
 _UNIT = float(np.finfo(np.float32).eps)
+_HALF_UNIT = 2.0**-11
+_SMALLEST_HALF = 2.0**-24
+_LARGEST_HALF = 65504.0
 _SPARE = 96
 """More dense candidates than k: most shoppers' bought items fit in, and the scan costs the same."""
 
@@ -34,13 +38,15 @@ class Index:
     """A catalogue ready to be searched (n items).
 
     Attributes:
-        flat: faiss index of inner products over vectors and static columns, ``(n, d + 2)``.
+        halves: faiss index of inner products over vectors and static columns as half floats.
+        width: its columns, d + 2 filled up to a multiple of 8.
         vectors: float32 ``(n, d)``, the item vectors.
         static: float32 ``(n, 2)``: log(1 + recent sales), log(1 + sales).
         reach: the largest norm of a row of both, for the rounding bound.
     """
 
-    flat: Any
+    halves: Any
+    width: int
     vectors: Matrix
     static: Matrix
     reach: float
@@ -81,7 +87,7 @@ def build_index(model: ShopModel, threads: int = 1) -> Index:
     """The index of a shop's items, scanned by ``threads`` threads, each its own part.
 
     Raises:
-        ConfigError: ``threads`` is below 1.
+        ConfigError: ``threads`` is below 1, or a vector is too large for half floats.
     """
     import faiss
 
@@ -89,20 +95,26 @@ def build_index(model: ShopModel, threads: int = 1) -> Index:
         raise ConfigError(f"threads must be at least 1, got {threads}")
     static = np.stack([np.log1p(model.recent_sales), np.log1p(model.popularity)], axis=1)
     dense = np.concatenate([model.item_vectors, static], axis=1).astype(np.float32)
+    largest = float(np.abs(dense).max(initial=0.0))
+    if largest > _LARGEST_HALF:
+        raise ConfigError(f"item vectors must lie within ±{_LARGEST_HALF:g}, got {largest:g}")
+    # faiss reads eight half floats at a time; columns of zeros change no product.
+    padded = np.pad(dense, ((0, 0), (0, -dense.shape[1] % 8)))
     parts = []
-    for rows in np.array_split(dense, min(threads, max(1, len(dense)))):
-        part = faiss.IndexFlatIP(dense.shape[1])
+    for rows in np.array_split(padded, min(threads, max(1, len(padded)))):
+        half = faiss.ScalarQuantizer.QT_fp16
+        part = faiss.IndexScalarQuantizer(padded.shape[1], half, faiss.METRIC_INNER_PRODUCT)
         part.add(np.ascontiguousarray(rows))
         parts.append(part)
-    flat: Any = parts[0]
+    halves: Any = parts[0]
     if len(parts) > 1:
         # (dimensions, one thread a part, numbers run on from part to part)
         sharded: Any = faiss.IndexShards  # its stub knows one of its constructors
-        flat = sharded(dense.shape[1], True, True)
+        halves = sharded(padded.shape[1], True, True)
         for part in parts:
-            flat.add_shard(part)
+            halves.add_shard(part)
     reach = float(np.linalg.norm(dense, axis=1).max(initial=0.0))
-    return Index(flat, model.item_vectors, static.astype(np.float32), reach)
+    return Index(halves, padded.shape[1], model.item_vectors, static.astype(np.float32), reach)
 
 
 def best_items(index: Index, question: Question, k: int) -> Best:
@@ -110,8 +122,10 @@ def best_items(index: Index, question: Question, k: int) -> Best:
     depth = k + _SPARE
     if depth >= len(index):
         return scan_items(index, question, k)
-    found_scores, found = index.flat.search(question.query[None], depth)
-    floor = float(found_scores[0, -1]) + _rounding(index, question)
+    query = np.zeros((1, index.width), np.float32)
+    query[0, : len(question.query)] = question.query
+    found_scores, found = index.halves.search(query, depth)
+    floor = float(found_scores[0, -1]) + _rounding(index, question) + _halving(index, question)
     allowed = np.ones(len(index), np.bool_)
     allowed[question.excluded] = False
     items = found[0][allowed[found[0]]]
@@ -172,3 +186,13 @@ def _rounding(index: Index, question: Question) -> float:
     terms = len(question.query) + 2
     size = index.reach * float(np.linalg.norm(question.query))
     return float(terms * _UNIT * size)
+
+
+def _halving(index: Index, question: Question) -> float:
+    """More than a dense score can be off by because its row is kept as half floats.
+
+    Each coordinate is off by at most 2^-11 of itself, or 2^-24 where it is tiny; by Cauchy and
+    Schwarz the products together by that much of both norms.
+    """
+    size = float(np.linalg.norm(question.query))
+    return size * (_HALF_UNIT * index.reach + _SMALLEST_HALF * math.sqrt(index.width))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedguide.models.encoders import History, Matrix, encode_without_groups
+from fedguide.models.encoders import History, Matrix, Reading, encode_read, read
 from fedguide.models.scorer import Own, ShopModel, own_components, spoken, total_weights
 from fedguide.values import AD_CLICK, AD_VIEW, BUY, CART, KINDS, SEARCH, VIEW
 
@@ -43,20 +43,20 @@ class Moment:
     Attributes:
         model: the shop's model.
         history: the shopper's events.
+        reading: the events as the encoder reads them.
         groups: the events by what they name.
         own: components of the items the history names; ``own.items`` are the item groups.
-        whole: the shopper's vector, ``(d,)``.
-        without: the vector with each group left out, ``(g, d)``.
+        shopper: the shopper's vector, ``(d,)``.
         said: the neighbours component of every item, ``(n,)``.
         bought: int64, the items the shopper bought, ascending.
     """
 
     model: ShopModel
     history: History
+    reading: Reading
     groups: Groups
     own: Own
-    whole: Matrix
-    without: Matrix
+    shopper: Matrix
     said: Matrix
     bought: NDArray[np.int64]
 
@@ -75,15 +75,17 @@ class SlateScore:
 
 def moment_of(model: ShopModel, history: History, today: int) -> Moment:
     """Everything about a history, for all slates."""
-    groups = group_events(history)
-    # One group more, which no event is in: leaving it out leaves the whole history.
-    vectors = encode_without_groups(
-        model.network, model.item_vectors, history, today, groups.of, len(groups.first) + 1
-    )
     own = own_components(model, history, today)
-    bought = own.items[own.values["history"] > 0]
+    reading = read(model.network, model.item_vectors, history, today)
     return Moment(
-        model, history, groups, own, vectors[-1], vectors[:-1], spoken(model, own), bought
+        model=model,
+        history=history,
+        reading=reading,
+        groups=group_events(history),
+        own=own,
+        shopper=encode_read(reading),
+        said=spoken(model, own),
+        bought=own.items[own.values["history"] > 0],
     )
 
 
@@ -95,7 +97,7 @@ def slate_score(moment: Moment, slate: str) -> SlateScore:
     for name, values in own.values.items():
         sparse[own.items] += weights[name] * values
     return SlateScore(
-        np.float32(model.slates[slate].network) * moment.whole,
+        np.float32(model.slates[slate].network) * moment.shopper,
         np.array([weights["recent"], weights["popularity"]], np.float32),
         sparse,
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fedguide.guide.answers import Because
 from fedguide.guide.moment import Moment
-from fedguide.models.encoders import Matrix
+from fedguide.models.encoders import Matrix, scores_without_groups
 from fedguide.models.scorer import total_weights
 from fedguide.values import BUY, KINDS
 
@@ -40,9 +40,8 @@ def group_effects(moment: Moment, slate: str, items: NDArray[np.int64]) -> Matri
     """How much each group lifts each item's score, shape ``(q, g)``: with, less without."""
     model, groups = moment.model, moment.groups
     weights = total_weights(model, slate)
-    dense = np.float32(model.slates[slate].network)
-    lost = dense * (moment.whole - moment.without)
-    effects: Matrix = model.item_vectors[items] @ lost.T
+    scores = scores_without_groups(moment.reading, groups.of, model.item_vectors[items])
+    effects: Matrix = np.float32(model.slates[slate].network) * (scores[-1] - scores[:-1]).T
     # Searches speak for no neighbours and count for nothing but the network.
     of_items = effects[:, groups.searches :]
     of_items += weights["neighbours"] * _spoken(moment, items)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,27 @@ class Bags:
     texts: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """One history as an encoder reads it: packed once, asked more than once.
+
+    Attributes:
+        network: who reads.
+        vectors: item vectors ``(n, d)``.
+        history: what is read.
+        today: the day of the question.
+        bags: the history packed, m = 1.
+        events: the vector of each event, ``(1, l, d)``.
+    """
+
+    network: Network
+    vectors: Matrix
+    history: History
+    today: int
+    bags: Bags
+    events: Matrix
+
+
 def empty_history() -> History:
     """The history of a shopper nobody has seen before."""
     return History(np.zeros(0, np.int32), np.zeros(0, np.uint8), np.zeros(0, np.int32))
@@ -139,8 +161,17 @@ def item_vectors(network: Network, catalogue: Catalogue) -> Matrix:
 
 def query_vector(network: Network, text: str) -> Matrix:
     """The vector of a search in the items' own space, shape ``(d,)``; always finite."""
-    vector: Matrix = tower(network, query_features(text, network.text)[None])[0]
+    vector: Matrix = query_vectors(network, (text,))[0]
     return vector
+
+
+def query_vectors(network: Network, texts: Sequence[str]) -> Matrix:
+    """The vectors of some searches, shape ``(q, d)``."""
+    rows = [query_features(text, network.text) for text in texts]
+    features = np.full((len(rows), max(map(len, rows), default=1)), -1, np.int32)
+    for row, buckets in zip(features, rows, strict=True):
+        row[: len(buckets)] = buckets
+    return tower(network, features)
 
 
 def tower(network: Network, features: NDArray[np.int32]) -> Matrix:
@@ -152,7 +183,7 @@ def tower(network: Network, features: NDArray[np.int32]) -> Matrix:
         summed[there] += table[column[there]]
     mixed = summed @ item
     # Without the unit length the rarest words would shout loudest: their vectors, seldom
-    # trained, keep the length they were born with. Measured: see docs/decisions.
+    # trained, keep the length they were born with. Measured in docs/decisions/.
     length = np.sqrt((mixed * mixed).sum(axis=1, keepdims=True) + TINY)
     vectors: Matrix = mixed / length * np.exp(network.arrays["temperature"])
     return vectors
@@ -183,28 +214,36 @@ def encode_without(network: Network, vectors: Matrix, history: History, today: i
     return encoder_named(network.encoder).without(network, events, bags)
 
 
-def encode_without_groups(
-    network: Network,
-    vectors: Matrix,
-    history: History,
-    today: int,
-    groups: NDArray[np.integer],
-    count: int,
-) -> Matrix:
-    """Shopper vectors with one whole group of events left out each, shape ``(count, d)``.
+def read(network: Network, vectors: Matrix, history: History, today: int) -> Reading:
+    """A history made ready for the encoder, given the item vectors ``(n, d)``."""
+    bags = pack([history], np.array([today], np.int32), len(vectors), network.events)
+    return Reading(network, vectors, history, today, bags, _event_vectors(network, vectors, bags))
 
-    ``groups``, shape ``(h,)``, numbers each event's group in [0, count); leaving out a group
-    without events leaves the whole history. As exact as running the encoder again on what
-    remains, which is what is done where there is no shortcut.
+
+def encode_read(reading: Reading) -> Matrix:
+    """The shopper's vector, shape ``(d,)``; the same as ``encode``."""
+    encoder = encoder_named(reading.network.encoder)
+    encoded: Matrix = encoder.encode(reading.network, reading.events, reading.bags)[0]
+    return encoded
+
+
+def scores_without_groups(reading: Reading, groups: NDArray[np.integer], targets: Matrix) -> Matrix:
+    """Target · shopper vector with one whole group of events left out each, shape ``(g + 1, q)``.
+
+    ``groups``, shape ``(h,)``, numbers each event's group in [0, g), and no number is unused;
+    the last row leaves out nothing. ``targets``, shape ``(q, d)``, are item vectors. As exact as
+    running the encoder again on what remains, which is what is done where there is no shortcut.
     """
+    network, history = reading.network, reading.history
     fast = encoder_named(network.encoder).without_groups
-    todays = np.array([today], np.int32)
     if fast is not None and len(history) <= network.events:
-        bags = pack([history], todays, len(vectors), network.events)
-        return fast(network, _event_vectors(network, vectors, bags), bags, groups, count)
+        return fast(network, reading.events, reading.bags, groups, targets)
+    count = int(groups.max(initial=-1)) + 2
     rest = [_kept(history, groups != group) for group in range(count)]
-    bags = pack(rest, np.repeat(todays, count), len(vectors), network.events)
-    return encode_bags(network, vectors, bags)
+    todays = np.full(count, reading.today, np.int32)
+    bags = pack(rest, todays, len(reading.vectors), network.events)
+    scores: Matrix = encode_bags(network, reading.vectors, bags) @ targets.T
+    return scores
 
 
 def _kept(history: History, keep: NDArray[np.bool_]) -> History:
@@ -216,13 +255,17 @@ def _kept(history: History, keep: NDArray[np.bool_]) -> History:
 
 def _event_vectors(network: Network, vectors: Matrix, bags: Bags) -> Matrix:
     """The vector of each event, shape ``(m, l, d)``, zero where there is none."""
-    known = vectors
-    if bags.texts:
-        searched = [query_vector(network, text) for text in bags.texts]
-        known = np.concatenate([vectors, np.stack(searched)])
-    events = known[np.maximum(bags.items, 0)]
+    n = len(vectors)
+    events = vectors[np.clip(bags.items, 0, n - 1)]
     events[bags.items < 0] = 0
+    if bags.texts:
+        # Filled in afterwards: to append them to the catalogue would copy it.
+        search = bags.items >= n
+        events[search] = query_vectors(network, bags.texts)[bags.items[search] - n]
     return events
+
+
+WithoutGroups: TypeAlias = Callable[[Network, Matrix, Bags, NDArray[np.integer], Matrix], Matrix]
 
 
 @dataclass(frozen=True)
@@ -232,15 +275,14 @@ class Encoder:
     Attributes:
         encode: (network, event vectors ``(m, l, d)``, bags) to shopper vectors ``(m, d)``.
         without: the same for one shopper with all h events, to ``(h, d)``: one event left out each.
-        without_groups: a shortcut for one shopper with h ≤ ``Network.events`` events and the group
-            of each event ``(h,)`` of g, to ``(g, d)``: one left out each; ``None`` without one.
+        without_groups: a shortcut for one shopper with h ≤ ``Network.events`` events, the group of
+            each ``(h,)`` of g, and targets ``(q, d)``, to ``(g + 1, q)``: target · shopper vector
+            with one group left out each, and with none; ``None`` where there is no shortcut.
     """
 
     encode: Callable[[Network, Matrix, Bags], Matrix]
     without: Callable[[Network, Matrix, Bags], Matrix]
-    without_groups: Callable[[Network, Matrix, Bags, NDArray[np.integer], int], Matrix] | None = (
-        None
-    )
+    without_groups: WithoutGroups | None = None
 
 
 def event_weights(network: Network, bags: Bags) -> Matrix:
@@ -283,17 +325,21 @@ def _bag_without(network: Network, events: Matrix, bags: Bags) -> Matrix:
 
 
 def _bag_without_groups(
-    network: Network, events: Matrix, bags: Bags, groups: NDArray[np.integer], count: int
+    network: Network, events: Matrix, bags: Bags, groups: NDArray[np.integer], targets: Matrix
 ) -> Matrix:
     weights = event_weights(network, bags)[0]
-    both = np.column_stack([weights[:, None] * events[0], weights])
-    lost = np.zeros((count, both.shape[1]), np.float32)
-    order = np.argsort(groups, kind="stable")
-    present, starts = np.unique(groups[order], return_index=True)
-    if len(present):
-        lost[present] = np.add.reduceat(both[order], starts, axis=0)
-    rest = both.sum(axis=0) - lost
-    return _bag(network, rest[:, :-1], np.maximum(rest[:, -1], 0))
+    # Dot products first: q columns are summed by group instead of d.
+    parts = np.empty((len(weights), len(targets) + 1), np.float32)
+    np.matmul(events[0], network.arrays["shopper"] @ targets.T, out=parts[:, :-1])
+    parts[:, :-1] *= weights[:, None]
+    parts[:, -1] = weights
+    count = int(groups.max(initial=-1)) + 1
+    member = np.zeros((count + 1, len(weights)), np.float32)
+    member[groups, np.arange(len(weights))] = 1
+    rest = parts.sum(axis=0) - member @ parts
+    length = np.sqrt(np.maximum(rest[:, -1:], 0) + np.float32(1))
+    scores: Matrix = rest[:, :-1] / length + network.arrays["start"] @ targets.T
+    return scores
 
 
 def _transformer_encode(network: Network, events: Matrix, bags: Bags) -> Matrix:

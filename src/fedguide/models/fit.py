@@ -128,7 +128,7 @@ def make_gradient(
     Raises:
         DataError: the shop has no purchase to learn from.
     """
-    still = replace(_shape_of(plan), token_dropout=0.0, dropout=0.0, cart=0.0)
+    still = replace(_shape_of(plan), token_dropout=0.0, event_dropout=0.0, dropout=0.0, cart=0.0)
     examples = examples_of(catalogue, train, plan, shapes)
     count, layout = _count(examples), layout_of(plan)
     order = jnp.asarray(_ordered(np.arange(count), len(examples.start), plan.batch))

@@ -149,12 +149,14 @@ def loss(
     keys = jax.random.split(key, 3)
     bytes_ = jax.random.bits(keys[0], examples.features.shape, "uint8")
     keep = _kept(bytes_.astype(jnp.float32) / 256, plan.token_dropout)
-    draws = jax.random.uniform(keys[1], (len(chosen), 3 + plan.lines + plan.size))
+    m, asking = len(chosen), 3 + plan.lines
+    draws = jax.random.uniform(keys[1], (m, asking + plan.size + plan.events + plan.lines))
     vectors = row_vectors(arrays, keep, examples)
     items = examples.recent.shape[1]
-    context, target, weight, moved = _question(examples, chosen, draws[:, : -plan.size], plan)
-    shopper = encode(arrays, vectors, context)
-    shopper *= _kept(draws[:, -plan.size :], plan.dropout)
+    context, target, weight, moved = _question(examples, chosen, draws[:, :asking], plan)
+    read = draws[:, asking + plan.size :] >= plan.event_dropout
+    shopper = encode(arrays, vectors, context._replace(rows=jnp.where(read, context.rows, -1)))
+    shopper *= _kept(draws[:, asking : asking + plan.size], plan.dropout)
     bought = (context.kinds == BUY) & (context.rows >= 0) & (context.rows < items)
     counts = _scattered(context.rows, bought.astype(jnp.float32), items)
     snapshot = examples.snapshot[jnp.maximum(chosen, 0)]

@@ -25,6 +25,7 @@ class GuidePlan:
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         token_dropout: share of text features dropped a step.
+        event_dropout: share of a context's events the encoder does not see.
         dropout: share of a shopper vector dropped a step.
         cart: share of examples in which a random part of the basket is moved into the context.
         repurchase: weight in the loss of an item the shopper bought before.
@@ -38,7 +39,7 @@ class GuidePlan:
 
     encoder: str = "bag"
     text: TextSpec = field(default_factory=TextSpec)
-    size: int = 64
+    size: int = 128
     events: int = 200
     lines: int = 64
     batch: int = 64
@@ -46,7 +47,8 @@ class GuidePlan:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     token_dropout: float = 0.3
-    dropout: float = 0.5
+    event_dropout: float = 0.3
+    dropout: float = 0.1
     cart: float = 0.5
     repurchase: float = 0.3
     recent_days: int = 20
@@ -62,10 +64,11 @@ class GuidePlan:
         for name in ("size", "events", "lines", "batch", "steps", "recent_days", "negatives"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate",):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("token_dropout", "dropout"):
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not self.weight_decay >= 0:
+            raise ConfigError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        for name in ("token_dropout", "event_dropout", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
         for name in ("cart", "repurchase"):

@@ -75,7 +75,7 @@ class TrainPlan:
 
     guide: GuidePlan = field(default_factory=GuidePlan)
     rounds: int = 60
-    patience: int = 9
+    patience: int = 12
     server_momentum: float = 0.0
     keep_moments: bool = False
     fine_tune_rounds: int = 3

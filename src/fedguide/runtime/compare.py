@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError, DataError
-from fedguide.models.blend import Blend, fit_blend, keeps_together, weigh
+from fedguide.models.blend import FLOOR, Blend, fit_blend, keeps_together, weigh
 from fedguide.models.bootstrap import DRAWS
 from fedguide.models.evaluate import SETTINGS, evaluate, questions
 from fedguide.models.examples import buying_baskets
@@ -295,7 +295,7 @@ def _blend(benches: Sequence[Bench], trained: Trained, setting: str, plan: Train
         network_stack(bench, setting, trained.params[bench.shop.name], plan.guide)
         for bench in benches
     ]
-    return fit_blend(stacks)
+    return fit_blend(stacks, floor=FLOOR if setting == "discovery" else 0.0)
 
 
 def _validated(
