@@ -50,7 +50,7 @@ class TrainSettings(_Section):
     encoder: str = Field(default="bag", description="shopper encoder: bag or transformer")
     rounds: int = Field(default=60, ge=1, le=1000, description="most rounds of one local epoch")
     patience: int = Field(
-        default=9, ge=1, description="rounds without a better validation before the end"
+        default=12, ge=1, description="rounds without a better validation before the end"
     )
     server_momentum: float = Field(
         default=0.0, ge=0, lt=1, description="momentum on the coordinator"

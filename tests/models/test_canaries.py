@@ -32,7 +32,7 @@ from fedguide.models.text import TextSpec, item_features
 from fedguide.runtime.baselines import Bench
 from fedguide.runtime.compare import ComparePlan, Comparison, compare
 from fedguide.runtime.table import MEAN
-from fedguide.values import Baskets, Cases, Catalogue, ShopData
+from fedguide.values import Baskets, Cases, Catalogue, ShopData, Vector
 from tests.runtime.tiny import GUIDE, PLAN, dataset, shops
 
 Scores = Callable[[Questions], NDArray[np.float32]]
@@ -184,7 +184,7 @@ def off_beats_on(comparison: Comparison) -> bool:
 
 
 FEDERATED = ComparePlan(
-    replace(PLAN.train, guide=replace(GUIDE, learning_rate=0.02), rounds=6, fine_tune_rounds=0),
+    replace(PLAN.train, rounds=24, patience=24, fine_tune_rounds=0),
     seeds=(1,),
     draws=400,
 )
@@ -202,13 +202,16 @@ def test_averaging_switched_off_is_not_surely_better(trained: Comparison) -> Non
 def test_the_federation_canary_dies_of_an_average_that_harms(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def backwards(learning_rate: float, momentum: float) -> ServerOptimizer:
-        return ServerOptimizer(
-            lambda params: np.zeros(0, np.float32),
-            lambda delta, memory, params: (params - delta, memory),
-        )
+    def drowned(learning_rate: float, momentum: float) -> ServerOptimizer:
+        """The mean arrives, and noise drowns it."""
+        rng = np.random.default_rng(0)
 
-    monkeypatch.setattr("fedguide.runtime.arms.momentum_sgd", backwards)
+        def update(delta: Vector, memory: Vector, params: Vector) -> tuple[Vector, Vector]:
+            return rng.normal(size=params.shape).astype(np.float32), memory
+
+        return ServerOptimizer(lambda params: np.zeros(0, np.float32), update)
+
+    monkeypatch.setattr("fedguide.runtime.arms.momentum_sgd", drowned)
     assert off_beats_on(compare(shops(), FEDERATED, ticking))
 
 

@@ -41,7 +41,11 @@ SHOP = shapes_of(catalogue(), baskets(), STILL.text)
 """Sizes of the tests' shop; one size and one plan are compiled once."""
 
 
-@partial(jax.jit, static_argnames=("plan",))
+QUICK = {"xla_backend_optimization_level": 0}
+"""Compiles in half the time; every function here runs once or twice."""
+
+
+@partial(jax.jit, static_argnames=("plan",), compiler_options=QUICK)
 def graded(arrays, examples, chosen, key, plan):
     """((loss, weight), gradient) over the examples chosen."""
     encode = body_of(plan).encode
@@ -71,7 +75,8 @@ def test_numpy_and_jax_agree(encoder: str) -> None:
     shop, train = catalogue(), baskets()
     examples = examples_of(shop, train, plan)
     keep = jnp.ones(examples.features.shape)
-    rows = row_vectors(arrays, keep, jax.tree.map(jnp.asarray, examples))
+    examples = jax.tree.map(jnp.asarray, examples)
+    rows = jax.jit(row_vectors, compiler_options=QUICK)(arrays, keep, examples)
     vectors = item_vectors(network, shop)
     np.testing.assert_allclose(rows[: len(shop)], vectors, atol=1e-4)
     for q, text in enumerate(train.query_texts):
@@ -84,7 +89,7 @@ def test_numpy_and_jax_agree(encoder: str) -> None:
     ages = np.sort(rng.integers(0, 90, (6, 12)))[:, ::-1].astype(np.float32)
     expected = encode_bags(network, vectors, Bags(items, kinds, ages, train.query_texts))
     events = Events(jnp.array(items), jnp.array(kinds), jnp.array(ages))
-    got = body_of(plan).encode(arrays, rows, events)
+    got = jax.jit(body_of(plan).encode, compiler_options=QUICK)(arrays, rows, events)
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
@@ -205,7 +210,7 @@ def test_negatives_come_from_all_items() -> None:
         key = jax.random.key(0)
         return loss(arrays, moved, jnp.arange(1), key, STILL, body_of(STILL).encode)[0]
 
-    slope = np.array(jax.jit(jax.grad(mean_loss))(jnp.zeros(12)))
+    slope = np.array(jax.jit(jax.grad(mean_loss), compiler_options=QUICK)(jnp.zeros(12)))
     asked = baskets().items[:4][baskets().kinds[:4] == BUY]
     assert (slope[asked] < 0).all()
     assert (np.delete(slope, asked) > 0).all()

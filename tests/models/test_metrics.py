@@ -88,7 +88,7 @@ def questions(draw: st.DrawFn) -> tuple[np.ndarray, Targets]:
     value = st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0])
     flat = draw(st.lists(value, min_size=rows * items, max_size=rows * items))
     wanted = [
-        sorted(draw(st.sets(st.integers(0, items - 1), min_size=1, max_size=6)))
+        sorted(draw(st.sets(st.integers(0, items - 1), min_size=1, max_size=14)))
         for _ in range(rows)
     ]
     return np.array(flat, np.float32).reshape(rows, items), targets(*wanted)

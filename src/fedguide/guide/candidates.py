@@ -8,8 +8,8 @@ floats, and gives its D best; let ``floor`` be the worst of these plus a bound o
 - a touched item outside scores at most ``floor`` + its sparse part, so it is scored exactly
   whenever that could bring it among the best.
 
-The k best are therefore proven when the k-th exact score is above ``floor``. When it is not, many
-items being excluded, say, every item is scored.
+The k best are therefore proven when the k-th exact score is above ``floor``. When it is not,
+because scores are too close or the sparse part pushes the best down, every item is scored.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _UNIT = float(np.finfo(np.float32).eps)
 _HALF_UNIT = 2.0**-11
 _SMALLEST_HALF = 2.0**-24
 _LARGEST_HALF = 65504.0
-_SPARE = 96
-"""More dense candidates than k: most shoppers' bought items fit in, and the scan costs the same."""
+_SPARE = 22
+"""More dense candidates than k, besides the excluded, to bring the floor well below the k-th."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def build_index(model: ShopModel, threads: int = 1) -> Index:
 
 def best_items(index: Index, question: Question, k: int) -> Best:
     """The k best items that are not excluded; fewer when fewer are left."""
-    depth = k + _SPARE
+    depth = k + _SPARE + len(question.excluded)
     if depth >= len(index):
         return scan_items(index, question, k)
     query = np.zeros((1, index.width), np.float32)

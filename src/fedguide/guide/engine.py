@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 from fedguide.errors import ConfigError, NotFoundError
 from fedguide.guide.answers import (
@@ -27,9 +28,11 @@ from fedguide.guide.moment import Moment, moment_of
 from fedguide.guide.reasons import reasons
 from fedguide.guide.search import Found, Lexicon, build_lexicon, search_items, similar_items
 from fedguide.guide.slates import best_again, best_discover, best_sellers
+from fedguide.models.encoders import Matrix, query_vector
 from fedguide.models.release import Release
 from fedguide.values import KINDS
 
+_REMEMBERED = 65_536
 MOST_PICKS = 100
 """The largest ``k`` of one question."""
 
@@ -46,6 +49,7 @@ class Guide:
         rows: row of each item id.
         index: for the discover slate.
         lexicon: for search.
+        query_of: gives the vector of a searched text and remembers the latest ones.
     """
 
     shop: str
@@ -55,6 +59,7 @@ class Guide:
     rows: Mapping[str, int]
     index: Index
     lexicon: Lexicon
+    query_of: Callable[[str], Matrix]
 
 
 def open_guide(
@@ -91,6 +96,7 @@ def open_guide(
         rows={item: row for row, item in enumerate(model.catalogue.ids)},
         index=build_index(model, threads),
         lexicon=build_lexicon(model),
+        query_of=lru_cache(_REMEMBERED)(partial(query_vector, model.network)),
     )
 
 
@@ -110,7 +116,7 @@ def recommend(guide: Guide, user: str, k: int = 10, slate: str = DISCOVER) -> An
         best = best_sellers(guide.release.model, k)
         return Answer(POPULAR, slate, _picks(guide, best, slate, ()))
     wanted = (AGAIN, DISCOVER) if slate == BOTH else (slate,)
-    moment = moment_of(guide.release.model, history, guide.today())
+    moment = moment_of(guide.release.model, history, guide.today(), guide.query_of)
     picks = [pick for name in wanted for pick in _slate(guide, moment, name, k)]
     return Answer(PERSONAL, slate, tuple(picks))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,10 +74,15 @@ class SlateScore:
     sparse: Matrix
 
 
-def moment_of(model: ShopModel, history: History, today: int) -> Moment:
-    """Everything about a history, for all slates."""
+def moment_of(
+    model: ShopModel,
+    history: History,
+    today: int,
+    query_of: Callable[[str], Matrix] | None = None,
+) -> Moment:
+    """Everything about a history, for all slates; ``query_of`` as in ``encoders.read``."""
     own = own_components(model, history, today)
-    reading = read(model.network, model.item_vectors, history, today)
+    reading = read(model.network, model.item_vectors, history, today, query_of)
     return Moment(
         model=model,
         history=history,

@@ -45,10 +45,12 @@ def group_effects(moment: Moment, slate: str, items: NDArray[np.int64]) -> Matri
     # Searches speak for no neighbours and count for nothing but the network.
     of_items = effects[:, groups.searches :]
     of_items += weights["neighbours"] * _spoken(moment, items)
-    of_items += weights["last_basket"] * _last_basket(moment, items)
     row, column = np.nonzero(items[:, None] == moment.own.items[None, :])
     for name in ("history", "returning", "interest"):
         of_items[row, column] += weights[name] * moment.own.values[name][column]
+    if (moment.own.values["history"][column] > 0).any():
+        # Only what was bought can be, or become, part of the last basket.
+        of_items += weights["last_basket"] * _last_basket(moment, items)
     return effects
 
 

@@ -167,8 +167,10 @@ def query_vector(network: Network, text: str) -> Matrix:
 
 def query_vectors(network: Network, texts: Sequence[str]) -> Matrix:
     """The vectors of some searches, shape ``(q, d)``."""
+    if not texts:
+        return np.zeros((0, network.size), np.float32)
     rows = [query_features(text, network.text) for text in texts]
-    features = np.full((len(rows), max(map(len, rows), default=1)), -1, np.int32)
+    features = np.full((len(rows), max(map(len, rows))), -1, np.int32)
     for row, buckets in zip(features, rows, strict=True):
         row[: len(buckets)] = buckets
     return tower(network, features)
@@ -214,10 +216,23 @@ def encode_without(network: Network, vectors: Matrix, history: History, today: i
     return encoder_named(network.encoder).without(network, events, bags)
 
 
-def read(network: Network, vectors: Matrix, history: History, today: int) -> Reading:
-    """A history made ready for the encoder, given the item vectors ``(n, d)``."""
+def read(
+    network: Network,
+    vectors: Matrix,
+    history: History,
+    today: int,
+    query_of: Callable[[str], Matrix] | None = None,
+) -> Reading:
+    """A history made ready for the encoder, given the item vectors ``(n, d)``.
+
+    ``query_of`` gives the vector of a searched text, when somebody remembers them.
+    """
     bags = pack([history], np.array([today], np.int32), len(vectors), network.events)
-    return Reading(network, vectors, history, today, bags, _event_vectors(network, vectors, bags))
+    if query_of is None or not bags.texts:
+        searched = query_vectors(network, bags.texts)
+    else:
+        searched = np.stack([query_of(text) for text in bags.texts])
+    return Reading(network, vectors, history, today, bags, _placed(vectors, bags, searched))
 
 
 def encode_read(reading: Reading) -> Matrix:
@@ -255,13 +270,18 @@ def _kept(history: History, keep: NDArray[np.bool_]) -> History:
 
 def _event_vectors(network: Network, vectors: Matrix, bags: Bags) -> Matrix:
     """The vector of each event, shape ``(m, l, d)``, zero where there is none."""
+    return _placed(vectors, bags, query_vectors(network, bags.texts))
+
+
+def _placed(vectors: Matrix, bags: Bags, searched: Matrix) -> Matrix:
+    """The vector of each event, given those of the items and of the searched texts."""
     n = len(vectors)
-    events = vectors[np.clip(bags.items, 0, n - 1)]
+    events: Matrix = vectors[np.clip(bags.items, 0, n - 1)]
     events[bags.items < 0] = 0
-    if bags.texts:
+    if len(searched):
         # Filled in afterwards: to append them to the catalogue would copy it.
         search = bags.items >= n
-        events[search] = query_vectors(network, bags.texts)[bags.items[search] - n]
+        events[search] = searched[bags.items[search] - n]
     return events
 
 

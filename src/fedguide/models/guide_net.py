@@ -145,12 +145,15 @@ def loss(
 
     With ``key`` random features, parts of the shopper vectors and contexts are dropped.
     """
-    # Few draws for everything: each one more costs half a second of compilation.
-    keys = jax.random.split(key, 3)
-    bytes_ = jax.random.bits(keys[0], examples.features.shape, "uint8")
-    keep = _kept(bytes_.astype(jnp.float32) / 256, plan.token_dropout)
-    m, asking = len(chosen), 3 + plan.lines
-    draws = jax.random.uniform(keys[1], (m, asking + plan.size + plan.events + plan.lines))
+    m, places = len(chosen), examples.features.size
+    asking = 3 + plan.lines
+    wide = asking + plan.size + plan.events + plan.lines
+    # One draw for everything: each one more costs half a second of compilation.
+    bits = jax.random.bits(key, (-(-places // 4) + m * wide + plan.negatives,))
+    bytes_ = jax.lax.bitcast_convert_type(bits[: -(-places // 4)], jnp.uint8).reshape(-1)
+    keep = _kept(bytes_[:places].reshape(examples.features.shape) / 256, plan.token_dropout)
+    uniform = (bits[-(-places // 4) :] >> 8) / jnp.float32(1 << 24)
+    draws = uniform[: m * wide].reshape(m, wide)
     vectors = row_vectors(arrays, keep, examples)
     items = examples.recent.shape[1]
     context, target, weight, moved = _question(examples, chosen, draws[:, :asking], plan)
@@ -164,7 +167,7 @@ def loss(
     if items <= plan.full_softmax:
         losses = _full_softmax(arrays, examples, batch, target, moved)
     else:
-        losses = _sampled_softmax(arrays, examples, batch, target, keys[2], plan)
+        losses = _sampled_softmax(arrays, examples, batch, target, uniform[m * wide :])
     total = weight.sum()
     return jnp.where(weight > 0, weight * losses, 0).sum() / jnp.maximum(total, 1e-6), total
 
@@ -242,10 +245,9 @@ def _sampled_softmax(
     examples: Examples,
     batch: _Batch,
     target: jax.Array,
-    key: jax.Array,
-    plan: GuidePlan,
+    uniform: jax.Array,
 ) -> jax.Array:
-    """Softmax over a sample with the logQ correction.
+    """Softmax over a sample, drawn by ``uniform`` in [0, 1), with the logQ correction.
 
     Bengio and Senécal, "Adaptive Importance Sampling to Accelerate Training of a Neural
     Probabilistic Language Model", 2008. Half of the sample is uniform over all items, half
@@ -255,10 +257,9 @@ def _sampled_softmax(
     sales = jnp.expm1(examples.popularity[-1]) + 1e-6
     present = jnp.arange(items) < examples.size
     chance = 0.5 * present / examples.size + 0.5 * present * sales / (present * sales).sum()
-    uniform = jax.random.uniform(key, (plan.negatives,))
     drawn = jnp.minimum(jnp.searchsorted(jnp.cumsum(chance), uniform), examples.size - 1)
     times = jnp.zeros(items).at[drawn].add(1.0)
-    expected = plan.negatives * chance
+    expected = len(uniform) * chance
 
     def terms(columns: jax.Array) -> jax.Array:
         return _terms(
@@ -268,7 +269,7 @@ def _sampled_softmax(
             examples.popularity[batch.snapshot[:, None], columns],
         )
 
-    columns = jnp.broadcast_to(drawn, (m, plan.negatives))
+    columns = jnp.broadcast_to(drawn, (m, len(uniform)))
     negative = batch.shopper @ batch.vectors[drawn].T + terms(columns)
     rest = jax.nn.logsumexp(negative - jnp.log(expected[drawn]), axis=1, keepdims=True)
     asked = jnp.einsum("md,mtd->mt", batch.shopper, batch.vectors[target]) + terms(target)

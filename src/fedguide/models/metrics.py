@@ -21,6 +21,10 @@ METRICS = ("ndcg10", "recall20", "hr10", "mrr")
 """Names of the metrics, in the order in which tables show them."""
 
 
+FEW = 8
+"""Up to so many targets are compared with every item; for more, sorting the items is cheaper."""
+
+
 @dataclass(frozen=True)
 class Targets:
     """The right answers of q questions: question ``i`` wants ``items[offsets[i]:offsets[i + 1]]``.
@@ -68,17 +72,20 @@ def ranks(scores: NDArray[np.float32], targets: Targets) -> NDArray[np.float64]:
     """
     if scores.ndim != 2 or len(scores) != len(targets):
         raise WrongShapeError(f"scores must have shape ({len(targets)}, n), got {scores.shape}")
-    ordered = np.sort(scores, axis=1)
-    if scores.size and np.isnan(ordered[:, -1]).any():  # NaN sorts last
+    if np.isnan(scores).any():
         raise DataError("scores must be numbers, got NaN")
-    n = scores.shape[1]
     result = np.empty(len(targets.items))
-    wanted = scores[targets.rows, targets.items]
-    for row in range(len(targets)):
-        mine = slice(targets.offsets[row], targets.offsets[row + 1])
-        not_higher = np.searchsorted(ordered[row], wanted[mine], side="right")
-        lower = np.searchsorted(ordered[row], wanted[mine], side="left")
-        result[mine] = 1 + (n - not_higher) + 0.5 * (not_higher - lower - 1)
+    for row, line in enumerate(scores):
+        mine = slice(int(targets.offsets[row]), int(targets.offsets[row + 1]))
+        wanted = line[targets.items[mine]]
+        if len(wanted) <= FEW:
+            higher = (line > wanted[:, None]).sum(axis=1)
+            same = (line == wanted[:, None]).sum(axis=1)
+        else:
+            ordered = np.sort(line)
+            after = np.searchsorted(ordered, wanted, side="right")
+            higher, same = len(line) - after, after - np.searchsorted(ordered, wanted, side="left")
+        result[mine] = 1 + higher + 0.5 * (same - 1)
     return result
 
 
