@@ -193,7 +193,9 @@ def test_another_format_version_is_refused(folder: Path, key: SigningKey, versio
         opened(folder, key)
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"format": 1}', b"\xff", b'{"\xe6": 1}', b"[" * 60_000])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"[]", b'{"format": 1}', b"\xff", b'{"\xe6": 1}', b"[" * 60_000]
+)
 def test_a_broken_manifest_is_refused(folder: Path, key: SigningKey, raw: bytes) -> None:
     (folder / MANIFEST).write_bytes(raw)
     with pytest.raises(ReleaseError):

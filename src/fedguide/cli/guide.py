@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,6 +111,8 @@ def serve(
     lang: LangOption = None,
 ) -> None:
     """Serve the guide page and the HTTP API of the latest run."""
+    # One request is too small for BLAS to share out; its threads would only be in the way.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from fedguide import config
     from fedguide.cli.folders import run_folder
 

@@ -44,7 +44,9 @@ def attend(
         fading: ``(m, l, s)``, the ages on s scales.
     """
     places = _latest(there)
-    there, kinds, ages = (np.take_along_axis(part, places, axis=1) for part in (there, kinds, ages))
+    there = np.take_along_axis(there, places, axis=1)
+    kinds = np.take_along_axis(kinds, places, axis=1)
+    ages = np.take_along_axis(ages, places, axis=1)
     x = np.take_along_axis(events, places[:, :, None], axis=1)
     fading = np.take_along_axis(fading, places[:, :, None], axis=1)
     x = x + arrays["of_kind"][kinds] + fading @ arrays["of_age"]
@@ -73,7 +75,7 @@ def _block(arrays: Mapping[str, Matrix], block: int, x: Matrix, seen: NDArray[np
     for head in range(HEADS):
         own = slice(head * size, (head + 1) * size)
         fits = q[..., own] @ k[..., own].swapaxes(1, 2) / np.float32(np.sqrt(size))
-        fits = np.where(seen, fits, NEVER)
+        fits = np.where(seen, fits, np.float32(NEVER))
         fits = np.exp(fits - fits.max(axis=2, keepdims=True))
         mixed.append(fits / fits.sum(axis=2, keepdims=True) @ v[..., own])
     x = x + np.concatenate(mixed, axis=2) @ arrays[f"out{block}"]

@@ -4,8 +4,8 @@ Every item of the shop is ranked; nothing is sampled (Krichene and Rendle, "On S
 for Item Recommendation", 2020, show why). Ties count half: an item's rank is 1 + the number of
 items that score higher + half the number of *other* items that score the same, so that a model
 that says nothing (all scores equal) is ranked in the middle, not on top. A half rank enters as
-it is: it is inside @k if rank <= k, and it is discounted by 1 / log2(1 + rank), which for two
-tied items never exceeds what they would get one after the other.
+it is: it is inside @k if rank <= k, and it is discounted by 1 / log2(1 + rank). A group of tied
+targets may so count k + 1 of them inside @k; NDCG and recall are capped at 1.
 """
 
 from __future__ import annotations
@@ -115,8 +115,10 @@ def from_ranks(rank: NDArray[np.float64], targets: Targets) -> Metrics:
     ideal = np.cumsum(1 / np.log2(np.arange(2, 12)))
     best = np.minimum.reduceat(rank, starts)
     return Metrics(
-        ndcg10=np.add.reduceat(gains, starts) / ideal[np.minimum(count, 10) - 1],
-        recall20=np.add.reduceat(rank <= 20, starts, dtype=np.float64) / np.minimum(count, 20),
+        ndcg10=np.minimum(np.add.reduceat(gains, starts) / ideal[np.minimum(count, 10) - 1], 1),
+        recall20=np.minimum(
+            np.add.reduceat(rank <= 20, starts, dtype=np.float64) / np.minimum(count, 20), 1
+        ),
         hr10=(best <= 10).astype(np.float64),
         mrr=1 / best,
     )
@@ -144,8 +146,6 @@ def ndcg_at(scores: NDArray[np.float32], targets: Targets, k: int) -> NDArray[np
     gains = np.zeros(len(rows))
     gains[near] = np.where(rank <= k, 1 / np.log2(1 + rank), 0.0)
     ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
-    count = np.diff(targets.offsets)
-    value: NDArray[np.float64] = (
-        np.bincount(rows, gains, len(targets)) / ideal[np.minimum(count, k) - 1]
-    )
+    best = ideal[np.minimum(np.diff(targets.offsets), k) - 1]
+    value: NDArray[np.float64] = np.minimum(np.bincount(rows, gains, len(targets)) / best, 1)
     return value
