@@ -71,13 +71,13 @@ def _block(arrays: Mapping[str, Matrix], block: int, x: Matrix, seen: NDArray[np
     """Attention and a two-layer network, each added to what it read."""
     y, size = _normed(x), x.shape[2] // HEADS
     q, k, v = (y @ arrays[f"{part}{block}"] for part in ("q", "k", "v"))
-    mixed = []
+    mixed: list[Matrix] = []
     for head in range(HEADS):
         own = slice(head * size, (head + 1) * size)
         fits = q[..., own] @ k[..., own].swapaxes(1, 2) / np.float32(np.sqrt(size))
         fits = np.where(seen, fits, np.float32(NEVER))
-        fits = np.exp(fits - fits.max(axis=2, keepdims=True))
-        mixed.append(fits / fits.sum(axis=2, keepdims=True) @ v[..., own])
+        spread: Matrix = np.exp(fits - fits.max(axis=2, keepdims=True))
+        mixed.append(spread / spread.sum(axis=2, keepdims=True) @ v[..., own])
     x = x + np.concatenate(mixed, axis=2) @ arrays[f"out{block}"]
     added: Matrix = x + np.maximum(_normed(x) @ arrays[f"up{block}"], 0) @ arrays[f"down{block}"]
     return added
