@@ -13,7 +13,7 @@ from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
 if TYPE_CHECKING:
     from fedguide.runtime.compare import Comparison
 
-ROUNDS, PATIENCE = 24, 4
+ROUNDS, PATIENCE = 16, 3
 """Fewer than ``sim``: the demo is to be over within a minute, download of packages apart."""
 
 SHOWN = ("nonneural", "alone", "together", "pooled")
@@ -23,7 +23,7 @@ def demo(
     serve: Annotated[bool, typer.Option(help="Serve the guide after the table")] = True,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port; 0 takes a free one")] = None,
-    shops: Annotated[int, typer.Option("--shops", help="Shops of the market", min=2)] = 4,
+    shops: Annotated[int, typer.Option("--shops", help="Shops of the market", min=2)] = 3,
     seed: Annotated[int | None, typer.Option("--seed", help="Another market", min=0)] = None,
     path: FileOption = None,
     as_json: JsonOption = False,
