@@ -35,7 +35,7 @@ from fedguide.models.served import Known, features_of, known, model_without_netw
 from fedguide.seeds import seeded_root, stream
 from fedguide.values import ShopData
 
-CELLS = 12_000_000
+CELLS = 6_000_000
 """Questions x items of one shop and setting for choices: all there are, in most shops."""
 
 FADES = (120.0, 36_500.0)
