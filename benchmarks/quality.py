@@ -21,12 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from fedguide.data.shops import load_shops
+from fedguide.runtime.arms import TrainPlan
 from fedguide.runtime.compare import ComparePlan, Comparison, compare
 from fedguide.values import ShopData
 from report import Bar, at_least, data_folder, finish, parser, show
 
 PARTS = ("main", "country", "twelve", "amazon")
 ENOUGH_CASES = 80
+
+AMAZON_ROUNDS = 4
+"""Two shops of 12,000 items and 20,000 shoppers each: a round takes minutes on two cores."""
 
 
 def shops_of(part: str, data: Path, seed: int) -> tuple[ShopData, ...]:
@@ -129,6 +133,7 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--part", choices=(*PARTS, "all"), default="all")
     made.add_argument("--seeds", type=int, default=3, help="trainings of the main part")
+    made.add_argument("--rounds", type=int, help="most rounds; default 60, amazon 4")
     made.add_argument("--cut-seed", type=int, default=0, help="seed of the cut into shops")
     args = made.parse_args()
     data = data_folder()
@@ -140,9 +145,9 @@ def main() -> None:
     for part in PARTS if args.part == "all" else (args.part,):
         seeds = tuple(range(args.seeds if part == "main" else 1))
         print(f"\n{part}: training with seeds {seeds} …", flush=True)
-        found = compare(
-            shops_of(part, data, args.cut_seed), ComparePlan(seeds=seeds), time.monotonic
-        )
+        train = TrainPlan(rounds=args.rounds or (AMAZON_ROUNDS if part == "amazon" else 60))
+        shops = shops_of(part, data, args.cut_seed)
+        found = compare(shops, ComparePlan(train, seeds), time.monotonic)
         table(part, found)
         bars += main_bars(found) if part == "main" else []
         bars += shop_bars(part, found)
