@@ -86,7 +86,7 @@ def reference(name):
     state = algorithm.init(np.zeros(SIZE, np.float32))
     states = []
     for _ in range(ROUNDS):
-        state = run(algorithm.next_round(state, list(SHOPS)), courier)
+        state = run(algorithm.next_round(state, list(SHOPS), seeded_root(0)), courier)
         states.append(encode(state))
     return states
 
@@ -105,7 +105,7 @@ def test_every_algorithm_over_every_courier_and_journal(name, kind, journal, eng
     progress, states = resume(durable, state), []
     for _ in range(ROUNDS):
         progress = drive_round(
-            durable, progress, lambda s, _root: algorithm.next_round(s, list(SHOPS)), courier
+            durable, progress, lambda s, root: algorithm.next_round(s, list(SHOPS), root), courier
         )
         states.append(encode(progress.state))
     assert states == reference(name)

@@ -13,6 +13,7 @@ from fedguide.horizontal.mean import weighted_mean
 from fedguide.horizontal.server import momentum_sgd
 from fedguide.protocol import run
 from fedguide.runtime.couriers import Party, in_process
+from fedguide.seeds import seeded_root
 from fedguide.values import PartyId, Vector
 from tests.horizontal.linear import Descent, Rows, clock, parties_of, party, random_data
 
@@ -25,7 +26,7 @@ def rounds(
     courier = in_process(parties, clock)
     states = [algorithm.init(start)]
     for _ in range(count):
-        states.append(run(algorithm.next_round(states[-1], list(parties)), courier))
+        states.append(run(algorithm.next_round(states[-1], list(parties), seeded_root(0)), courier))
     return states
 
 

@@ -10,6 +10,7 @@ from fedguide.horizontal.fedsgd import fedsgd
 from fedguide.horizontal.mean import Weighting, weighted_mean
 from fedguide.protocol import run
 from fedguide.runtime.couriers import in_process
+from fedguide.seeds import seeded_root
 from tests.horizontal.linear import (
     Rows,
     clock,
@@ -44,7 +45,9 @@ def test_one_round_by_hand(weighting: Weighting, params: float, loss: float) -> 
     algorithm = fedsgd(aggregator, learning_rate=0.6, figures=("loss",))
     parties = parties_of(BY_HAND, aggregator)
     state = algorithm.init(np.float32([1]))
-    state = run(algorithm.next_round(state, list(parties)), in_process(parties, clock))
+    state = run(
+        algorithm.next_round(state, list(parties), seeded_root(0)), in_process(parties, clock)
+    )
     assert state.round == 1
     np.testing.assert_allclose(state.params, [params], rtol=1e-6)
     assert state.report is not None
@@ -65,7 +68,7 @@ def test_it_is_gradient_descent_on_the_pooled_data(seed: int, sizes: list[int]) 
     state = algorithm.init(np.zeros(3, np.float32))
     params = np.zeros(3, np.float32)
     for _ in range(5):
-        state = run(algorithm.next_round(state, list(parties)), courier)
+        state = run(algorithm.next_round(state, list(parties), seeded_root(0)), courier)
         params = params - 0.05 * gradient_of(pooled(data), params).gradient
     np.testing.assert_allclose(state.params, params, rtol=1e-4, atol=1e-5)
     assert state.params.dtype == np.float32

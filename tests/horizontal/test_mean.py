@@ -13,6 +13,7 @@ from fedguide.errors import ConfigError, ProtocolError
 from fedguide.horizontal.mean import Mean, Terms, Update, weighted_mean
 from fedguide.horizontal.messages import Submission, Train
 from fedguide.protocol import Ask, Message, QuorumLost, Replies, run
+from fedguide.seeds import seeded_root
 from fedguide.values import PartyId
 
 TRAIN = Train(4, np.zeros(2, np.float32), figures=("auc",))
@@ -20,7 +21,7 @@ TRAIN = Train(4, np.zeros(2, np.float32), figures=("auc",))
 
 def submission(vector: list[float], examples: int, loss: float = 0.0, auc: float = 0.0) -> Message:
     update = Update(4, np.float32(vector), examples, loss, np.float64([auc]))
-    return weighted_mean().submit(update)[1]
+    return weighted_mean().submit(update, seeded_root(0))[1]
 
 
 def collect(
@@ -29,7 +30,10 @@ def collect(
     named = {PartyId(name): answer for name, answer in answers.items()}
     ask = Ask(dict.fromkeys(named, TRAIN), quorum)
     aggregator = weighted_mean(weighting)  # type: ignore[arg-type]  # any str on purpose
-    return run(aggregator.collect(ask, Replies(named), Terms(4, 2, 1)), lambda _ask: Replies({}))
+    return run(
+        aggregator.collect(ask, Replies(named), Terms(4, 2, 1, seeded_root(0))),
+        lambda _ask: Replies({}),
+    )
 
 
 def test_by_hand() -> None:
@@ -88,4 +92,4 @@ def test_an_unknown_weighting_is_refused() -> None:
 
 def test_there_is_no_second_trip() -> None:
     with pytest.raises(ProtocolError, match="no step for Train"):
-        weighted_mean().answer(None, TRAIN)
+        weighted_mean().answer(None, TRAIN, seeded_root(0))

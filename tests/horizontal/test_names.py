@@ -9,6 +9,7 @@ from fedguide.horizontal.mean import weighted_mean
 from fedguide.horizontal.names import ALGORITHMS, WIRE
 from fedguide.protocol import run
 from fedguide.runtime.couriers import in_process
+from fedguide.seeds import seeded_root
 from tests.horizontal.linear import Descent, clock, loss_of, parties_of, pooled, random_data
 
 
@@ -20,7 +21,7 @@ def test_it_learns_and_its_state_survives_bytes(name: str) -> None:
     courier = in_process(parties, clock)
     state = algorithm.init(np.zeros(3, np.float32))
     for _ in range(60):
-        state = run(algorithm.next_round(state, list(parties)), courier)
+        state = run(algorithm.next_round(state, list(parties), seeded_root(0)), courier)
         again: ServerState = decode(encode(state), (*WIRE, ServerState), Limits(1 << 16))
         assert encode(again) == encode(state)
         state = again

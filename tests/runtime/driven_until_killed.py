@@ -79,9 +79,9 @@ def local_fit(name, log):
 def twice(algorithm):
     """Two rounds of averaging in one round of the run: the journal must hold more than a trip."""
 
-    def next_round(state, cohort):
-        half = yield from algorithm.next_round(state, cohort)
-        return (yield from algorithm.next_round(replace(half, round=state.round), cohort))
+    def next_round(state, cohort, root):
+        half = yield from algorithm.next_round(state, cohort, root)
+        return (yield from algorithm.next_round(replace(half, round=state.round), cohort, root))
 
     return Algorithm(algorithm.init, next_round)
 

@@ -16,6 +16,7 @@ from fedguide.horizontal.fedsgd import fedsgd
 from fedguide.horizontal.mean import weighted_mean
 from fedguide.protocol import run
 from fedguide.runtime.couriers import in_process
+from fedguide.seeds import seeded_root
 from tests.horizontal.linear import Rows, clock, parties_of, pooled, random_data
 
 
@@ -100,7 +101,10 @@ def test_one_full_batch_step_is_fedsgd() -> None:
     algorithm, parties = fedsgd(aggregator, 0.1), parties_of(DATA, aggregator)
     expected = algorithm.init(np.ones(3, np.float32))
     for _ in range(4):
-        expected = run(algorithm.next_round(expected, list(parties)), in_process(parties, clock))
+        expected = run(
+            algorithm.next_round(expected, list(parties), seeded_root(0)),
+            in_process(parties, clock),
+        )
     np.testing.assert_allclose(after(linear(), ARRAYS, 4).params, expected.params, rtol=1e-5)
 
 

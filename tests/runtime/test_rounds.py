@@ -18,7 +18,7 @@ from fedguide.runtime.couriers import in_process
 from fedguide.runtime.driver import Durable
 from fedguide.runtime.journal import MemoryJournal
 from fedguide.runtime.rounds import CutShortError, RoundReport, RoundsPlan, in_memory, run_rounds
-from fedguide.seeds import fresh_roots, seeded_entropy, seeded_roots
+from fedguide.seeds import fresh_roots, seeded_entropy, seeded_root, seeded_roots
 from fedguide.values import PartyId, Vector
 from tests.horizontal.linear import Descent, clock, loss_of, parties_of, pooled, random_data
 
@@ -51,7 +51,7 @@ def test_without_a_judge_it_is_the_algorithm_round_by_round() -> None:
     done = run_rounds(ALGORITHM, START, NAMES, courier(), RoundsPlan(rounds=5), durable=memory())
     state, carry = ALGORITHM.init(START), courier()
     for _ in range(5):
-        state = run(ALGORITHM.next_round(state, NAMES), carry)
+        state = run(ALGORITHM.next_round(state, NAMES, seeded_root(0)), carry)
     assert done.best_params.tobytes() == state.params.tobytes()
     assert done.best_round == 5
     assert [report.round for report in done.history] == [1, 2, 3, 4, 5]

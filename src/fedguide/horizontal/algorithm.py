@@ -10,6 +10,7 @@ from fedguide.codec import Array
 from fedguide.horizontal.mean import Aggregator, Mean, Terms
 from fedguide.horizontal.messages import Grade, Train
 from fedguide.protocol import Ask, Coordinator, Missing, State
+from fedguide.seeds import Root
 from fedguide.values import PartyId, Vector
 
 S = TypeVar("S", bound=State)
@@ -19,11 +20,12 @@ S = TypeVar("S", bound=State)
 class Algorithm(Generic[S]):
     """Two functions: the first state from the first parameters, and one round.
 
-    ``next_round(state, cohort)`` is a coordinator: it asks the cohort and gives the next state.
+    ``next_round(state, cohort, root)`` is a coordinator: it asks the cohort and gives the next
+    state. ``root`` is the coordinator's own of this round.
     """
 
     init: Callable[[Vector], S]
-    next_round: Callable[[S, Sequence[PartyId]], Coordinator[S]]
+    next_round: Callable[[S, Sequence[PartyId], Root], Coordinator[S]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,11 @@ class Waiting:
 
 
 def ask_for_mean(
-    message: Train | Grade, cohort: Sequence[PartyId], aggregator: Aggregator, waiting: Waiting
+    message: Train | Grade,
+    cohort: Sequence[PartyId],
+    root: Root,
+    aggregator: Aggregator,
+    waiting: Waiting,
 ) -> Coordinator[Mean]:
     """Sends one message to the whole cohort and gives the mean of the updates that come back.
 
@@ -87,7 +93,7 @@ def ask_for_mean(
     quorum = len(cohort) // 2 + 1 if waiting.quorum is None else waiting.quorum
     ask = Ask(dict.fromkeys(cohort, message), quorum, waiting.deadline_s)
     replies = yield ask
-    terms = Terms(message.round, len(message.params), len(message.figures))
+    terms = Terms(message.round, len(message.params), len(message.figures), root)
     return (yield from aggregator.collect(ask, replies, terms))
 
 

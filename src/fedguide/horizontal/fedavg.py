@@ -22,6 +22,7 @@ from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.messages import Train
 from fedguide.horizontal.server import ServerOptimizer, momentum_sgd
 from fedguide.protocol import Coordinator
+from fedguide.seeds import Root
 from fedguide.values import PartyId, Vector
 
 
@@ -47,9 +48,11 @@ def fedavg(
     def init(params: Vector) -> ServerState:
         return ServerState(0, params, optimizer.init(params))
 
-    def next_round(state: ServerState, cohort: Sequence[PartyId]) -> Coordinator[ServerState]:
+    def next_round(
+        state: ServerState, cohort: Sequence[PartyId], root: Root
+    ) -> Coordinator[ServerState]:
         train = Train(state.round, state.params, keep_moments, tuple(figures))
-        mean = yield from ask_for_mean(train, cohort, aggregator, waiting or Waiting())
+        mean = yield from ask_for_mean(train, cohort, root, aggregator, waiting or Waiting())
         params, memory = optimizer.update(mean.vector, state.memory, state.params)
         return ServerState(state.round + 1, params, memory, report_of(mean, figures))
 

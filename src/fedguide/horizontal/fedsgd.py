@@ -26,6 +26,7 @@ from fedguide.horizontal.algorithm import (
 from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.messages import Grade
 from fedguide.protocol import Coordinator
+from fedguide.seeds import Root
 from fedguide.values import PartyId, Vector
 
 
@@ -47,9 +48,11 @@ def fedsgd(
     def init(params: Vector) -> ServerState:
         return ServerState(0, params, np.zeros(0, np.float32))
 
-    def next_round(state: ServerState, cohort: Sequence[PartyId]) -> Coordinator[ServerState]:
+    def next_round(
+        state: ServerState, cohort: Sequence[PartyId], root: Root
+    ) -> Coordinator[ServerState]:
         grade = Grade(state.round, state.params, tuple(figures))
-        mean = yield from ask_for_mean(grade, cohort, aggregator, waiting or Waiting())
+        mean = yield from ask_for_mean(grade, cohort, root, aggregator, waiting or Waiting())
         params = state.params - learning_rate * mean.vector
         return ServerState(state.round + 1, params, state.memory, report_of(mean, figures))
 

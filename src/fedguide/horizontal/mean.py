@@ -3,6 +3,8 @@
 An aggregator has three halves. A party's ``submit`` turns its update into the message that rides
 in its first reply; ``answer`` is its half of any further trips (masked sums have some); the
 coordinator's ``collect`` makes the mean out of the first replies, asking again where it must.
+Each half gets the root of its own actor for the round: rounding, keys, masks and noise are derived
+from it, so that a replay after a crash finds the same ones.
 Nothing here says how many coordinators there are or that one of them sees a single update; the
 plain mean below shows every update to its one coordinator, and is for parties that allow that.
 """
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from fedguide.errors import ConfigError, ProtocolError
 from fedguide.horizontal.messages import Submission
 from fedguide.protocol import Ask, Coordinator, Message, Missing, QuorumLost, Replies, State
+from fedguide.seeds import Root
 from fedguide.values import PartyId, Vector
 
 Weighting: TypeAlias = Literal["num_examples", "uniform"]
@@ -42,11 +45,15 @@ class Update:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a round expects of each update: its number, the length p, the count m of figures."""
+    """What a round expects of each update: its number, the length p, the count m of figures.
+
+    ``root`` is the coordinator's own of this round.
+    """
 
     round: int
     size: int
     figures: int
+    root: Root
 
 
 @dataclass(frozen=True)
@@ -66,14 +73,15 @@ class Aggregator:
     """Many updates to one mean.
 
     Attributes:
-        submit: party: ``update -> (state kept for further trips or None, first message)``.
-        answer: party: one further trip, ``(state, message) -> (state, reply)``.
+        submit: party: ``(update, root) -> (state kept for further trips or None, first message)``;
+            the root is the party's own of this round.
+        answer: party: one further trip, ``(state, message, root) -> (state, reply)``.
         collect: coordinator: ``(ask, its replies, terms) -> Mean``; raises ``QuorumLost`` if
             fewer sound updates than the ask's quorum are there.
     """
 
-    submit: Callable[[Update], tuple[State | None, Message]]
-    answer: Callable[[State | None, Message], tuple[State | None, Message]]
+    submit: Callable[[Update, Root], tuple[State | None, Message]]
+    answer: Callable[[State | None, Message, Root], tuple[State | None, Message]]
     collect: Callable[[Ask, Replies, Terms], Coordinator[Mean]]
 
 
@@ -101,14 +109,14 @@ def weighted_mean(weighting: Weighting = "num_examples") -> Aggregator:
     return Aggregator(_submit, _no_further_trip, collect)
 
 
-def _submit(update: Update) -> tuple[None, Submission]:
+def _submit(update: Update, _root: Root) -> tuple[None, Submission]:
     """The update as it is."""
     return None, Submission(
         update.round, update.vector, update.examples, update.loss, update.figures
     )
 
 
-def _no_further_trip(_state: State | None, message: Message) -> NoReturn:
+def _no_further_trip(_state: State | None, message: Message, _root: Root) -> NoReturn:
     """The plain mean is done after one trip."""
     raise ProtocolError(f"a plain mean has no step for {type(message).__name__}")
 

@@ -13,6 +13,7 @@ from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.messages import Grade, Submission, Train
 from fedguide.horizontal.party import PartyState
 from fedguide.horizontal.server import momentum_sgd
+from fedguide.horizontal.summed import Addend
 
 Builder: TypeAlias = Callable[[Aggregator], Algorithm[ServerState]]
 """Builds an algorithm, in one telling configuration, around an aggregator."""
@@ -26,5 +27,5 @@ ALGORITHMS: Mapping[str, Builder] = MappingProxyType(
     }
 )
 
-WIRE: tuple[type, ...] = (Train, Grade, Submission, PartyState)
+WIRE: tuple[type, ...] = (Train, Grade, Submission, Addend, PartyState)
 """Every kind of message and party state of these algorithms: what a courier has to allow."""

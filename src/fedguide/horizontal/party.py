@@ -79,7 +79,8 @@ def answer(env: PartyEnv, state: PartyState, message: Message) -> tuple[PartySta
             _allow(env, state, message)
             return _grade(env, state, message)
         case _:
-            aggregation, reply = env.aggregator.answer(state.aggregation, message)
+            root = env.roots(env.task, state.round)
+            aggregation, reply = env.aggregator.answer(state.aggregation, message, root)
             return replace(state, aggregation=aggregation), reply
 
 
@@ -104,7 +105,7 @@ def _train(env: PartyEnv, state: PartyState, message: Train) -> tuple[PartyState
     delta = fitted.params - message.params
     update = _update(message, delta, fitted.examples, fitted.loss, figures)
     moments = fitted.optimizer_state if message.keep_moments else None
-    aggregation, reply = env.aggregator.submit(update)
+    aggregation, reply = env.aggregator.submit(update, root)
     return PartyState(message.round, moments, aggregation), reply
 
 
@@ -115,7 +116,7 @@ def _grade(env: PartyEnv, state: PartyState, message: Grade) -> tuple[PartyState
     figures = _figures(env, message)
     graded = env.gradient(message.params)
     update = _update(message, graded.gradient, graded.examples, graded.loss, figures)
-    aggregation, reply = env.aggregator.submit(update)
+    aggregation, reply = env.aggregator.submit(update, env.roots(env.task, message.round))
     return PartyState(message.round, state.moments, aggregation), reply
 
 

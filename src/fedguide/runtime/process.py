@@ -143,7 +143,8 @@ def build_process(
         algorithm = fedavg(aggregator, server=server, figures=compiled.names, waiting=waiting)
         courier = in_process(parties, _no_clock)
         try:
-            state = run(algorithm.next_round(state, list(parties)), courier)
+            root = seeded_root(seed, "coordinator", TASK, state.round)
+            state = run(algorithm.next_round(state, list(parties), root), courier)
         except QuorumLost as lost:
             flaws = "; ".join(f"{m.party}: {m.detail}" for m in lost.replies.missing)
             raise DataError(

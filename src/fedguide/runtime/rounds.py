@@ -151,7 +151,7 @@ def run_rounds(
     def make(state: RunState, root: Root) -> Coordinator[RunState]:
         trips.clear()
         cohort = _cohort(parties, plan.cohort_size, root)
-        server = yield from algorithm.next_round(state.server, cohort)
+        server = yield from algorithm.next_round(state.server, cohort, root)
         start_s = durable.clock()
         score = _score(judge, server)
         judging_s = durable.clock() - start_s
