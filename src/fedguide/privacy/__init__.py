@@ -1,0 +1,1 @@
+"""Noise that is drawn exactly, and what it costs: mechanisms, samplers, accounting."""
