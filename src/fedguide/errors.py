@@ -4,7 +4,8 @@
     ├── InputError          what was handed in is not usable (exit 4)
     │   ├── ConfigError       a setting, an option, a config key
     │   ├── DataError         rows, files, columns
-    │   └── NotFoundError     a shopper, an item, a release that is not there
+    │   ├── NotFoundError     a shopper, an item, a release that is not there
+    │   └── TamperedError     an export that is not what its ledger wrote
     ├── PayloadError        bytes from another party are not a legal message
     │   ├── TruncatedError  OversizedError  UnknownKindError  WrongDtypeError
     │   ├── WrongShapeError NotFiniteError  DuplicateKeyError MalformedError
@@ -12,7 +13,8 @@
     ├── ProtocolError       a legal message at an illegal moment
     │   └── QuorumLostError   too few parties answered
     ├── RunError            a run could not go on (exit 1)
-    │   └── JournalError      the journal and the run do not fit together
+    │   ├── JournalError      the journal and the run do not fit together
+    │   └── LedgerError       the budget ledger cannot be used: nothing may be spent
     ├── ReleaseError        a release that must not be loaded
     │   └── SignatureError    it was tampered with, or signed by somebody else
     ├── ConnectionFailedError  (exit 2)
@@ -62,6 +64,12 @@ class NotFoundError(InputError):
     """A named thing (shopper, item, release) is not there."""
 
     code = "FG404"
+
+
+class TamperedError(InputError):
+    """An export of a ledger is not, byte for byte, what the ledger wrote."""
+
+    code = "FG405"
 
 
 class PayloadError(FedGuideError):
@@ -147,6 +155,12 @@ class JournalError(RunError):
     """A journal and the run that reads it do not fit together."""
 
     code = "FG101"
+
+
+class LedgerError(RunError):
+    """The budget ledger cannot be read, written or trusted, so nothing may be spent."""
+
+    code = "FG102"
 
 
 class ReleaseError(FedGuideError):
