@@ -7,7 +7,21 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fedguide.errors import ConfigError, NotFiniteError, OversizedError, WrongShapeError
-from fedguide.ring import LARGEST, Grid, add, finest_grid, from_ring, largest_sum, to_ring, total
+from fedguide.ring import (
+    LARGEST,
+    Grid,
+    add,
+    bits_bytes,
+    finest_grid,
+    from_bits,
+    from_ring,
+    largest_sum,
+    largest_total,
+    reduced,
+    to_bits,
+    to_ring,
+    total,
+)
 from fedguide.seeds import seeded_root, stream
 
 GRID = Grid(fraction_bits=16, max_abs=2.0, parties=100)
@@ -123,3 +137,53 @@ def test_other_shapes_are_refused():
 def test_nothing_adds_up_to_zero_and_empty_vectors_pass():
     assert total([], 3).tolist() == [0, 0, 0]
     assert to_ring(np.zeros(0, np.float32), GRID, rng()).shape == (0,)
+
+
+def test_a_narrow_grid_by_hand():
+    # b = 16: one unit is 1/2, so -3 is -6 units, 65530 mod 2^16; the sum reads back as signed.
+    grid = Grid(fraction_bits=1, max_abs=3.0, parties=2, modulus_bits=16)
+    ring = to_ring(np.array([0.5, -0.5, 3, -3], np.float32), grid, rng())
+    assert ring.tolist() == [1, 65535, 6, 65530]
+    doubled = total([ring, ring], 4, 16)
+    assert doubled.tolist() == [2, 65534, 12, 65524]
+    assert from_ring(doubled, grid).tolist() == [1, -1, 6, -6]
+    assert from_ring(add(ring, ring), grid).tolist() == [1, -1, 6, -6]  # not reduced: the same
+
+
+@pytest.mark.parametrize("bits", range(16, 33))
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 1000])
+def test_bits_come_back_and_are_as_many_as_they_should(bits, size):
+    vector = reduced(rng().integers(0, 2**32, size, dtype=np.uint64).astype(np.uint32), bits)
+    packed = to_bits(vector, bits)
+    assert packed.dtype == np.uint8
+    assert packed.shape == (bits_bytes(size, bits),)
+    # At most one unfinished byte for each of the pieces a coordinate is cut into.
+    assert size * bits / 8 <= len(packed) <= size * bits / 8 + 3
+    assert np.array_equal(from_bits(packed, size, bits), vector)
+
+
+def test_bits_by_hand():
+    # 21 bits are pieces of 16, 4 and 1: 0x1ABCDE is 0xBCDE, 0xA, 1; 0x00001 is 1, 0, 0.
+    packed = to_bits(np.array([0x1ABCDE, 1, 0x040000], np.uint32), 21)
+    assert packed.tolist() == [0xDE, 0xBC, 1, 0, 0, 0, 0x0A, 0x04, 0b001]
+
+
+def test_bits_of_another_size_are_refused():
+    with pytest.raises(WrongShapeError, match="3 coordinates of 20 bits have shape"):
+        from_bits(np.zeros(9, np.uint8), 3, 20)
+
+
+@pytest.mark.parametrize("bits", [0, 15, 33])
+def test_moduli_out_of_range(bits):
+    with pytest.raises(ConfigError, match=r"\[16, 32\], got"):
+        Grid(1, 1.0, 1, modulus_bits=bits)
+    with pytest.raises(ConfigError, match=r"\[16, 32\], got"):
+        finest_grid(1.0, 1, modulus_bits=bits)
+
+
+@given(st.integers(16, 32), st.integers(1, 100))
+def test_the_finest_narrow_grid_just_fits(bits, parties):
+    grid = finest_grid(1.0, parties, modulus_bits=bits)
+    assert largest_sum(grid.fraction_bits, 1.0, parties) <= largest_total(bits)
+    if grid.fraction_bits < 30:
+        assert largest_sum(grid.fraction_bits + 1, 1.0, parties) > largest_total(bits)

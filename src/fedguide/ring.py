@@ -1,10 +1,11 @@
-"""The fixed-point grid: real vectors as integers mod 2^32, so that sums are exact.
+"""The fixed-point grid: real vectors as integers mod 2^b, so that sums are exact.
 
 Floating-point sums depend on their order and cannot be masked. On the grid a value ``x`` becomes
-``round(x * 2^fraction_bits)`` mod 2^32; adding is exact in any order, and masks cancel
+``round(x * 2^fraction_bits)`` mod 2^b; adding is exact in any order, and masks cancel
 (Bonawitz et al., "Practical Secure Aggregation", 2017, section 4). Rounding is stochastic and
 unbiased: up with the probability of the fraction that is left. The grid is public and the same
-for all parties of a task; that their sum cannot wrap around is checked when it is made.
+for all parties of a task; that their sum cannot wrap around is checked when it is made. With b
+below 32 a vector travels in b bits a coordinate (``to_bits``).
 """
 
 from __future__ import annotations
@@ -16,14 +17,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedguide.errors import ConfigError, NotFiniteError, OversizedError, WrongShapeError
+from fedguide.errors import (
+    ConfigError,
+    NotFiniteError,
+    OversizedError,
+    WrongShapeError,
+)
 from fedguide.values import Vector
 
 RingVector = NDArray[np.uint32]
-"""A vector on the grid, shape ``(p,)``: integers mod 2^32, the upper half negative."""
+"""A vector on the grid, shape ``(p,)``: integers mod 2^b, the upper half negative."""
 
-LARGEST = 2**31 - 1  # largest sum that is not read back as a negative number
+WORD_BITS = 32  # a coordinate's own word in memory, and the widest modulus
+LEAST_MODULUS_BITS = 16
+LARGEST = 2**31 - 1  # largest sum mod 2^32 that is not read back as a negative number
 MAX_FRACTION_BITS = 30
+_PLANES = (16, 8, 4, 2, 1)  # widths, in bits, of the pieces a coordinate below 2^32 is cut into
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Grid:
         max_abs: largest absolute value of one party's coordinate.
         parties: how many vectors may be added.
         noise_units: how far, in units, noise may move a whole sum.
+        modulus_bits: b; coordinates are whole numbers mod 2^b.
 
     Raises:
         ConfigError: the sum could wrap around, or a number is out of its range.
@@ -44,9 +54,11 @@ class Grid:
     max_abs: float
     parties: int
     noise_units: int = 0
+    modulus_bits: int = WORD_BITS
 
     def __post_init__(self) -> None:
         """Checks that the largest possible sum fits."""
+        check_modulus(self.modulus_bits)
         if not 0 <= self.fraction_bits <= MAX_FRACTION_BITS:
             raise ConfigError(
                 f"fraction_bits must be in [0, {MAX_FRACTION_BITS}], got {self.fraction_bits}"
@@ -59,10 +71,11 @@ class Grid:
                 f"and {self.noise_units}"
             )
         largest = largest_sum(self.fraction_bits, self.max_abs, self.parties) + self.noise_units
-        if largest > LARGEST:
+        if largest > largest_total(self.modulus_bits):
             raise ConfigError(
                 f"{self.parties} parties with values up to {self.max_abs:g} can add up to "
-                f"{largest} units of 2^-{self.fraction_bits}, at most {LARGEST} fit",
+                f"{largest} units of 2^-{self.fraction_bits}, at most "
+                f"{largest_total(self.modulus_bits)} fit",
                 hint="fewer fraction_bits or a smaller clip bound",
             )
 
@@ -77,16 +90,36 @@ def largest_sum(fraction_bits: int, max_abs: float, parties: int) -> int:
     return parties * math.ceil(max_abs * (1 << fraction_bits))
 
 
-def finest_grid(max_abs: float, parties: int, noise_units: int = 0) -> Grid:
+def largest_total(modulus_bits: int) -> int:
+    """Largest sum mod 2^b, in units, that is not read back as a negative number."""
+    return (1 << (modulus_bits - 1)) - 1
+
+
+def finest_grid(
+    max_abs: float, parties: int, noise_units: int = 0, modulus_bits: int = WORD_BITS
+) -> Grid:
     """The grid with the most fraction bits on which the sum cannot wrap around.
 
     Raises:
-        ConfigError: not even whole numbers fit.
+        ConfigError: not even whole numbers fit, or ``modulus_bits`` is out of range.
     """
+    check_modulus(modulus_bits)
     for bits in range(MAX_FRACTION_BITS, 0, -1):
-        if largest_sum(bits, max_abs, parties) + noise_units <= LARGEST:
-            return Grid(bits, max_abs, parties, noise_units)
-    return Grid(0, max_abs, parties, noise_units)
+        if largest_sum(bits, max_abs, parties) + noise_units <= largest_total(modulus_bits):
+            return Grid(bits, max_abs, parties, noise_units, modulus_bits)
+    return Grid(0, max_abs, parties, noise_units, modulus_bits)
+
+
+def check_modulus(modulus_bits: int) -> None:
+    """Returns if coordinates may be taken mod 2^b.
+
+    Raises:
+        ConfigError: b is outside [16, 32].
+    """
+    if not LEAST_MODULUS_BITS <= modulus_bits <= WORD_BITS:
+        raise ConfigError(
+            f"modulus_bits must be in [{LEAST_MODULUS_BITS}, {WORD_BITS}], got {modulus_bits}"
+        )
 
 
 def to_ring(vector: Vector, grid: Grid, generator: np.random.Generator) -> RingVector:
@@ -106,7 +139,14 @@ def to_ring(vector: Vector, grid: Grid, generator: np.random.Generator) -> RingV
     low = np.floor(scaled)
     scaled -= low
     low += generator.random(scaled.shape) < scaled
-    return low.astype(np.int64).astype(np.uint32)
+    return reduced(low.astype(np.int64).astype(np.uint32), grid.modulus_bits)
+
+
+def reduced(vector: RingVector, modulus_bits: int) -> RingVector:
+    """Every coordinate mod 2^b."""
+    if modulus_bits == WORD_BITS:
+        return vector
+    return vector & np.uint32((1 << modulus_bits) - 1)
 
 
 def add(left: RingVector, right: RingVector) -> RingVector:
@@ -120,8 +160,8 @@ def add(left: RingVector, right: RingVector) -> RingVector:
     return left + right
 
 
-def total(vectors: Iterable[RingVector], size: int) -> RingVector:
-    """The sum mod 2^32 of vectors of shape ``(size,)``; zero when there is none.
+def total(vectors: Iterable[RingVector], size: int, modulus_bits: int = WORD_BITS) -> RingVector:
+    """The sum mod 2^b of vectors of shape ``(size,)``; zero when there is none.
 
     Raises:
         WrongShapeError: a vector has another shape.
@@ -131,9 +171,85 @@ def total(vectors: Iterable[RingVector], size: int) -> RingVector:
         if vector.shape != result.shape:
             raise WrongShapeError(f"cannot add shape {vector.shape} to shape {result.shape}")
         result += vector
-    return result
+    return reduced(result, modulus_bits)
 
 
 def from_ring(vector: RingVector, grid: Grid) -> NDArray[np.float64]:
     """The real values of a vector or sum on the grid, exact: multiples of one unit."""
-    return vector.view(np.int32).astype(np.float64) / grid.scale
+    spare = WORD_BITS - grid.modulus_bits
+    # Shifting the sign up into the word's own and back down copies it into the spare bits.
+    signed = (vector << np.uint32(spare)).view(np.int32) >> np.int32(spare)
+    return signed.astype(np.float64) / grid.scale
+
+
+def bits_bytes(size: int, modulus_bits: int) -> int:
+    """How many bytes ``to_bits`` makes of ``size`` coordinates."""
+    return sum(-(-size * width // 8) for width, _ in _planes(modulus_bits))
+
+
+def to_bits(vector: RingVector, modulus_bits: int) -> NDArray[np.uint8]:
+    """A vector mod 2^b in b bits a coordinate, shape ``(bits_bytes(p, b),)``.
+
+    Each coordinate is cut into pieces of 16, 8, 4, 2 and 1 bits, as many as b has; all pieces of
+    one width stand together, so that packing is a few passes over whole arrays.
+    """
+    return np.concatenate(
+        [_to_plane(vector, width, shift) for width, shift in _planes(modulus_bits)]
+    )
+
+
+def from_bits(data: NDArray[np.uint8], size: int, modulus_bits: int) -> RingVector:
+    """The vector of shape ``(size,)`` that ``to_bits`` made ``data`` of.
+
+    Raises:
+        WrongShapeError: ``data`` is not ``bits_bytes(size, b)`` long.
+    """
+    if data.shape != (bits_bytes(size, modulus_bits),):
+        raise WrongShapeError(
+            f"{size} coordinates of {modulus_bits} bits have shape "
+            f"({bits_bytes(size, modulus_bits)},), got {data.shape}"
+        )
+    vector = np.zeros(size, np.uint32)
+    start = 0
+    for width, shift in _planes(modulus_bits):
+        end = start + -(-size * width // 8)
+        _from_plane(data[start:end], vector, width, shift)
+        start = end
+    return vector
+
+
+def _planes(modulus_bits: int) -> list[tuple[int, int]]:
+    """The widths that make up b bits, each with the bit its piece begins at."""
+    if modulus_bits == WORD_BITS:
+        return [(WORD_BITS, 0)]
+    planes, shift = [], 0
+    for width in _PLANES:
+        if modulus_bits & width:
+            planes.append((width, shift))
+            shift += width
+    return planes
+
+
+def _to_plane(vector: RingVector, width: int, shift: int) -> NDArray[np.uint8]:
+    """One piece of every coordinate, as many to a byte as go in; the first is the lowest."""
+    if width >= 8:
+        return (vector >> np.uint32(shift)).astype(f"<u{width // 8}").view(np.uint8)
+    pieces = ((vector >> np.uint32(shift)) & np.uint32((1 << width) - 1)).astype(np.uint8)
+    each = 8 // width
+    pieces = np.append(pieces, np.zeros(-len(pieces) % each, np.uint8))
+    plane = pieces[0::each].copy()
+    for place in range(1, each):
+        plane |= pieces[place::each] << np.uint8(place * width)
+    return plane
+
+
+def _from_plane(plane: NDArray[np.uint8], vector: RingVector, width: int, shift: int) -> None:
+    """Puts one piece back into every coordinate."""
+    if width >= 8:
+        vector |= plane.view(f"<u{width // 8}").astype(np.uint32) << np.uint32(shift)
+        return
+    each, mask = 8 // width, np.uint8((1 << width) - 1)
+    pieces = np.empty(len(plane) * each, np.uint8)
+    for place in range(each):
+        pieces[place::each] = (plane >> np.uint8(place * width)) & mask
+    vector |= pieces[: len(vector)].astype(np.uint32) << np.uint32(shift)

@@ -136,6 +136,18 @@ def test_a_vector_that_does_not_fit_drops_out_with_its_reason():
         collected(aggregator, replies, Terms(0, 2, 0, root()), quorum=2)
 
 
+@pytest.mark.parametrize("bits", [20, 22])
+def test_fewer_bits_give_the_same_mean_up_to_their_unit(bits):
+    bounds = Bounds(8.0, 4, max_examples=100, modulus_bits=bits)
+    updates = {"a": update([1, -2], 10, 1.0, [8.0]), "b": update([5, 2], 30, 3.0, [0.0])}
+    mean = mean_of(summed(weighted_packing(bounds), open_sum()), updates)
+    plain = mean_of(weighted_mean(), updates)
+    weight = 40 * bounds.example_units / bounds.grid.scale
+    tolerance = 2 * bounds.max_norm / bounds.grid.scale / weight
+    np.testing.assert_allclose(mean.vector, plain.vector, atol=tolerance)
+    assert mean.examples == 40
+
+
 def test_there_is_no_second_trip():
     with pytest.raises(ProtocolError, match="no step for Nothing"):
         open_sum().answer(None, Nothing(), root())

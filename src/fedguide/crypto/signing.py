@@ -50,6 +50,17 @@ def make_key() -> SigningKey:
     return SigningKey(Ed25519PrivateKey.generate())
 
 
+def key_of(secret: bytes) -> SigningKey:
+    """The key whose secret half is these 32 bytes; whoever knows them signs in its name.
+
+    Raises:
+        ConfigError: there are not 32 bytes.
+    """
+    if len(secret) != _KEY_BYTES:
+        raise ConfigError(f"a secret key has {_KEY_BYTES} bytes, got {len(secret)}")
+    return SigningKey(Ed25519PrivateKey.from_private_bytes(secret))
+
+
 def save_key(path: Path, key: SigningKey) -> None:
     """Writes the secret key as PEM to a new file that only its owner can read (mode 0600).
 

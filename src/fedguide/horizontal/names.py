@@ -1,4 +1,4 @@
-"""Every horizontal algorithm by name; the contract suite runs all of them over every courier."""
+"""Every horizontal algorithm and aggregator by name; the contract suite runs all of them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import TypeAlias
 from fedguide.horizontal.algorithm import Algorithm, ServerState
 from fedguide.horizontal.fedavg import fedavg
 from fedguide.horizontal.fedsgd import fedsgd
-from fedguide.horizontal.mean import Aggregator
+from fedguide.horizontal.masked_job import masked_mean
+from fedguide.horizontal.masked_messages import MASKED_WIRE
+from fedguide.horizontal.mean import Aggregator, weighted_mean
 from fedguide.horizontal.messages import Grade, Submission, Train
+from fedguide.horizontal.packing import weighted_packing
 from fedguide.horizontal.party import PartyState
 from fedguide.horizontal.server import momentum_sgd
-from fedguide.horizontal.summed import Addend
+from fedguide.horizontal.sides import Job, Sides, both
+from fedguide.horizontal.summed import Addend, open_sum, summed
 
 Builder: TypeAlias = Callable[[Aggregator], Algorithm[ServerState]]
 """Builds an algorithm, in one telling configuration, around an aggregator."""
@@ -27,5 +31,14 @@ ALGORITHMS: Mapping[str, Builder] = MappingProxyType(
     }
 )
 
-WIRE: tuple[type, ...] = (Train, Grade, Submission, Addend, PartyState)
+AGGREGATORS: Mapping[str, Callable[[Job], Sides]] = MappingProxyType(
+    {
+        "weighted_mean": lambda job: both(weighted_mean(job.weighting)),
+        "open_sum": lambda job: both(summed(weighted_packing(job.bounds), open_sum())),
+        "masked_sum": masked_mean,
+    }
+)
+"""Builds both sides of an aggregator for a job in one process."""
+
+WIRE: tuple[type, ...] = (Train, Grade, Submission, Addend, PartyState, *MASKED_WIRE)
 """Every kind of message and party state of these algorithms: what a courier has to allow."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fedguide.errors import ConfigError, OversizedError, ProtocolError
 from fedguide.horizontal.mean import Mean, Terms, Update, Weighting
 from fedguide.horizontal.summed import Packing, Total
-from fedguide.ring import Grid, RingVector, finest_grid, from_ring, to_ring
+from fedguide.ring import WORD_BITS, Grid, RingVector, finest_grid, from_ring, to_ring
 from fedguide.seeds import Root, stream
 from fedguide.values import Vector
 
@@ -34,6 +34,7 @@ class Bounds:
         max_examples: most examples one party may weigh; a party with more is refused.
         max_figure: F, the largest absolute loss or figure; larger ones are cut.
         weighting: p_k by ``"num_examples"`` or ``"uniform"``.
+        modulus_bits: b; the sum is mod 2^b, and masked vectors travel in b bits a coordinate.
 
     Raises:
         ConfigError: a number is out of its range, or the weights do not fit on the grid.
@@ -44,6 +45,7 @@ class Bounds:
     max_examples: int = 1 << 20
     max_figure: float = 64.0
     weighting: Weighting = "num_examples"
+    modulus_bits: int = WORD_BITS
 
     def __post_init__(self) -> None:
         """Checks the ranges, and that a single example still moves the sum by a unit."""
@@ -66,7 +68,7 @@ class Bounds:
     @property
     def grid(self) -> Grid:
         """The grid all parties of the job share."""
-        return finest_grid(1.0, self.parties)
+        return finest_grid(1.0, self.parties, modulus_bits=self.modulus_bits)
 
     @property
     def example_units(self) -> int:
@@ -100,7 +102,7 @@ def weighted_packing(bounds: Bounds) -> Packing:
         weight = values[-1]
         if weight <= 0:  # honest weights are positive and cannot wrap around
             raise ProtocolError(f"weights add up to {weight:g}: a party sent one it may not")
-        examples = int(total.vector[-1]) // bounds.example_units
+        examples = round(weight * grid.scale) // bounds.example_units
         vector = values[: terms.size] * (bounds.max_norm / weight)
         figures = values[terms.size : -1] * (bounds.max_figure / weight)
         return Mean(
@@ -112,7 +114,7 @@ def weighted_packing(bounds: Bounds) -> Packing:
             total.missing,
         )
 
-    return Packing(lambda terms: terms.size + terms.figures + 2, pack, unpack)
+    return Packing(lambda terms: terms.size + terms.figures + 2, pack, unpack, bounds.modulus_bits)
 
 
 def shortened(vector: Vector, max_norm: float) -> Vector:

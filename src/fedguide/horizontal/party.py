@@ -15,7 +15,7 @@ from fedguide.horizontal.fitting import Figures, Fit, Gradient
 from fedguide.horizontal.mean import Aggregator, Update
 from fedguide.horizontal.messages import Grade, Train
 from fedguide.protocol import Message, State
-from fedguide.seeds import Roots, derive
+from fedguide.seeds import Root, Roots, derive
 from fedguide.values import Vector
 
 
@@ -25,7 +25,7 @@ class PartyEnv:
 
     Attributes:
         task: name of the task; part of every label randomness is derived under.
-        roots: gives the party's own root of a round.
+        roots: gives the party's own root of a round, the same one every time it is asked.
         aggregator: its ``submit`` and ``answer`` decide what leaves.
         examples: how many training examples the party has.
         fit: local training; ``None`` refuses to train.
@@ -53,11 +53,14 @@ class PartyState(State):
         round: the last round it handed an update in for; -1 before the first.
         moments: its optimiser's moments after that round, shape ``(s,)``, if they are kept.
         aggregation: what its aggregator keeps for the further trips of that round.
+        attempt: how often that round was answered before; what its aggregator derives is another
+            each time, since two vectors under one mask would show their difference.
     """
 
     round: int = -1
     moments: Annotated[Vector, Array("float32", "s")] | None = None
     aggregation: State | None = None
+    attempt: int = 0
 
 
 def answer(env: PartyEnv, state: PartyState, message: Message) -> tuple[PartyState, Message]:
@@ -79,7 +82,7 @@ def answer(env: PartyEnv, state: PartyState, message: Message) -> tuple[PartySta
             _allow(env, state, message)
             return _grade(env, state, message)
         case _:
-            root = env.roots(env.task, state.round)
+            root = _aggregation_root(env, state.round, state.attempt)
             aggregation, reply = env.aggregator.answer(state.aggregation, message, root)
             return replace(state, aggregation=aggregation), reply
 
@@ -105,8 +108,7 @@ def _train(env: PartyEnv, state: PartyState, message: Train) -> tuple[PartyState
     delta = fitted.params - message.params
     update = _update(message, delta, fitted.examples, fitted.loss, figures)
     moments = fitted.optimizer_state if message.keep_moments else None
-    aggregation, reply = env.aggregator.submit(update, root)
-    return PartyState(message.round, moments, aggregation), reply
+    return _submit(env, state, update, moments)
 
 
 def _grade(env: PartyEnv, state: PartyState, message: Grade) -> tuple[PartyState, Message]:
@@ -116,8 +118,22 @@ def _grade(env: PartyEnv, state: PartyState, message: Grade) -> tuple[PartyState
     figures = _figures(env, message)
     graded = env.gradient(message.params)
     update = _update(message, graded.gradient, graded.examples, graded.loss, figures)
-    aggregation, reply = env.aggregator.submit(update, env.roots(env.task, message.round))
-    return PartyState(message.round, state.moments, aggregation), reply
+    return _submit(env, state, update, state.moments)
+
+
+def _submit(
+    env: PartyEnv, state: PartyState, update: Update, moments: Vector | None
+) -> tuple[PartyState, Message]:
+    """The update goes to the aggregator, under a root of this attempt alone."""
+    attempt = state.attempt + 1 if update.round == state.round else 0
+    root = _aggregation_root(env, update.round, attempt)
+    aggregation, reply = env.aggregator.submit(update, root)
+    return PartyState(update.round, moments, aggregation, attempt), reply
+
+
+def _aggregation_root(env: PartyEnv, round_number: int, attempt: int) -> Root:
+    """What the aggregator's keys, masks and rounding of one attempt are derived from."""
+    return Root(derive(env.roots(env.task, round_number), "aggregation", attempt))
 
 
 def _figures(env: PartyEnv, message: Train | Grade) -> NDArray[np.float64]:

@@ -19,14 +19,14 @@ from fedguide.codec import Array
 from fedguide.errors import ProtocolError
 from fedguide.horizontal.mean import Aggregator, Mean, Terms, Update
 from fedguide.protocol import Ask, Coordinator, Message, Missing, QuorumLost, Replies, State
-from fedguide.ring import RingVector, total
+from fedguide.ring import WORD_BITS, RingVector, total
 from fedguide.seeds import Root
 from fedguide.values import PartyId
 
 
 @dataclass(frozen=True)
 class SumTerms:
-    """What a round expects of each vector: its number and its length.
+    """What a round expects of each vector: its number, its length, and b, for sums mod 2^b.
 
     ``root`` is the coordinator's own of this round.
     """
@@ -34,6 +34,7 @@ class SumTerms:
     round: int
     length: int
     root: Root
+    modulus_bits: int = WORD_BITS
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,13 @@ class Packing:
         length: ``terms -> length`` of every party's vector.
         pack: party: ``(update, root) -> vector``; the root is the party's own of this round.
         unpack: coordinator: ``(total, terms) -> Mean``.
+        modulus_bits: b, the grid's.
     """
 
     length: Callable[[Terms], int]
     pack: Callable[[Update, Root], RingVector]
     unpack: Callable[[Total, Terms], Mean]
+    modulus_bits: int = WORD_BITS
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def summed(packing: Packing, summation: Summation) -> Aggregator:
         return summation.submit(update.round, packing.pack(update, root), root)
 
     def collect(ask: Ask, replies: Replies, terms: Terms) -> Coordinator[Mean]:
-        wanted = SumTerms(terms.round, packing.length(terms), terms.root)
+        wanted = SumTerms(terms.round, packing.length(terms), terms.root, packing.modulus_bits)
         return packing.unpack((yield from summation.collect(ask, replies, wanted)), terms)
 
     return Aggregator(submit, summation.answer, collect)
@@ -112,7 +115,8 @@ def open_sum() -> Summation:
                 missing.append(Missing(party, "faulty", detail))
         if len(sound) < ask.quorum:
             raise QuorumLost(ask, Replies(sound, tuple(missing)))
-        vector = total((reply.vector for reply in sound.values()), terms.length)
+        vectors = (reply.vector for reply in sound.values())
+        vector = total(vectors, terms.length, terms.modulus_bits)
         return Total(vector, tuple(sound), tuple(missing))
 
     return Summation(_submit, _no_further_trip, collect)
