@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NOT_A_BENCHMARK = {"run", "report"}
+NOT_A_BENCHMARK = {"run", "report", "postgres"}
 
 
 def main() -> int:

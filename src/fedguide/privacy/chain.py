@@ -169,6 +169,24 @@ def spent_list(spent: Spent) -> list[dict[str, Any]]:
     ]
 
 
+def totals_text(spent: Spent) -> str:
+    """Spending as a ledger keeps it for itself: written and read at every charge, so compact."""
+    rows = [[account, what, times] for (account, what), times in sorted(spent.items()) if times]
+    return canonical(rows).decode()
+
+
+def totals_from(text: str) -> dict[tuple[str, str], int]:
+    """What ``totals_text`` wrote.
+
+    Raises:
+        LedgerError: it did not write this.
+    """
+    try:
+        return {(str(account), str(what)): int(times) for account, what, times in json.loads(text)}
+    except (ValueError, TypeError):
+        raise LedgerError("the ledger's totals are damaged") from None
+
+
 def sign_head(head: Head, signer: Signer) -> SignedHead:
     """The head, signed by its ledger's owner."""
     return SignedHead(head, signer.public, signer.sign(head_bytes(head)).hex())

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from fedguide.errors import LedgerError, RefusedError, TamperedError
 from fedguide.privacy.chain import (
@@ -47,6 +47,8 @@ from fedguide.privacy.chain import (
     sign_head,
     spent_by,
     spent_list,
+    totals_from,
+    totals_text,
     trail_seqs,
 )
 from fedguide.privacy.frontier import Frontier
@@ -64,8 +66,8 @@ from fedguide.privacy.spend import (
 from fedguide.privacy.tables import (
     ENTRIES,
     LEDGER,
-    SPENT,
-    open_engine,
+    Database,
+    open_database,
     reading,
     upgrade,
     writing,
@@ -76,9 +78,8 @@ _ID_BYTES = 16
 _PAGE = 1000
 
 # Built once: to build a statement takes longer than to run it, and others wait meanwhile.
-_HEAD = select(LEDGER.c.id, LEDGER.c.seq, LEDGER.c.hash)
+_HEAD = select(LEDGER.c.id, LEDGER.c.seq, LEDGER.c.hash, LEDGER.c.spent)
 _HELD_HEAD = _HEAD.with_for_update()
-_SPENT = select(SPENT.c.account, SPENT.c.what, SPENT.c.times)
 _NAMED = select(ENTRIES).where(
     ENTRIES.c.kind == bindparam("kind"),
     ENTRIES.c.account == bindparam("account"),
@@ -89,11 +90,8 @@ _AT = select(ENTRIES.c.hash).where(ENTRIES.c.seq == bindparam("seq"))
 _GAPS = select(ENTRIES).where(ENTRIES.c.kind == GAP)
 _PAGE_AFTER = select(ENTRIES).where(ENTRIES.c.seq > bindparam("seq")).order_by(ENTRIES.c.seq)
 _PAGE_AFTER = _PAGE_AFTER.limit(_PAGE)
-_ADD_ENTRY, _ADD_SPENT = insert(ENTRIES), insert(SPENT)
+_ADD_ENTRY = insert(ENTRIES)
 _MOVE_HEAD = update(LEDGER)
-_SET_SPENT = update(SPENT).where(
-    SPENT.c.account == bindparam("of"), SPENT.c.what == bindparam("done")
-)
 ACKNOWLEDGE = "fedguide privacy ledger --acknowledge"
 
 
@@ -113,12 +111,17 @@ class Ledger:
     """
 
     def __init__(
-        self, engine: Engine, header: Header, mark: Mark, clock: Callable[[], float], price: Price
+        self,
+        database: Database,
+        header: Header,
+        mark: Mark,
+        clock: Callable[[], float],
+        price: Price,
     ) -> None:
         self.header = header
         self.mark = mark
         self.price = price
-        self._engine = engine
+        self._database = database
         self._clock = clock
         self._frontiers: dict[Budget, Frontier] = {}
         self._learning = threading.Lock()
@@ -133,7 +136,7 @@ class Ledger:
 
     def close(self) -> None:
         """Lets go of the database."""
-        self._engine.dispose()
+        self._database.close()
 
     def charge(self, charge: Charge, budget: Budget) -> Receipt:
         """Spends, before anything is released; on disk when it returns.
@@ -148,7 +151,7 @@ class Ledger:
             ConfigError: the accountant does not know how to judge these events.
         """
         while True:
-            with writing(self._engine) as db:
+            with writing(self._database) as db:
                 head = self._head(db)
                 self._require_whole(db, head)
                 receipt = self._earlier(db, charge)
@@ -175,7 +178,7 @@ class Ledger:
         for name, value in (("account", account), ("task", task), ("purpose", purpose)):
             require_name(name, value)
         facts = {"purpose": purpose, "why": why}
-        with writing(self._engine) as db:
+        with writing(self._database) as db:
             head = self._head(db)
             if self._find(db, REFUSAL, account, task, round_number) is not None:
                 return
@@ -193,7 +196,7 @@ class Ledger:
         Raises:
             LedgerError: the database or the mark cannot be used.
         """
-        with writing(self._engine) as db:
+        with writing(self._database) as db:
             head = self._head(db)
             name = (account, tombstone, head.seq + 1)
             head, receipt = self._append(db, head, ERASURE, name, {"residual": residual}, {})
@@ -202,8 +205,8 @@ class Ledger:
 
     def spent(self) -> dict[str, dict[str, int]]:
         """What every account has spent: account to what was done to how often."""
-        with reading(self._engine) as db:
-            spent = _all_spent(db)
+        with reading(self._database) as db:
+            spent = self._read_head(db).spent
         accounts: dict[str, dict[str, int]] = {}
         for (account, what), times in sorted(spent.items()):
             accounts.setdefault(account, {})[what] = times
@@ -221,7 +224,7 @@ class Ledger:
 
     def head(self) -> Head:
         """Where the ledger stands, with a trail for others to keep."""
-        with reading(self._engine) as db:
+        with reading(self._database) as db:
             return self._traced(db)
 
     def signed_head(self, signer: Signer) -> SignedHead:
@@ -230,7 +233,7 @@ class Ledger:
 
     def entries(self) -> Iterator[Entry]:
         """All records, oldest first."""
-        with reading(self._engine) as db:
+        with reading(self._database) as db:
             yield from _entries(db)
 
     def export(self, signer: Signer) -> Iterator[bytes]:
@@ -239,7 +242,7 @@ class Ledger:
         Raises:
             LedgerError: a record was changed or is missing.
         """
-        with reading(self._engine) as db:
+        with reading(self._database) as db:
             signed = sign_head(self._traced(db), signer)
             yield from export_lines(self.header, _entries(db), signed)
 
@@ -249,7 +252,7 @@ class Ledger:
         Raises:
             LedgerError: a record or a total was changed, or is missing.
         """
-        with reading(self._engine) as db:
+        with reading(self._database) as db:
             head = self._read_head(db)
             walk = Walk(self.header)
             for row in _rows(db):
@@ -274,7 +277,7 @@ class Ledger:
             RefusedError: it is, or the mark is missing.
             LedgerError: the database or the mark cannot be used.
         """
-        with reading(self._engine) as db:
+        with reading(self._database) as db:
             self._require_whole(db, self._read_head(db))
 
     def confront(self, kept: SignedHead, verify: Verify, own_key: str) -> None:
@@ -288,7 +291,7 @@ class Ledger:
             RefusedError: rows are missing here.
         """
         check_head(kept, verify, own_key)
-        with writing(self._engine) as db:
+        with writing(self._database) as db:
             head = self._head(db)
             if self._passes(db, head, kept.head):
                 return
@@ -307,7 +310,7 @@ class Ledger:
         Raises:
             LedgerError: the database or the mark cannot be used.
         """
-        with writing(self._engine) as db:
+        with writing(self._database) as db:
             head = self._head(db)
             marked = self._marked()
             if marked is not None and self._passes(db, head, marked):
@@ -418,9 +421,8 @@ class Ledger:
         row = {"kind": kind, "account": account, "task": task, "round": round_number}
         row |= {"seq": after.seq, "record": text.decode(), "hash": after.hash}
         db.execute(_ADD_ENTRY, row)
-        for key in gains:
-            _write_spent(db, key, after.spent[key], new=key not in head.spent)
-        db.execute(_MOVE_HEAD, {"seq": after.seq, "hash": after.hash})
+        moved = {"seq": after.seq, "hash": after.hash, "spent": totals_text(after.spent)}
+        db.execute(_MOVE_HEAD, moved)
         return after, Receipt(after.seq, after.hash, fresh=True)
 
     def _head(self, db: Connection) -> Head:
@@ -432,7 +434,7 @@ class Ledger:
         row = db.execute(_HELD_HEAD if lock else _HEAD).one_or_none()
         if row is None or row.id != self.header.ledger:
             raise LedgerError("another ledger was put in the place of this one", hint=ACKNOWLEDGE)
-        return Head(row.id, row.seq, row.hash, _all_spent(db), time=int(self._clock()))
+        return Head(row.id, row.seq, row.hash, totals_from(row.spent), time=int(self._clock()))
 
     def _traced(self, db: Connection) -> Head:
         head = self._read_head(db)
@@ -480,10 +482,15 @@ class Ledger:
                 "restored, and what is missing has been spent",
                 hint=f"{ACKNOWLEDGE} counts it as spent",
             )
+        if marked.seq == head.seq and dict(marked.spent) != dict(head.spent):
+            raise LedgerError(
+                "the ledger's totals are not those it had when it was marked",
+                hint="restore the database, then " + ACKNOWLEDGE,
+            )
 
     def _raise_if_whole(self, head: Head) -> None:
         """Raises the mark, but never over one that says that rows are missing."""
-        with reading(self._engine) as db:
+        with reading(self._database) as db:
             marked = self._marked()
             whole = marked is not None and self._passes(db, head, marked)
         if whole:
@@ -514,7 +521,7 @@ def open_ledger(
     """Opens the ledger at a path or postgresql:// address, or begins one there.
 
     Args:
-        where: see ``tables.open_engine``.
+        where: see ``tables.open_database``.
         party: whose ledger it is; a ledger of another party is refused.
         mark: file of the high-water mark, on another disk than the database where that is to be.
         clock: unix seconds.
@@ -527,9 +534,9 @@ def open_ledger(
         ConfigError: the address or the party's name cannot be used.
     """
     require_name("party", party)
-    engine = open_engine(where)
+    database = open_database(where)
     try:
-        with writing(engine) as db:
+        with writing(database) as db:
             upgrade(db)
             header = _header(db)
             if header is None:
@@ -538,16 +545,16 @@ def open_ledger(
                 raise LedgerError(f"the ledger is {header.party!r}'s, not {party!r}'s")
             _require_last(db, header)
     except BaseException:
-        engine.dispose()
+        database.close()
         raise
-    return Ledger(engine, header, Mark(mark), clock, price)
+    return Ledger(database, header, Mark(mark), clock, price)
 
 
 def _begin(db: Connection, party: str, mark: Mark, now: int, entropy: Entropy) -> Header:
     header = Header(entropy(_ID_BYTES).hex(), party, now)
     first = Head(header.ledger, 0, genesis(header), {})
     row = {"only": 1, "id": header.ledger, "party": party, "made": now}
-    db.execute(insert(LEDGER).values(**row, seq=0, hash=first.hash))
+    db.execute(insert(LEDGER).values(**row, seq=0, hash=first.hash, spent=totals_text({})))
     # Before the commit: a ledger without a mark would look like one that was restored. A mark of
     # another ledger stays where that had spent: this one is then behind it.
     if not mark.path.exists():
@@ -558,7 +565,8 @@ def _begin(db: Connection, party: str, mark: Mark, now: int, entropy: Entropy) -
 
 
 def _header(db: Connection) -> Header | None:
-    row = db.execute(select(LEDGER.c.id, LEDGER.c.party, LEDGER.c.made)).one_or_none()
+    # Held, so that nobody adds a record between this look at the ledger and the next.
+    row = db.execute(select(LEDGER).with_for_update()).one_or_none()
     return None if row is None else Header(row.id, row.party, row.made)
 
 
@@ -611,18 +619,6 @@ def _plus(spent: Spent, gains: Spent) -> dict[tuple[str, str], int]:
 
 def _less(spent: Spent, shared: Spent) -> dict[tuple[str, str], int]:
     return {k: times - shared.get(k, 0) for k, times in spent.items() if times > shared.get(k, 0)}
-
-
-def _all_spent(db: Connection) -> dict[tuple[str, str], int]:
-    return {(row.account, row.what): row.times for row in db.execute(_SPENT)}
-
-
-def _write_spent(db: Connection, key: tuple[str, str], times: int, *, new: bool) -> None:
-    account, what = key
-    if new:
-        db.execute(_ADD_SPENT, {"account": account, "what": what, "times": times})
-    else:
-        db.execute(_SET_SPENT, {"of": account, "done": what, "times": times})
 
 
 def _rows(db: Connection) -> Iterator[Any]:

@@ -11,24 +11,45 @@ found by a hash, and the other of the two slots still holds the mark before it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from fedguide.errors import LedgerError
-from fedguide.privacy.chain import Head, canonical, spent_by, spent_list
+from fedguide.privacy.chain import Head, canonical, totals_from, totals_text
 
 SLOT_BYTES = 4 << 20
 """Room for some 20,000 kinds of event; the file is sparse."""
 
-_HASH_BYTES = 32
-_LENGTH_BYTES = 4
 _MAGIC = b"fedguide mark 1\n"
+_FRONT = struct.Struct(">16s32s32sQI")
+"""Magic, SHA-256 of what follows it, the ledger's id, the record's number, bytes of the body."""
+
+_DIGEST_FROM = 48  # where what is hashed begins: behind magic and hash
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """What a whole slot holds, its body not yet read as JSON."""
+
+    ledger: str
+    seq: int
+    body: bytes
+    number: int
+
+    def head(self) -> Head:
+        value = json.loads(self.body)
+        trail = tuple((int(seq), str(hash_)) for seq, hash_ in value["trail"])
+        spent = totals_from(value["spent"])
+        return Head(self.ledger, self.seq, value["hash"], spent, trail)
 
 
 class Mark:
@@ -46,7 +67,7 @@ class Mark:
         """
         try:
             with self.path.open("rb") as file:
-                return self._newest(file.fileno())[0]
+                return self._newest(file.fileno()).head()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -85,11 +106,11 @@ class Mark:
         """
         try:
             with self._threads, self._locked() as handle:
-                marked, slot = self._newest(handle)
+                marked = self._newest(handle)
                 if marked.ledger != head.ledger:
                     raise LedgerError(f"{self.path} is the mark of another ledger")
                 if head.seq > marked.seq:
-                    self._write(handle, 1 - slot, head)
+                    self._write(handle, 1 - marked.number, head)
                     os.fdatasync(handle)
         except OSError as error:
             raise self._unusable(error) from error
@@ -119,32 +140,25 @@ class Mark:
         finally:
             os.close(handle)
 
-    def _newest(self, handle: int) -> tuple[Head, int]:
-        """The valid slot with the higher number, and which of the two it is."""
-        found = [(head, slot) for slot in (0, 1) if (head := _read_slot(handle, slot)) is not None]
-        if not found:
+    def _newest(self, handle: int) -> _Slot:
+        """The whole slot with the higher number."""
+        slots = [slot for number in (0, 1) if (slot := _read_slot(handle, number)) is not None]
+        if not slots:
             raise LedgerError(
                 f"{self.path} is damaged: it holds no whole mark",
                 hint="fedguide privacy ledger --acknowledge",
             )
-        return max(found, key=lambda pair: pair[0].seq)
+        return max(slots, key=lambda slot: slot.seq)
 
     def _write(self, handle: int, slot: int, head: Head) -> None:
-        body = canonical(
-            {
-                "hash": head.hash,
-                "ledger": head.ledger,
-                "seq": head.seq,
-                "spent": spent_list(head.spent),
-                "trail": head.trail,
-            }
-        )
-        size = len(body).to_bytes(_LENGTH_BYTES, "big")
-        block = _MAGIC + hashlib.sha256(size + body).digest() + size + body
+        value = {"hash": head.hash, "spent": totals_text(head.spent), "trail": head.trail}
+        body = canonical(value)
+        rest = _FRONT.pack(b"", b"", head.ledger.encode(), head.seq, len(body))[_DIGEST_FROM:]
+        block = _MAGIC + hashlib.sha256(rest + body).digest() + rest + body
         if len(block) > SLOT_BYTES:
             raise LedgerError(f"a mark of {len(block)} bytes does not fit into {SLOT_BYTES}")
         if os.pwrite(handle, block, slot * SLOT_BYTES) != len(block):
-            raise OSError("the disk is full")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _unusable(self, error: OSError) -> LedgerError:
         return LedgerError(
@@ -153,20 +167,19 @@ class Mark:
         )
 
 
-def _read_slot(handle: int, slot: int) -> Head | None:
-    """The head in a slot; ``None`` where it is empty or torn."""
-    start = slot * SLOT_BYTES
-    fixed = len(_MAGIC) + _HASH_BYTES + _LENGTH_BYTES
-    front = os.pread(handle, fixed, start)
-    if len(front) < fixed or not front.startswith(_MAGIC):
+def _read_slot(handle: int, number: int) -> _Slot | None:
+    """A slot; ``None`` where it is empty or torn."""
+    start = number * SLOT_BYTES
+    front = os.pread(handle, _FRONT.size, start)
+    if len(front) < _FRONT.size:
         return None
-    digest, size = front[len(_MAGIC) : -_LENGTH_BYTES], front[-_LENGTH_BYTES:]
-    body = os.pread(handle, min(int.from_bytes(size, "big"), SLOT_BYTES), start + fixed)
-    if hashlib.sha256(size + body).digest() != digest:
+    magic, digest, ledger, seq, size = _FRONT.unpack(front)
+    if magic != _MAGIC or size > SLOT_BYTES:
         return None
-    value = json.loads(body)
-    trail = tuple((int(seq), str(hash_)) for seq, hash_ in value["trail"])
-    return Head(value["ledger"], value["seq"], value["hash"], spent_by(value), trail)
+    body = os.pread(handle, size, start + _FRONT.size)
+    if hashlib.sha256(front[_DIGEST_FROM:] + body).digest() != digest:
+        return None
+    return _Slot(ledger.decode(), seq, body, number)
 
 
 def _sync_folder(folder: Path) -> None:

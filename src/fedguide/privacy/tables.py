@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -46,6 +46,8 @@ LEDGER = Table(
     Column("made", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
+    # Everything spent, as JSON: read and written with the head, in one row.
+    Column("spent", Text, nullable=False),
 )
 ENTRIES = Table(
     "entries",
@@ -59,14 +61,6 @@ ENTRIES = Table(
     Column("hash", String(64), nullable=False),
     UniqueConstraint("kind", "account", "task", "round", name="entries_once"),
 )
-SPENT = Table(
-    "spent",
-    META,
-    Column("account", Text, primary_key=True),
-    Column("what", Text, primary_key=True),
-    Column("times", BigInteger, nullable=False),
-)
-
 VERSIONS = ("0001",)
 """Every version of the tables, oldest first; each is a script in ``migrations/versions``."""
 
@@ -77,12 +71,29 @@ _LOCK = 0x6665646775696465  # Postgres' advisory lock of whoever makes or change
 _WRITING = "fedguide_writing"
 
 
-def open_engine(where: str) -> Engine:
-    """The engine of a database: a path is a SQLite file, else an address postgresql://….
+@dataclass(frozen=True)
+class Database:
+    """An engine, and how it begins what writes and what only reads."""
+
+    engine: Engine
+    writer: Engine
+    reader: Engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Is it a SQLite file?"""
+        return self.engine.dialect.name == "sqlite"
+
+    def close(self) -> None:
+        """Lets go of every connection."""
+        self.engine.dispose()
+
+
+def open_database(where: str) -> Database:
+    """The database at a path (a SQLite file) or an address (postgresql://…).
 
     Raises:
         ConfigError: the address cannot be read, or its driver is not installed.
-        LedgerError: the database cannot be opened.
     """
     if "://" not in where:
         where = f"sqlite:///{where}"
@@ -104,43 +115,43 @@ def open_engine(where: str) -> Engine:
         raise ConfigError(
             f"a ledger in Postgres needs {error.name}", hint="pip install 'fedguide[postgres]'"
         ) from None
-    event.listen(engine, "connect", _prepare_sqlite if _is_sqlite(engine) else _prepare_postgres)
-    if _is_sqlite(engine):
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    return engine
+        return Database(engine, engine.execution_options(**{_WRITING: True}), engine)
+    event.listen(engine, "connect", _prepare_postgres)
+    return Database(engine, engine, engine.execution_options(isolation_level="REPEATABLE READ"))
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that holds the database from its start; on disk at its end.
+def writing(database: Database) -> Iterator[Connection]:
+    """A transaction that alone may write, once it has read the ledger's row; on disk at its end.
 
     Raises:
         LedgerError: the database cannot be read or written; nothing was changed.
     """
-    marked = engine.execution_options(**{_WRITING: True})
-    with guarded(engine), marked.begin() as db:
+    with guarded(database), database.writer.begin() as db:
         yield db
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def reading(database: Database) -> Iterator[Connection]:
     """A transaction that only reads, and sees one moment.
 
     Raises:
         LedgerError: the database cannot be read.
     """
-    level = {} if _is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"}
-    with guarded(engine), engine.execution_options(**level).begin() as db:
+    with guarded(database), database.reader.begin() as db:
         yield db
 
 
 @contextmanager
-def guarded(engine: Engine) -> Iterator[None]:
+def guarded(database: Database) -> Iterator[None]:
     """Turns what a database says into an error that says so and that nothing was spent."""
     try:
         yield
     except DBAPIError as error:
-        raise _explained(engine, error) from None
+        raise _explained(database, error) from None
 
 
 def upgrade(db: Connection) -> bool:
@@ -149,7 +160,7 @@ def upgrade(db: Connection) -> bool:
     Raises:
         LedgerError: the tables are of a later version than ours, or of something else.
     """
-    if not _is_sqlite(db.engine):
+    if db.dialect.name == "postgresql":
         db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     found = _version(db)
     if found == VERSIONS[-1]:
@@ -186,10 +197,6 @@ def _version(db: Connection) -> str | None:
     return found
 
 
-def _is_sqlite(engine: Engine) -> bool:
-    return engine.dialect.name == "sqlite"
-
-
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # The driver would begin transactions in its own, later way: `_begin_sqlite` does.
     connection.isolation_level = None
@@ -212,14 +219,11 @@ def _prepare_postgres(connection: Any, _record: object) -> None:
     connection.commit()
 
 
-def _explained(engine: Engine, error: DBAPIError) -> LedgerError:
-    url = engine.url
-    name = url.database if _is_sqlite(engine) else f"{url.host or 'local'}/{url.database}"
-    first = (
-        str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason given"
-    )
-    busy = isinstance(error, OperationalError) and "lock" in first.lower()
-    if busy:
+def _explained(database: Database, error: DBAPIError) -> LedgerError:
+    url = database.engine.url
+    name = url.database if database.is_sqlite else f"{url.host or 'local'}/{url.database}"
+    first = next(iter(str(error.orig).strip().splitlines()), "no reason given")
+    if isinstance(error, OperationalError) and "lock" in first.lower():
         return LedgerError(
             f"the ledger {name} is held by another process for over {BUSY_TIMEOUT_MS / 1000:.0f} s",
             hint="nothing was spent; try again, or end the process that holds it",
@@ -228,8 +232,3 @@ def _explained(engine: Engine, error: DBAPIError) -> LedgerError:
         f"the ledger {name} cannot be used: {first}",
         hint="nothing was spent; fedguide doctor shows disk and rights",
     )
-
-
-def sqlite_path(engine: Engine) -> Path | None:
-    """The file of a SQLite database; ``None`` for another kind."""
-    return Path(engine.url.database or "") if _is_sqlite(engine) else None

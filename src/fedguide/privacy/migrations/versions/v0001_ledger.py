@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Makes the three tables."""
+    """Makes both tables."""
     op.create_table(
         "ledger",
         sa.Column("only", sa.Integer, primary_key=True, autoincrement=False),
@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("made", sa.BigInteger, nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
+        sa.Column("spent", sa.Text, nullable=False),
     )
     op.create_table(
         "entries",
@@ -28,10 +29,4 @@ def upgrade() -> None:
         sa.Column("record", sa.Text, nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
         sa.UniqueConstraint("kind", "account", "task", "round", name="entries_once"),
-    )
-    op.create_table(
-        "spent",
-        sa.Column("account", sa.Text, primary_key=True),
-        sa.Column("what", sa.Text, primary_key=True),
-        sa.Column("times", sa.BigInteger, nullable=False),
     )
