@@ -1,4 +1,4 @@
-"""Every horizontal algorithm by name; the contract suite runs all of them over every courier."""
+"""Every horizontal algorithm and robust rule by name; the contract suite runs all of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from fedguide.horizontal.algorithm import Algorithm, ServerState
+from fedguide.horizontal.bulyan import BULYAN
+from fedguide.horizontal.clipping import centred_clipping
 from fedguide.horizontal.fedavg import fedavg
 from fedguide.horizontal.fedsgd import fedsgd
+from fedguide.horizontal.geometric import GEOMETRIC
+from fedguide.horizontal.krum import KRUM, MULTI_KRUM
 from fedguide.horizontal.mean import Aggregator
+from fedguide.horizontal.median import MEDIAN
 from fedguide.horizontal.messages import Grade, Submission, Train
+from fedguide.horizontal.norm_bound import norm_bound
 from fedguide.horizontal.party import PartyState
+from fedguide.horizontal.rules import Rule
 from fedguide.horizontal.server import momentum_sgd
 from fedguide.horizontal.summed import Addend
+from fedguide.horizontal.trimmed import TRIMMED
 
 Builder: TypeAlias = Callable[[Aggregator], Algorithm[ServerState]]
 """Builds an algorithm, in one telling configuration, around an aggregator."""
@@ -26,6 +34,20 @@ ALGORITHMS: Mapping[str, Builder] = MappingProxyType(
         "fedavgm": lambda aggregator: fedavg(aggregator, server=momentum_sgd(0.5, 0.9)),
     }
 )
+
+ROBUST_RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "median": MEDIAN,
+        "trimmed": TRIMMED,
+        "krum": KRUM,
+        "multi_krum": MULTI_KRUM,
+        "bulyan": BULYAN,
+        "geometric": GEOMETRIC,
+        "clipping": centred_clipping(),
+        "norm_bound": norm_bound(),
+    }
+)
+"""Every robust rule by name, as a job can choose it."""
 
 WIRE: tuple[type, ...] = (Train, Grade, Submission, Addend, PartyState)
 """Every kind of message and party state of these algorithms: what a courier has to allow."""
