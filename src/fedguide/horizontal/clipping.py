@@ -16,7 +16,15 @@ import math
 import numpy as np
 
 from fedguide.errors import ConfigError
-from fedguide.horizontal.rules import Rule, Updates, Weights, lengths, majority, weighted_sum
+from fedguide.horizontal.rules import (
+    Rule,
+    Updates,
+    Weights,
+    lengths,
+    majority,
+    shortening,
+    weighted_sum,
+)
 from fedguide.values import Vector
 
 
@@ -37,7 +45,7 @@ def centred_clipping(radius: float | None = None, passes: int = 3) -> Rule:
         for _ in range(passes):
             distance = lengths(updates, centre)
             reach = float(np.median(distance)) if radius is None else radius
-            clip = np.minimum(1, reach / np.maximum(distance, np.finfo(float).tiny))
+            clip = shortening(distance, reach)
             # Σ p c (x - v) = Σ p c x - (Σ p c) v
             pulled = weighted_sum(updates, shares * clip)
             centre = pulled + np.float32(1 - float(shares @ clip)) * centre

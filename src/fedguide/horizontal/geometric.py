@@ -12,7 +12,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from fedguide.horizontal.rules import Rule, Updates, Weights, lengths, majority, weighted_sum
+from fedguide.horizontal.rules import (
+    Rule,
+    Updates,
+    Weights,
+    lengths,
+    majority,
+    shortening,
+    weighted_sum,
+)
 from fedguide.values import Vector
 
 SMOOTHING = 1e-6
@@ -27,8 +35,8 @@ MOST_STEPS = 100
 def geometric_median(updates: Updates, weights: Weights, _bad: int) -> Vector:
     """The smoothed geometric median."""
     length = lengths(updates)
-    shortening = np.minimum(1, np.median(length) / np.maximum(length, np.finfo(float).tiny))
-    point = weighted_sum(updates, weights / weights.sum() * shortening)
+    shorter = shortening(length, float(np.median(length)))
+    point = weighted_sum(updates, weights / weights.sum() * shorter)
     for _ in range(MOST_STEPS):
         distance = lengths(updates, point)
         middle = float(np.median(distance))

@@ -13,7 +13,15 @@ import math
 import numpy as np
 
 from fedguide.errors import ConfigError
-from fedguide.horizontal.rules import Rule, Updates, Weights, lengths, majority, weighted_sum
+from fedguide.horizontal.rules import (
+    Rule,
+    Updates,
+    Weights,
+    lengths,
+    majority,
+    shortening,
+    weighted_sum,
+)
 from fedguide.values import Vector
 
 
@@ -29,8 +37,7 @@ def norm_bound(max_norm: float | None = None) -> Rule:
     def combine(updates: Updates, weights: Weights, _bad: int) -> Vector:
         length = lengths(updates)
         most = float(np.median(length)) if max_norm is None else max_norm
-        shortening = np.minimum(1, most / np.maximum(length, np.finfo(float).tiny))
-        return weighted_sum(updates, weights / weights.sum() * shortening)
+        return weighted_sum(updates, weights / weights.sum() * shortening(length, most))
 
     return Rule(
         combine,

@@ -63,6 +63,16 @@ def require(name: str, rule: Rule, bad: int, updates: int) -> None:
         )
 
 
+def most_bad(rule: Rule, updates: int) -> int:
+    """How many bad ones of so many updates the rule withstands at most.
+
+    Raises:
+        ConfigError: it cannot work with so few at all.
+    """
+    require("the rule", rule, 0, updates)
+    return max(bad for bad in range(updates) if rule.least(bad) <= updates)
+
+
 def majority(bad: int) -> int:
     """2 f + 1: without an honest majority no rule can tell who is right."""
     return 2 * bad + 1
@@ -107,6 +117,12 @@ def lengths(updates: Updates, centre: Vector | None = None) -> NDArray[np.float6
         squares += np.einsum("np,np->n", part, part)
     result: NDArray[np.float64] = np.sqrt(squares)
     return result
+
+
+def shortening(length: NDArray[np.float64], most: float) -> NDArray[np.float64]:
+    """The factors, shape ``(n,)``, with which nothing is longer than ``most``."""
+    factors = np.ones(len(length))
+    return np.divide(most, length, out=factors, where=length > most)
 
 
 def squared_distances(updates: Updates) -> Distances:
