@@ -213,12 +213,12 @@ def _judged(
     judge: Judge, plan: RoundsPlan, state: RunState, server: ServerState
 ) -> tuple[float, bool]:
     """The new model's score, and whether it is worse than the plan tolerates."""
-    score = _score(judge, server)
     if plan.tolerance is None:
-        return score, False
+        return _score(judge, server), False
     best = _best_score(state)
     if best is None:  # no round was kept yet: the model that this one began with
         best = _score(judge, state.server)
+    score = _score(judge, server)
     return score, score < best - plan.tolerance
 
 
