@@ -8,7 +8,7 @@ import pytest
 
 from fedguide.codec import Limits, encode
 from fedguide.horizontal.compatible import refusal
-from fedguide.horizontal.names import AGGREGATORS, ALGORITHMS, WIRE
+from fedguide.horizontal.names import AGGREGATORS, ALGORITHMS, ROBUST_RULES, WIRE
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.sides import Job
 from fedguide.protocol import run
@@ -24,7 +24,9 @@ SIZE, ROUNDS = 4, 4
 SHOPS = {PartyId("a"): 30, PartyId("b"): 12, PartyId("c"): 55}
 LIMITS = Limits(100_000, {"p": SIZE})
 COURIERS = ("in_process", "bytes_memory", "bytes_sqlite")
-PAIRS = [(a, b) for a in ALGORITHMS for b in AGGREGATORS if not refusal(a, b)]
+# Robust rules need more than three parties: test_aggregators.py runs them.
+MEANS = [name for name in AGGREGATORS if name.removeprefix("bucketed_") not in ROBUST_RULES]
+PAIRS = [(a, b) for a in ALGORITHMS for b in MEANS if not refusal(a, b)]
 JOB = Job("task", tuple(SHOPS), SIZE, seeded_root(4))
 
 
@@ -130,7 +132,7 @@ def test_a_masked_sum_is_the_open_sum_bit_for_bit(name):
     assert reference(name, "masked_sum") == reference(name, "open_sum")
 
 
-@pytest.mark.parametrize("aggregator", AGGREGATORS)
+@pytest.mark.parametrize("aggregator", MEANS)
 def test_the_algorithms_are_not_all_one(aggregator):
     last = {reference(name, aggregator)[-1] for name in ALGORITHMS if (name, aggregator) in PAIRS}
     assert len(last) == len([name for name, other in PAIRS if other == aggregator])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedguide.codec import Limits, encode
+from fedguide.codec import Limits, decode, encode
 from fedguide.errors import ConfigError, RunError
 from fedguide.horizontal.algorithm import Waiting
 from fedguide.horizontal.fedavg import fedavg
@@ -17,7 +17,15 @@ from fedguide.protocol import Ask, Courier, Missing, Replies, run
 from fedguide.runtime.couriers import in_process
 from fedguide.runtime.driver import Durable
 from fedguide.runtime.journal import MemoryJournal
-from fedguide.runtime.rounds import CutShortError, RoundReport, RoundsPlan, in_memory, run_rounds
+from fedguide.runtime.rounds import (
+    CutShortError,
+    RoundReport,
+    RoundsPlan,
+    Run,
+    RunState,
+    in_memory,
+    run_rounds,
+)
 from fedguide.seeds import fresh_roots, seeded_entropy, seeded_root, seeded_roots
 from fedguide.values import PartyId, Vector
 from tests.horizontal.linear import Descent, clock, loss_of, parties_of, pooled, random_data
@@ -224,7 +232,7 @@ def test_a_score_that_is_no_number_ends_the_run(score: float) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["rounds", "patience", "cohort_size"])
+@pytest.mark.parametrize("name", ["rounds", "patience", "cohort_size", "most_undone"])
 def test_a_plan_out_of_range_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} must be at least 1, got 0"):
         RoundsPlan(**{name: 0})
@@ -242,3 +250,125 @@ def test_the_limits_of_a_simulation_hold_its_messages() -> None:
     payload = encode(Train(0, np.zeros(size, np.float32)))
     assert len(payload) < limits.max_bytes
     assert limits.dims["p"] == size
+
+
+def undoing(tolerance: float = 0.1, **more: int) -> RoundsPlan:
+    return RoundsPlan(rounds=5, patience=None, tolerance=tolerance, **more)
+
+
+def states_of(scores: list[float], plan: RoundsPlan) -> tuple[list[Vector], Run]:
+    """The model that each round began with, and the run."""
+    began: list[Vector] = []
+    inner = courier()
+
+    def watched(ask: Ask) -> Replies:
+        (train, *_) = ask.to.values()
+        assert isinstance(train, Train)
+        assert train.round == len(began)  # no number is asked for twice
+        began.append(train.params)
+        return inner(ask)
+
+    done = run_rounds(
+        ALGORITHM, START, NAMES, watched, plan, durable=memory(), judge=scripted(scores)
+    )
+    return began, done
+
+
+def test_a_round_that_harms_is_undone_and_counted_and_its_parties_are_named() -> None:
+    # The first is the score of the first model; round 3 falls by 0.3, round 4 by 0.05.
+    began, done = states_of([0.2, 0.5, 0.6, 0.3, 0.55, 0.7], undoing())
+    assert [report.undone for report in done.history] == [False, False, True, False, False]
+    assert [report.round for report in done.history] == [1, 2, 3, 4, 5]
+    assert done.history[2].parties == tuple(sorted(NAMES))
+    assert done.history[2].score == 0.3
+    assert began[3].tobytes() == began[2].tobytes()  # round 4 begins where round 3 had begun
+    assert began[4].tobytes() != began[3].tobytes()  # round 4 was worse, but tolerated
+    assert (done.best_round, len(began)) == (5, 5)
+
+
+def test_undoing_leaves_the_server_s_memory_as_it_was() -> None:
+    """With momentum, a harmful push would otherwise go on pushing."""
+    kept: list[RunState] = []
+    durable = memory()
+    journal = MemoryJournal()
+
+    def note(report: RoundReport) -> None:
+        checkpoint = journal.checkpoint(durable.task)
+        assert checkpoint is not None
+        kept.append(decode(checkpoint.state, durable.allowed, durable.limits))
+
+    run_rounds(
+        ALGORITHM,
+        START,
+        NAMES,
+        courier(),
+        undoing(),
+        durable=replace(durable, journal=journal),
+        judge=scripted([0.0, 0.5, 0.1, 0.6, 0.6, 0.6]),
+        on_round=note,
+    )
+    first, undone = kept[0].server, kept[1].server
+    assert undone.memory.tobytes() == first.memory.tobytes() != START.tobytes()
+    assert undone.params.tobytes() == first.params.tobytes()
+    assert (first.round, undone.round) == (1, 2)
+
+
+def test_the_first_round_is_held_against_the_first_model() -> None:
+    began, done = states_of([0.5, 0.1, 0.5, 0.2, 0.5, 0.6, 0.7, 0.8], undoing())
+    assert [report.undone for report in done.history] == [True, True, False, False, False]
+    assert began[1].tobytes() == began[2].tobytes() == START.tobytes()
+
+
+def test_a_run_with_too_many_undone_rounds_ends_with_its_best_model() -> None:
+    began, done = states_of([0.0, 0.5, 0.1, 0.1, 9.0], undoing(most_undone=2))
+    assert [report.undone for report in done.history] == [False, True, True]
+    assert done.best_round == 1
+    assert done.best_params.tobytes() == began[1].tobytes()
+
+
+def test_slow_harm_adds_up_against_the_best_not_the_last() -> None:
+    _, done = states_of([0.0, 0.5, 0.43, 0.37, 0.43, 0.5], undoing())
+    assert [report.undone for report in done.history] == [False, False, True, False, False]
+
+
+def test_a_round_is_undone_alike_when_the_run_died_in_it() -> None:
+    """The decision is made again from the journal, with the same outcome, bit for bit."""
+    worth = {}
+
+    def falls_in_round_three(params: Vector) -> float:
+        """By how many different models it was asked about: the same for the same model."""
+        number = worth.setdefault(params.tobytes(), len(worth))
+        return [0.1, 0.3, 0.4, 0.1, 0.5, 0.6][number]
+
+    plan, deaths = undoing(), 0
+
+    def dying(params: Vector) -> float:
+        nonlocal deaths
+        score = falls_in_round_three(params)
+        if score == 0.1 and len(worth) > 1 and not deaths:
+            deaths += 1
+            raise Crash
+        return score
+
+    undisturbed = run_rounds(
+        ALGORITHM, START, NAMES, courier(), plan, durable=memory(), judge=falls_in_round_three
+    )
+    worth.clear()
+    kept, carry = replace(memory(), journal=MemoryJournal()), courier()
+    with pytest.raises(Crash):
+        run_rounds(ALGORITHM, START, NAMES, carry, plan, durable=kept, judge=dying)
+    resumed = run_rounds(ALGORITHM, START, NAMES, carry, plan, durable=kept, judge=dying)
+    assert [report.undone for report in resumed.history] == [False, False, True, False, False]
+    assert resumed.history == undisturbed.history
+    assert resumed.best_params.tobytes() == undisturbed.best_params.tobytes()
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, float("inf"), float("nan")])
+def test_a_tolerance_out_of_range_is_refused(tolerance: float) -> None:
+    with pytest.raises(ConfigError, match="tolerance must be finite and at least 0"):
+        RoundsPlan(tolerance=tolerance)
+
+
+def test_a_tolerance_without_a_judge_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a tolerance needs a judge"):
+        run_rounds(ALGORITHM, START, NAMES, courier(), undoing(), durable=memory())

@@ -56,12 +56,14 @@ class ServerState(State):
         params: the model, shape ``(p,)``.
         memory: the server optimiser's own, shape ``(s,)``.
         report: what the last round was like; ``None`` before the first.
+        last: the last round's mean, shape ``(p,)``, kept only for an aggregator that remembers it.
     """
 
     round: int
     params: Annotated[Vector, Array("float32", "p")]
     memory: Annotated[Vector, Array("float32", "s")]
     report: Report | None = None
+    last: Annotated[Vector, Array("float32", "p")] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,11 @@ def ask_for_mean(
     root: Root,
     aggregator: Aggregator,
     waiting: Waiting,
+    last: Vector | None = None,
 ) -> Coordinator[Mean]:
     """Sends one message to the whole cohort and gives the mean of the updates that come back.
+
+    ``last`` is the mean of the round before, if the aggregator remembers it.
 
     Raises:
         QuorumLost: fewer sound updates than the quorum.
@@ -93,8 +98,13 @@ def ask_for_mean(
     quorum = len(cohort) // 2 + 1 if waiting.quorum is None else waiting.quorum
     ask = Ask(dict.fromkeys(cohort, message), quorum, waiting.deadline_s)
     replies = yield ask
-    terms = Terms(message.round, len(message.params), len(message.figures), root)
+    terms = Terms(message.round, len(message.params), len(message.figures), root, last)
     return (yield from aggregator.collect(ask, replies, terms))
+
+
+def remembered(aggregator: Aggregator, mean: Mean) -> Vector | None:
+    """The mean, for the next round's ``last``, where the aggregator needs it."""
+    return mean.vector if aggregator.remembers else None
 
 
 def report_of(mean: Mean, figures: Sequence[str]) -> Report:

@@ -22,13 +22,14 @@ INCOMPATIBLE: Mapping[tuple[str, str], str] = MappingProxyType(
             "FedBuff takes the first updates that arrive, from different models; masks cancel only "
             "between parties of one round"
         ),
-        ("masked_sum", "coordinate_median"): _NEEDS_SINGLE,
-        ("masked_sum", "trimmed_mean"): _NEEDS_SINGLE,
+        ("masked_sum", "median"): _NEEDS_SINGLE,
+        ("masked_sum", "trimmed"): _NEEDS_SINGLE,
         ("masked_sum", "krum"): _NEEDS_SINGLE,
         ("masked_sum", "multi_krum"): _NEEDS_SINGLE,
         ("masked_sum", "bulyan"): _NEEDS_SINGLE,
-        ("masked_sum", "geometric_median"): _NEEDS_SINGLE,
-        ("masked_sum", "centred_clipping"): _NEEDS_SINGLE,
+        ("masked_sum", "geometric"): _NEEDS_SINGLE,
+        ("masked_sum", "clipping"): _NEEDS_SINGLE,
+        ("masked_sum", "norm_bound"): _NEEDS_SINGLE,
     }
 )
 """Why the first does not go with the second; a pair stands here once, in either order."""

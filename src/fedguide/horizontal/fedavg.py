@@ -16,6 +16,7 @@ from fedguide.horizontal.algorithm import (
     ServerState,
     Waiting,
     ask_for_mean,
+    remembered,
     report_of,
 )
 from fedguide.horizontal.mean import Aggregator
@@ -52,8 +53,11 @@ def fedavg(
         state: ServerState, cohort: Sequence[PartyId], root: Root
     ) -> Coordinator[ServerState]:
         train = Train(state.round, state.params, keep_moments, tuple(figures))
-        mean = yield from ask_for_mean(train, cohort, root, aggregator, waiting or Waiting())
+        mean = yield from ask_for_mean(
+            train, cohort, root, aggregator, waiting or Waiting(), state.last
+        )
         params, memory = optimizer.update(mean.vector, state.memory, state.params)
-        return ServerState(state.round + 1, params, memory, report_of(mean, figures))
+        report, last = report_of(mean, figures), remembered(aggregator, mean)
+        return ServerState(state.round + 1, params, memory, report, last)
 
     return Algorithm(init, next_round)

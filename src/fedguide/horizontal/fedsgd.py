@@ -21,6 +21,7 @@ from fedguide.horizontal.algorithm import (
     ServerState,
     Waiting,
     ask_for_mean,
+    remembered,
     report_of,
 )
 from fedguide.horizontal.mean import Aggregator
@@ -52,8 +53,11 @@ def fedsgd(
         state: ServerState, cohort: Sequence[PartyId], root: Root
     ) -> Coordinator[ServerState]:
         grade = Grade(state.round, state.params, tuple(figures))
-        mean = yield from ask_for_mean(grade, cohort, root, aggregator, waiting or Waiting())
+        mean = yield from ask_for_mean(
+            grade, cohort, root, aggregator, waiting or Waiting(), state.last
+        )
         params = state.params - learning_rate * mean.vector
-        return ServerState(state.round + 1, params, state.memory, report_of(mean, figures))
+        report, last = report_of(mean, figures), remembered(aggregator, mean)
+        return ServerState(state.round + 1, params, state.memory, report, last)
 
     return Algorithm(init, next_round)

@@ -27,6 +27,9 @@ from fedguide.values import PartyId, Vector
 Weighting: TypeAlias = Literal["num_examples", "uniform"]
 """How p_k is made: n_k / Σ n over the parties that answered, or one over their number."""
 
+Sees: TypeAlias = Literal["each update", "bucket sums", "the sum"]
+"""What an aggregator's coordinator gets to see; the first is assumed where nothing is said."""
+
 
 @dataclass(frozen=True)
 class Update:
@@ -47,13 +50,15 @@ class Update:
 class Terms:
     """What a round expects of each update: its number, the length p, the count m of figures.
 
-    ``root`` is the coordinator's own of this round.
+    ``root`` is the coordinator's own of this round; ``last`` is the mean of the round before,
+    where the aggregator remembers it.
     """
 
     round: int
     size: int
     figures: int
     root: Root
+    last: Vector | None = None
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,19 @@ class Aggregator:
         answer: party: one further trip, ``(state, message, root) -> (state, reply)``.
         collect: coordinator: ``(ask, its replies, terms) -> Mean``; raises ``QuorumLost`` if
             fewer sound updates than the ask's quorum are there.
+        sees: what of the updates its coordinator gets to see.
+        remembers: ``collect`` needs the mean of the round before (``Terms.last``).
     """
 
     submit: Callable[[Update, Root], tuple[State | None, Message]]
     answer: Callable[[State | None, Message, Root], tuple[State | None, Message]]
     collect: Callable[[Ask, Replies, Terms], Coordinator[Mean]]
+    sees: Sees = "each update"
+    remembers: bool = False
+
+
+MOST_EXAMPLES = 1 << 40
+"""Most examples an update in the open may claim: sums of such claims still fit a message."""
 
 
 def weighted_mean(weighting: Weighting = "num_examples") -> Aggregator:
@@ -100,7 +113,7 @@ def weighted_mean(weighting: Weighting = "num_examples") -> Aggregator:
 
     def collect(ask: Ask, replies: Replies, terms: Terms) -> Coordinator[Mean]:
         yield from ()  # everything needed came with the first replies
-        sound, faulty = _inspect(replies.answers, terms)
+        sound, faulty = inspected(replies.answers, terms)
         missing = replies.missing + faulty
         if len(sound) < ask.quorum:
             raise QuorumLost(ask, Replies(sound, missing))
@@ -121,7 +134,7 @@ def _no_further_trip(_state: State | None, message: Message, _root: Root) -> NoR
     raise ProtocolError(f"a plain mean has no step for {type(message).__name__}")
 
 
-def _inspect(
+def inspected(
     answers: Mapping[PartyId, Message], terms: Terms
 ) -> tuple[dict[PartyId, Submission], tuple[Missing, ...]]:
     """The updates that may enter the mean, and those that may not, as faulty.
@@ -150,8 +163,8 @@ def _flaw(reply: Submission, terms: Terms) -> str:
             f"shapes must be ({terms.size},) and ({terms.figures},), "
             f"got {reply.vector.shape} and {reply.figures.shape}"
         )
-    if reply.examples < 1:
-        return f"examples must be at least 1, got {reply.examples}"
+    if not 1 <= reply.examples <= MOST_EXAMPLES:
+        return f"examples must be at least 1 and at most {MOST_EXAMPLES}, got {reply.examples}"
     if not (np.isfinite(reply.loss) and np.isfinite(reply.vector).all()):
         return "loss or vector is not finite"
     if not np.isfinite(reply.figures).all():

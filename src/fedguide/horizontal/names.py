@@ -1,4 +1,4 @@
-"""Every horizontal algorithm and aggregator by name; the contract suite runs all of them."""
+"""Every horizontal algorithm, aggregator and robust rule by name; the contract suite runs all."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from fedguide.horizontal.algorithm import Algorithm, ServerState
+from fedguide.horizontal.bulyan import BULYAN
+from fedguide.horizontal.clipping import centred_clipping
 from fedguide.horizontal.fedavg import fedavg
 from fedguide.horizontal.fedsgd import fedsgd
+from fedguide.horizontal.geometric import GEOMETRIC
+from fedguide.horizontal.krum import KRUM, MULTI_KRUM
 from fedguide.horizontal.masked_job import masked_mean
 from fedguide.horizontal.masked_messages import MASKED_WIRE
 from fedguide.horizontal.mean import Aggregator, weighted_mean
+from fedguide.horizontal.median import MEDIAN
 from fedguide.horizontal.messages import Grade, Submission, Train
+from fedguide.horizontal.norm_bound import norm_bound
 from fedguide.horizontal.packing import weighted_packing
 from fedguide.horizontal.party import PartyState
+from fedguide.horizontal.robust import LEAST_BUCKET, bucketed, robust_mean
+from fedguide.horizontal.rules import Rule, most_bad
 from fedguide.horizontal.server import momentum_sgd
 from fedguide.horizontal.sides import Job, Sides, both
 from fedguide.horizontal.summed import Addend, open_sum, summed
+from fedguide.horizontal.trimmed import TRIMMED
 
 Builder: TypeAlias = Callable[[Aggregator], Algorithm[ServerState]]
 """Builds an algorithm, in one telling configuration, around an aggregator."""
@@ -31,14 +40,48 @@ ALGORITHMS: Mapping[str, Builder] = MappingProxyType(
     }
 )
 
+
+def _over_updates(name: str) -> Callable[[Job], Sides]:
+    """A rule against as many bad parties as it can withstand among all there are."""
+    rule = ROBUST_RULES[name]
+    return lambda job: both(robust_mean(rule, most_bad(rule, len(job.parties)), name))
+
+
+def _over_buckets(name: str) -> Callable[[Job], Sides]:
+    """A rule over buckets of three, summed in the open."""
+    rule = ROBUST_RULES[name]
+
+    def build(job: Job) -> Sides:
+        bad = most_bad(rule, len(job.parties) // LEAST_BUCKET)
+        return both(bucketed(rule, bad, open_sum(), weighted_packing(job.bounds), name=name))
+
+    return build
+
+
+ROBUST_RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "median": MEDIAN,
+        "trimmed": TRIMMED,
+        "krum": KRUM,
+        "multi_krum": MULTI_KRUM,
+        "bulyan": BULYAN,
+        "geometric": GEOMETRIC,
+        "clipping": centred_clipping(),
+        "norm_bound": norm_bound(),
+    }
+)
+"""Every robust rule by name, as a job can choose it."""
+
 AGGREGATORS: Mapping[str, Callable[[Job], Sides]] = MappingProxyType(
     {
         "weighted_mean": lambda job: both(weighted_mean(job.weighting)),
         "open_sum": lambda job: both(summed(weighted_packing(job.bounds), open_sum())),
         "masked_sum": masked_mean,
+        **{name: _over_updates(name) for name in ROBUST_RULES},
+        **{f"bucketed_{name}": _over_buckets(name) for name in ROBUST_RULES},
     }
 )
-"""Builds both sides of an aggregator for a job in one process."""
+"""Builds both sides of an aggregator for a job in one process, in one telling configuration."""
 
 WIRE: tuple[type, ...] = (Train, Grade, Submission, Addend, PartyState, *MASKED_WIRE)
 """Every kind of message and party state of these algorithms: what a courier has to allow."""

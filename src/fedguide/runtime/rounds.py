@@ -1,5 +1,8 @@
 """A whole horizontal run: round after round, judged, checkpointed, ended when it stops helping.
 
+A round whose model the judge finds worse by more than a tolerance may be undone: the run goes on
+from the state before it, and its report names who took part.
+
 Every round goes through the durable driver, so a run that died goes on where it was under the
 same task name, with its history and its best model so far.
 """
@@ -34,18 +37,26 @@ class RoundsPlan:
         rounds: most rounds.
         patience: rounds without a better score after which the run ends; ``None`` never.
         cohort_size: parties asked in a round, drawn anew each time; ``None`` asks all.
+        tolerance: how far the score may fall below the best so far (at first: below that of the
+            first model); a round that falls farther is undone. ``None`` undoes nothing.
+        most_undone: the run ends when so many of its rounds were undone: who harms so often
+            would otherwise make the parties work for nothing.
 
     Raises:
-        ConfigError: a number is below 1.
+        ConfigError: a number is out of its range.
     """
 
     rounds: int = 60
     patience: int | None = 9
     cohort_size: int | None = None
+    tolerance: float | None = None
+    most_undone: int = 5
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        for name in ("rounds", "patience", "cohort_size"):
+        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
+            raise ConfigError(f"tolerance must be finite and at least 0, got {self.tolerance}")
+        for name in ("rounds", "patience", "cohort_size", "most_undone"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, got {value}")
@@ -65,6 +76,7 @@ class RoundReport(State):
         missing: who did not, and why.
         bytes_down: encoded messages to the parties, together.
         bytes_up: encoded replies, together.
+        undone: the round did harm, and the next one began where this one had.
     """
 
     round: int
@@ -76,6 +88,7 @@ class RoundReport(State):
     missing: tuple[Missing, ...]
     bytes_down: int
     bytes_up: int
+    undone: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,15 +144,19 @@ def run_rounds(
         courier: carries every trip.
         plan: how long, and whom to ask.
         durable: task name, journal and roots; see ``in_memory`` for simulations.
-        judge: scores the model after each round; without one there is no early stopping.
+        judge: scores the model after each round; without one there is no early stopping and
+            nothing is undone.
         on_round: told of every round after its checkpoint.
 
     Raises:
         CutShortError: a round lost its quorum.
         RunError: the judge gave a score that is not a finite number.
         JournalError: the journal and this run do not fit together.
-        ConfigError: the cohort is larger than the parties there are.
+        ConfigError: the cohort is larger than the parties there are, or the plan has a
+            tolerance and there is no judge to hold against it.
     """
+    if plan.tolerance is not None and judge is None:
+        raise ConfigError("a tolerance needs a judge", hint="judge on validation data")
     if plan.cohort_size is not None and plan.cohort_size > len(parties):
         raise ConfigError(f"cohort_size must be in [1, {len(parties)}], got {plan.cohort_size}")
     trips: list[TripReport] = []
@@ -153,9 +170,9 @@ def run_rounds(
         cohort = _cohort(parties, plan.cohort_size, root)
         server = yield from algorithm.next_round(state.server, cohort, root)
         start_s = durable.clock()
-        score = _score(judge, server)
+        score, undone = (None, False) if judge is None else _judged(judge, plan, state, server)
         judging_s = durable.clock() - start_s
-        return _after(state, server, score, trips, judging_s)
+        return _after(state, server, score, undone, trips, judging_s)
 
     watched = replace(durable, on_trip=on_trip)
     progress = resume(watched, RunState(algorithm.init(params), params))
@@ -192,10 +209,21 @@ def _cohort(parties: Sequence[PartyId], size: int | None, root: Root) -> list[Pa
     return [names[i] for i in sorted(chosen)]
 
 
-def _score(judge: Judge | None, server: ServerState) -> float | None:
-    """What the judge says of the new model."""
-    if judge is None:
-        return None
+def _judged(
+    judge: Judge, plan: RoundsPlan, state: RunState, server: ServerState
+) -> tuple[float, bool]:
+    """The new model's score, and whether it is worse than the plan tolerates."""
+    if plan.tolerance is None:
+        return _score(judge, server), False
+    best = _best_score(state)
+    if best is None:  # no round was kept yet: the model that this one began with
+        best = _score(judge, state.server)
+    score = _score(judge, server)
+    return score, score < best - plan.tolerance
+
+
+def _score(judge: Judge, server: ServerState) -> float:
+    """What the judge says of a model."""
     score = float(judge(server.params))
     if not math.isfinite(score):
         raise RunError(f"the judge must give a finite score, got {score} in round {server.round}")
@@ -206,10 +234,15 @@ def _after(
     state: RunState,
     server: ServerState,
     score: float | None,
+    undone: bool,
     trips: Sequence[TripReport],
     judging_s: float,
 ) -> RunState:
-    """The run's state after a round; the first of equal scores stays the best."""
+    """The run's state after a round; the first of equal scores stays the best.
+
+    After a round that is undone only its number stays: the next one gets another, so that no
+    party answers two different questions of one round.
+    """
     report = server.report
     if report is None:
         raise RunError(f"the algorithm gave no report of round {server.round}")
@@ -223,7 +256,11 @@ def _after(
         missing=report.missing,
         bytes_down=sum(trip.bytes_down for trip in trips),
         bytes_up=sum(trip.bytes_up for trip in trips),
+        undone=undone,
     )
+    if undone:
+        before = replace(state.server, round=server.round)
+        return replace(state, server=before, history=(*state.history, done))
     best = _best_score(state)
     is_better = score is None or best is None or score > best
     return RunState(
@@ -240,10 +277,11 @@ def _best_score(state: RunState) -> float | None:
 
 
 def _is_over(state: RunState, plan: RoundsPlan) -> bool:
-    """Has the run had its rounds, or waited long enough for a better one?"""
+    """Has the run had its rounds, waited long enough for a better one, or undone too many?"""
     done = len(state.history)
     waited = plan.patience is not None and done - state.best_round >= plan.patience
-    return done >= plan.rounds or waited
+    undone = sum(report.undone for report in state.history)
+    return done >= plan.rounds or waited or undone >= plan.most_undone
 
 
 def _run(state: RunState) -> Run:

@@ -1,0 +1,79 @@
+"""Every algorithm with every aggregator gives the same over every courier, bit for bit."""
+
+import numpy as np
+import pytest
+from tests.horizontal.linear import Descent, clock, loss_of, party, pooled, random_data
+
+from fedguide.codec import Limits, encode
+from fedguide.horizontal.names import AGGREGATORS, ALGORITHMS, ROBUST_RULES, WIRE
+from fedguide.horizontal.sides import Job, Sides
+from fedguide.protocol import run
+from fedguide.runtime.couriers import in_process, through_bytes
+from fedguide.runtime.driver import Durable, drive_round, resume
+from fedguide.runtime.journal import MemoryJournal
+from fedguide.runtime.party_store import MemoryPartyStore
+from fedguide.seeds import seeded_root, seeded_roots
+from fedguide.values import PartyId
+
+WIDTH, ROUNDS = 3, 5
+DATA = random_data(3, sizes=(6, 9, 4, 8, 5, 7, 10, 6, 5), width=WIDTH)
+NAMES = tuple(sorted(PartyId(name) for name in DATA))
+JOB = Job("test", NAMES, WIDTH, seeded_root(4), max_norm=50.0, max_examples=1000)
+LIMITS = Limits(100_000)
+
+
+def parties(sides: Sides):
+    descent = Descent(learning_rate=0.1, momentum=0.3, steps=2, jitter=0.001)
+    return {name: party(name, DATA[name], sides.party(name), descent) for name in NAMES}
+
+
+def by_run(algorithm, courier):
+    """Driven by ``protocol.run`` alone."""
+    state = algorithm.init(np.zeros(WIDTH, np.float32))
+    states = []
+    for number in range(ROUNDS):
+        root = seeded_roots(1)("task", number)
+        state = run(algorithm.next_round(state, list(NAMES), root), courier)
+        states.append(state)
+    return states
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("name", AGGREGATORS)
+def test_every_pair_is_the_same_through_bytes_and_the_durable_driver(name, algorithm):
+    sides = AGGREGATORS[name](JOB)
+    built = ALGORITHMS[algorithm](sides.coordinator)
+    plain = by_run(built, in_process(parties(sides), clock))
+    courier = through_bytes(parties(sides), clock, MemoryPartyStore(), LIMITS, WIRE)
+    first = built.init(np.zeros(WIDTH, np.float32))
+    allowed = (*WIRE, type(first))
+    durable = Durable("task", MemoryJournal(), seeded_roots(1), clock, allowed, LIMITS)
+    progress, states = resume(durable, first), []
+    for _ in range(ROUNDS):
+        progress = drive_round(
+            durable,
+            progress,
+            lambda s, root: built.next_round(s, list(NAMES), root),
+            courier,
+        )
+        states.append(progress.state)
+    assert [encode(state) for state in states] == [encode(state) for state in plain]
+    assert not states[-1].report.missing
+
+
+@pytest.mark.parametrize("name", AGGREGATORS)
+def test_every_aggregator_learns(name):
+    """The suite above would pass for one that does nothing."""
+    sides = AGGREGATORS[name](JOB)
+    states = by_run(ALGORITHMS["fedavg"](sides.coordinator), in_process(parties(sides), clock))
+    rows = pooled(DATA)
+    before = loss_of(rows, np.zeros(WIDTH, np.float32))
+    assert loss_of(rows, states[-1].params) < 0.5 * before
+
+
+def test_every_rule_stands_there_over_single_updates_and_over_buckets():
+    assert {f"{kind}{name}" for name in ROBUST_RULES for kind in ("", "bucketed_")} | {
+        "weighted_mean",
+        "open_sum",
+        "masked_sum",
+    } <= AGGREGATORS.keys()
