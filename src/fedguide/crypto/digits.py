@@ -1,0 +1,147 @@
+"""Whole numbers modulo 2^(24 d) as d digits of 24 bits, and exact products of polynomials of them.
+
+Lattice ciphertexts are wider than machine words. Digits of 24 bits in int64 leave room for 2^39
+additions before a carry, and balanced to ±2^23 they are small enough for products by a double
+FFT whose rounding is far from a half; the distance to whole numbers is checked every time.
+Polynomials are modulo X^N + 1. Not constant in time: whoever can time this process closely is
+outside of what this protects against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedguide.errors import RunError
+
+DIGIT_BITS = 24
+DIGIT_BYTES = DIGIT_BITS // 8
+_BASE = 1 << DIGIT_BITS
+_MASK = _BASE - 1
+_MOST_DISTANCE = 0.1  # to a whole number after an FFT; a half would be a wrong result
+
+Digits: TypeAlias = NDArray[np.int64]
+"""Shape ``(..., d)``, least digit first; within [0, 2^24) once carried."""
+
+Spectrum: TypeAlias = NDArray[np.complex128]
+"""Values of polynomials at N/2 roots of X^N + 1, shape ``(..., N/2)``."""
+
+
+def carried(wide: NDArray[np.int64]) -> Digits:
+    """The same numbers modulo 2^(24 d) with every digit in [0, 2^24)."""
+    digits = wide.copy()
+    for place in range(digits.shape[-1] - 1):
+        digits[..., place + 1] += digits[..., place] >> DIGIT_BITS
+    digits &= _MASK
+    return digits
+
+
+def balanced(digits: Digits) -> Digits:
+    """The same numbers modulo 2^(24 d) with every digit in [-2^23, 2^23)."""
+    even = digits.copy()
+    half = _BASE // 2
+    for place in range(even.shape[-1]):
+        over = even[..., place] >= half
+        even[..., place] -= over * _BASE
+        if place + 1 < even.shape[-1]:
+            even[..., place + 1] += over
+    return even
+
+
+def packed(digits: Digits) -> NDArray[np.uint8]:
+    """Carried digits as bytes, three a digit: shape ``(..., 3 d)``."""
+    planes = [(digits >> shift).astype(np.uint8) for shift in (0, 8, 16)]
+    return np.stack(planes, -1).reshape(*digits.shape[:-1], -1)
+
+
+def unpacked(flat: NDArray[np.uint8]) -> Digits:
+    """Digits from bytes of shape ``(..., 3 d)``; any bytes are a number."""
+    planes = flat.reshape(*flat.shape[:-1], -1, DIGIT_BYTES).astype(np.int64)
+    digits: Digits = planes[..., 0] | planes[..., 1] << 8 | planes[..., 2] << 16
+    return digits
+
+
+def shifted(values: NDArray[np.int64], bits: int, digits: int) -> NDArray[np.int64]:
+    """``values · 2^bits`` as digits, not carried: shape ``(..., digits)``; |value| < 2^39."""
+    wide = np.zeros((*values.shape, digits), np.int64)
+    place, rest = divmod(bits, DIGIT_BITS)
+    wide[..., place] = values << rest
+    return wide
+
+
+def rounded_shift(digits: Digits, bits: int, keep: int) -> NDArray[np.int64]:
+    """``round(x / 2^bits)`` of carried digits as a signed number of ``keep`` ≤ 62 bits."""
+    half = shifted(np.ones(1, np.int64), bits - 1, digits.shape[-1])
+    top = carried(digits + half)
+    value = np.zeros(digits.shape[:-1], np.int64)
+    for place in range(digits.shape[-1]):
+        shift = DIGIT_BITS * place - bits
+        if shift >= keep or shift <= -DIGIT_BITS:
+            continue
+        value |= top[..., place] << shift if shift >= 0 else top[..., place] >> -shift
+    return signed(value, keep)
+
+
+def signed(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """The values modulo 2^bits, within [-2^(bits-1), 2^(bits-1))."""
+    half = np.int64(1) << (bits - 1)
+    low = values & ((half << 1) - 1)
+    return np.where(low >= half, low - (half << 1), low)
+
+
+def to_spectrum(polynomials: NDArray[np.float64]) -> Spectrum:
+    """Coefficients of shape ``(..., N)`` to values of shape ``(..., N/2)``."""
+    half = polynomials.shape[-1] // 2
+    folded = polynomials[..., :half] + 1j * polynomials[..., half:]
+    return np.fft.fft(folded * _twist(half))
+
+
+def digit_spectra(digits: Digits) -> Spectrum:
+    """Numbers of shape ``(..., N, d)`` to their balanced digits' spectra, ``(..., d, N/2)``."""
+    return to_spectrum(np.moveaxis(balanced(digits), -1, -2).astype(np.float64))
+
+
+def from_spectra(spectra: Spectrum) -> NDArray[np.int64]:
+    """Spectra of shape ``(..., d, N/2)`` to numbers ``(..., N, d)``, not carried.
+
+    Raises:
+        RunError: rounding is not certain, because the product was too large for double precision.
+    """
+    half = spectra.shape[-1]
+    folded = np.fft.ifft(spectra) * _twist(half).conj()
+    exact = np.concatenate([folded.real, folded.imag], -1)
+    whole = np.rint(exact)
+    if exact.size and float(np.abs(exact - whole).max()) >= _MOST_DISTANCE:
+        raise RunError("a product of polynomials is too large to be exact in double precision")
+    return np.moveaxis(whole.astype(np.int64), -2, -1)
+
+
+def constant_row(polynomials: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of u, shape ``(..., N, d)``, the row with <row, s> = (u s)[0] for every s."""
+    row = np.empty_like(polynomials)
+    row[..., 0, :] = polynomials[..., 0, :]
+    row[..., 1:, :] = -polynomials[..., :0:-1, :]
+    return row
+
+
+def numbers(digits: Digits) -> list[int]:
+    """Carried digits of shape ``(n, d)`` as Python's whole numbers: slow, for checking."""
+    return [sum(int(d) << DIGIT_BITS * at for at, d in enumerate(row)) for row in digits]
+
+
+def digits_of(values: Sequence[int], digits: int) -> Digits:
+    """Python's whole numbers modulo 2^(24 d) as digits: slow, for checking."""
+    places = range(digits)
+    rows = [[value >> DIGIT_BITS * place & _MASK for place in places] for value in values]
+    return np.array(rows, np.int64).reshape(-1, digits)
+
+
+@cache
+def _twist(half: int) -> Spectrum:
+    """The powers that turn a cyclic transform into one modulo X^N + 1."""
+    twist: Spectrum = np.exp(1j * np.pi * np.arange(half) / (2 * half))
+    return twist

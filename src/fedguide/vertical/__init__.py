@@ -1,0 +1,1 @@
+"""Vertical federated learning: the same customers, different columns."""

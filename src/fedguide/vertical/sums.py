@@ -1,0 +1,405 @@
+"""Sums over a partner's bins that neither side shows: the seam between trees and cryptography.
+
+The label party asks for the sums of whole-number vectors over every bin of a partner's features.
+Scheme ``lattice`` is the private linear query; ``plain`` sends the vectors in the open, for tests
+and for measuring what privacy costs, and a partner refuses it unless told otherwise. Every vector
+covers the partner's *whole* table, with zeros where a row is not a common customer, so that the
+partner never learns who the common customers are.
+
+Threat model: as ``crypto.linear_query``. What is revealed to the label party is exact sums; those
+of few samples say much about each, so the label party asks only for nodes of ``least_node``
+samples (a courtesy, since the partner cannot see it) and the partner makes no bin of few.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedguide.codec import Array
+from fedguide.crypto.lattice import Load, Parameters, parameters
+from fedguide.crypto.linear_query import (
+    NONCE_BYTES,
+    Answer,
+    Asked,
+    Hint,
+    HintKept,
+    Holder,
+    Question,
+    Session,
+    Spend,
+    ask,
+    hold,
+    joint_seed,
+    keep_hint,
+    open_answer,
+    open_session,
+    reveal,
+)
+from fedguide.crypto.rows import BinRows, bin_rows
+from fedguide.errors import ConfigError, ProtocolError, RefusedError
+from fedguide.protocol import Message, State
+from fedguide.seeds import Root, derive
+from fedguide.values import PartyId
+from fedguide.vertical.features import MISSING
+
+Scheme: TypeAlias = Literal["lattice", "plain"]
+
+
+@dataclass(frozen=True)
+class Begin(Message):
+    """Label party to partner: a session of questions.
+
+    Attributes:
+        session: its name.
+        nonce: 32 fresh bytes.
+        scheme: how the vectors are hidden.
+        common: most samples that are not zero in a vector.
+        max_abs: largest absolute entry of a vector.
+        budget: K, coordinates that will be asked for over the life of the table.
+    """
+
+    session: str
+    nonce: bytes
+    scheme: str
+    common: int
+    max_abs: int
+    budget: int
+
+
+@dataclass(frozen=True)
+class Table(Message):
+    """Partner to label party: the shape of its table, and the hint of the session.
+
+    Attributes:
+        nonce: 32 fresh bytes.
+        samples: rows of its table.
+        bins: of each feature, shape ``(features,)``; nothing else about them is said.
+        hint: of the lattice scheme.
+    """
+
+    nonce: bytes
+    samples: int
+    bins: Annotated[NDArray[np.int64], Array("int64", "features")]
+    hint: Hint | None = None
+
+
+@dataclass(frozen=True)
+class OpenQuestion(Message):
+    """Scheme ``plain``: the vectors in the open, shape ``(T, n)``."""
+
+    values: Annotated[NDArray[np.int64], Array("int64", "T", "n")]
+
+
+@dataclass(frozen=True)
+class OpenAnswer(Message):
+    """Scheme ``plain``: their sums, shape ``(R, T)``."""
+
+    sums: Annotated[NDArray[np.int64], Array("int64", "R", "T")]
+
+
+@dataclass(frozen=True)
+class TakeSplits(Message):
+    """Label party to partner: split by these of your bins; each shape ``(s,)``.
+
+    Samples of bins up to ``bins`` go left, and those without a value where ``missing_left`` says.
+    """
+
+    features: Annotated[NDArray[np.int64], Array("int64", "s")]
+    bins: Annotated[NDArray[np.int64], Array("int64", "s")]
+    missing_left: Annotated[NDArray[np.bool_], Array("bool", "s")]
+
+
+@dataclass(frozen=True)
+class Parted(Message):
+    """Partner to label party: which rows of its whole table go left.
+
+    Attributes:
+        first_rule: number of the first of these splits; what they mean stays with the partner.
+        left: one bit a row, packed, shape ``(s, ceil(n / 8))``.
+    """
+
+    first_rule: int
+    left: Annotated[NDArray[np.uint8], Array("uint8", "s", "b")]
+
+
+@dataclass(frozen=True)
+class Rule(State):
+    """The partner's half of one split."""
+
+    feature: int
+    bin: int
+    missing_left: bool
+
+
+@dataclass(frozen=True)
+class FeatureState(State):
+    """What a partner keeps between two messages: its session and its half of the model."""
+
+    begin: Begin | None = None
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class FeatureEnv:
+    """What a partner brings to a task and keeps to itself.
+
+    Attributes:
+        codes: its bins, shape ``(n, features)``.
+        bins: of each feature.
+        root: its own of this task.
+        spend: takes coordinates off the lifetime budget of this table; raises ``RefusedError``
+            where it is spent. Must be on disk when it returns.
+        allow_plain: answers vectors in the open: for tests.
+        least_common: refuses sessions over fewer customers.
+        most_budget: largest K of one session.
+    """
+
+    codes: NDArray[np.uint16] = field(repr=False)
+    bins: NDArray[np.int64]
+    root: Root = field(repr=False)
+    spend: Spend
+    allow_plain: bool = False
+    least_common: int = 100
+    most_budget: int = 1 << 20
+    # A session is made again from its messages after a crash; this only saves the second time.
+    made: dict[bytes, Holder] = field(default_factory=dict, repr=False)
+
+
+FEATURE_WIRE: tuple[type, ...] = (
+    *(Begin, Table, Question, Answer, Hint, OpenQuestion, OpenAnswer, TakeSplits, Parted),
+    *(Rule, FeatureState),
+)
+"""Every kind of message and state of these sessions."""
+
+
+def answer(env: FeatureEnv, state: FeatureState, message: Message) -> tuple[FeatureState, Message]:
+    """The partner's half.
+
+    Raises:
+        RefusedError: the policy does not allow it, or the budget is spent.
+        ProtocolError: the message has no place here.
+        ConfigError: no parameters are safe for what is asked.
+    """
+    match message:
+        case Begin():
+            return FeatureState(message, state.rules), _begin(env, message)
+        case Question() if state.begin is not None and state.begin.scheme == "lattice":
+            return state, reveal(_holder(env, state.begin), message, env.spend)
+        case OpenQuestion() if state.begin is not None and state.begin.scheme == "plain":
+            return state, _open(env, message)
+        case TakeSplits():
+            return _part(env, state, message)
+        case _:
+            raise ProtocolError(f"there is no step here for {type(message).__name__}")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The label party's side of a session with one partner.
+
+    Attributes:
+        party: the partner.
+        rows: the common customers' rows in its table, shape ``(c,)``.
+        table: what it said of its table.
+        begin: what it was asked.
+        session: of the lattice scheme, with its hint.
+    """
+
+    party: PartyId
+    rows: NDArray[np.int64]
+    table: Table
+    begin: Begin
+    session: tuple[Session, HintKept] | None = field(repr=False)
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """First row of each feature and the end."""
+        return np.concatenate([[0], np.cumsum(self.table.bins)])
+
+
+def begin_session(name: str, root: Root, scheme: Scheme, load: Load, party: PartyId) -> Begin:
+    """The first message to one partner; ``load.row_square`` is not used.
+
+    Raises:
+        ConfigError: the scheme is unknown.
+    """
+    if scheme not in get_args(Scheme):
+        raise ConfigError(f"scheme must be lattice or plain, got {scheme!r}")
+    nonce = derive(root, "session nonce", name, party, size=NONCE_BYTES)
+    return Begin(name, nonce, scheme, load.row_sum, load.max_abs, load.budget)
+
+
+def opened_session(party: PartyId, rows: NDArray[np.int64], begin: Begin, reply: Message) -> Opened:
+    """The session that a partner's reply opens.
+
+    Raises:
+        ProtocolError: the reply does not fit.
+    """
+    if not isinstance(reply, Table) or reply.samples < 1 or not len(reply.bins):
+        raise ProtocolError(f"{party} did not open its session with a table")
+    if len(rows) and int(rows.max()) >= reply.samples:
+        raise ProtocolError(f"{party}: alignment names rows beyond its {reply.samples}")
+    if begin.scheme == "plain":
+        return Opened(party, rows, reply, begin, None)
+    if reply.hint is None or len(reply.hint.rows) != int(reply.bins.sum()):
+        raise ProtocolError(f"{party}: the hint does not have a row for each bin")
+    session = _session(begin, reply.nonce, reply.samples, reply.bins)
+    return Opened(party, rows, reply, begin, (session, keep_hint(session, reply.hint)))
+
+
+def question_of(
+    opened: Opened, values: NDArray[np.int64], root: Root, number: int
+) -> tuple[Message, Asked | None]:
+    """The question for the sums of some vectors over the common customers.
+
+    Args:
+        opened: the session.
+        values: shape ``(T, c)``.
+        root: the label party's own of this task.
+        number: of the question within the session.
+    """
+    whole = np.zeros((len(values), opened.table.samples), np.int64)
+    whole[:, opened.rows] = values
+    if opened.session is None:
+        return OpenQuestion(whole), None
+    return ask(opened.session[0], whole, Root(derive(root, "questions", opened.party)), number)
+
+
+def sums_of(opened: Opened, asked: Asked | None, reply: Message) -> NDArray[np.int64]:
+    """The sums in a partner's reply, shape ``(R, T)``.
+
+    Raises:
+        ProtocolError: the reply is of another kind.
+        WrongShapeError: it has another shape.
+    """
+    if opened.session is not None and asked is not None and isinstance(reply, Answer):
+        return open_answer(*opened.session, asked, reply)
+    if opened.session is None and isinstance(reply, OpenAnswer):
+        return reply.sums
+    raise ProtocolError(f"{opened.party} answered with a {type(reply).__name__}")
+
+
+def bits_of(opened: Opened, splits: int, reply: Message) -> tuple[int, NDArray[np.uint8]]:
+    """First rule and packed bits of a partner's reply to ``TakeSplits``.
+
+    Raises:
+        ProtocolError: the reply does not fit.
+    """
+    width = -(-opened.table.samples // 8)
+    if not isinstance(reply, Parted) or reply.left.shape != (splits, width):
+        raise ProtocolError(f"{opened.party} did not say which rows go left")
+    return reply.first_rule, reply.left
+
+
+def left_bits(packed: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Do these rows go left by one split?"""
+    bits: NDArray[np.bool_] = (packed[rows >> 3] >> (7 - (rows & 7)).astype(np.uint8) & 1) == 1
+    return bits
+
+
+def no_limit() -> Callable[[int], None]:
+    """A budget that never ends: for tests and for data that are thrown away."""
+    return lambda _count: None
+
+
+def counted_budget(total: int) -> Callable[[int], None]:
+    """A budget kept in memory: for simulations; a real one is on disk."""
+    left = [total]
+
+    def spend(count: int) -> None:
+        if count > left[0]:
+            raise RefusedError(
+                f"policy: {count} sums asked, {left[0]} of {total} are left for this table",
+                hint="fewer or shallower trees, or a new table",
+            )
+        left[0] -= count
+
+    return spend
+
+
+def _begin(env: FeatureEnv, message: Begin) -> Table:
+    """Opens a session, if the policy allows it."""
+    if message.common < env.least_common:
+        raise RefusedError(
+            f"policy: at least {env.least_common} common customers, asked for {message.common}"
+        )
+    if message.budget > env.most_budget:
+        raise RefusedError(f"policy: at most {env.most_budget} sums, asked for {message.budget}")
+    samples = len(env.codes)
+    if message.scheme == "plain":
+        if not env.allow_plain:
+            raise RefusedError("policy: vectors in the open are for tests only")
+        return Table(bytes(NONCE_BYTES), samples, env.bins)
+    return Table(_nonce(env, message), samples, env.bins, _made(env, message)[1])
+
+
+def _open(env: FeatureEnv, message: OpenQuestion) -> OpenAnswer:
+    """The sums of vectors in the open."""
+    rows = bin_rows(env.codes, env.bins)
+    env.spend(rows.shape[0] * len(message.values))
+    return OpenAnswer(rows.sums(np.ascontiguousarray(message.values.T)))
+
+
+def _part(env: FeatureEnv, state: FeatureState, message: TakeSplits) -> tuple[FeatureState, Parted]:
+    """Takes note of the splits and says which rows go left."""
+    rules, left = [], []
+    parts = (message.features.tolist(), message.bins.tolist(), message.missing_left.tolist())
+    for feature, bin_number, missing_left in zip(*parts, strict=True):
+        if not (0 <= feature < len(env.bins) and 0 < bin_number < env.bins[feature] - 1):
+            raise ProtocolError(f"feature {feature} has no split after bin {bin_number}")
+        codes = env.codes[:, feature]
+        goes = (codes <= bin_number) & (codes != MISSING)
+        left.append(np.packbits(goes | ((codes == MISSING) & missing_left)))
+        rules.append(Rule(feature, bin_number, missing_left))
+    bits = np.stack(left) if left else np.zeros((0, -(-len(env.codes) // 8)), np.uint8)
+    return replace(state, rules=(*state.rules, *rules)), Parted(len(state.rules), bits)
+
+
+def _made(env: FeatureEnv, begin: Begin) -> tuple[Holder, Hint]:
+    """The partner's side of a session and its hint; always the same for one first message."""
+    nonce = _nonce(env, begin)
+    seed = _seed(begin, nonce, len(env.codes), env.bins)
+    session = _session(begin, nonce, len(env.codes), env.bins)
+    rows: BinRows = bin_rows(env.codes, env.bins)
+    holder, hint = hold(session, rows, Root(derive(env.root, "hold", seed)))
+    env.made.clear()  # one session at a time: a holder is as large as its hint
+    env.made[nonce] = holder
+    return holder, hint
+
+
+def _holder(env: FeatureEnv, begin: Begin) -> Holder:
+    """The partner's side of the running session, made again after a crash."""
+    made = env.made.get(_nonce(env, begin))
+    return _made(env, begin)[0] if made is None else made
+
+
+def _nonce(env: FeatureEnv, begin: Begin) -> bytes:
+    """The partner's nonce for a session: another for every other first message."""
+    return derive(env.root, "table nonce", begin.session, begin.nonce, size=NONCE_BYTES)
+
+
+def _session(begin: Begin, nonce: bytes, samples: int, bins: NDArray[np.int64]) -> Session:
+    """The same on both sides."""
+    return open_session(_parameters(begin, samples), samples, _seed(begin, nonce, samples, bins))
+
+
+def _parameters(begin: Begin, samples: int) -> Parameters:
+    """Set S where it carries the load, else W."""
+    load = Load(begin.common, samples, begin.max_abs, begin.budget)
+    try:
+        return parameters(load, "S")
+    except ConfigError:
+        return parameters(load, "W")
+
+
+def _seed(begin: Begin, nonce: bytes, samples: int, bins: NDArray[np.int64]) -> bytes:
+    """The joint seed: bound to both nonces and to everything that was agreed."""
+    terms = (begin.scheme, begin.common, begin.max_abs, begin.budget, samples, bins.tolist())
+    context = hashlib.sha256(repr(terms).encode()).digest()
+    return joint_seed(begin.session, (begin.nonce, nonce), context)
