@@ -30,7 +30,7 @@ demo: $(VENV)/.train
 	$(BIN)/fedguide demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(TEST_ARGS)
 
 e2e: $(VENV)/.dev
 	$(BIN)/python -m pytest -m e2e $(TEST_ARGS)
