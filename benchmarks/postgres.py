@@ -74,7 +74,8 @@ def running(*, durable: bool, within: Path | None = None) -> Iterator[Postgres]:
                 reader = _wait_until_ready(process)
                 yield Postgres(folder)
             finally:
-                process.send_signal(signal.SIGINT)  # fast shutdown: sessions are ended
+                # An immediate shutdown: nobody wants the data any more.
+                process.send_signal(signal.SIGQUIT)
                 process.wait()
             reader.join()
     finally:
@@ -110,7 +111,7 @@ def _run(command: list[Any], user: dict[str, Any]) -> None:
 
 
 def _wait_until_ready(process: subprocess.Popen[str]) -> threading.Thread:
-    """Reads the server's log until it says so; gives who goes on reading, so that it never blocks."""
+    """Reads the server's log until it says so; gives who reads on, or the server would block."""
     assert process.stderr is not None
     said = []
     for line in process.stderr:

@@ -74,6 +74,7 @@ def test_a_charge_stands_before_it_returns(where: str, mark: Path) -> None:
             "round": 3,
             "purpose": "recommend",
             "question": "ab" * 32,
+            "recipient": "coordinator",
             "time": NOW,
             "spent": [{"account": "shop1", "times": 1, "what": json.loads(WHAT)}],
         }
@@ -104,6 +105,7 @@ def test_the_same_charge_is_spent_once(where: str, mark: Path) -> None:
         charge("spring", 0, PLAIN, PLAIN),
         charge(question="cd" * 32),
         replace(charge(), purpose="ads"),
+        replace(charge(), recipient="partner"),
     ],
 )
 def test_the_same_id_with_other_content_is_refused(where: str, mark: Path, other) -> None:
