@@ -63,19 +63,21 @@ def running(*, durable: bool, within: Path | None = None) -> Iterator[Postgres]:
         _run([binaries / "initdb", *setup, "-D", data], user)
         options = {"listen_addresses": "", "unix_socket_directories": folder, "fsync": durable}
         switches = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [binaries / "postgres", "-D", data, *switches],
             stderr=subprocess.PIPE,
             text=True,
             cwd=folder,
             **user,
-        )
-        try:
-            _wait_until_ready(process)
-            yield Postgres(folder)
-        finally:
-            process.send_signal(signal.SIGINT)  # fast shutdown: sessions are ended
-            process.wait()
+        ) as process:
+            try:
+                reader = _wait_until_ready(process)
+                yield Postgres(folder)
+            finally:
+                # An immediate shutdown: nobody wants the data any more.
+                process.send_signal(signal.SIGQUIT)
+                process.wait()
+            reader.join()
     finally:
         shutil.rmtree(folder)
 
@@ -108,13 +110,14 @@ def _run(command: list[Any], user: dict[str, Any]) -> None:
     subprocess.run(command, check=True, capture_output=True, cwd="/", **user)
 
 
-def _wait_until_ready(process: subprocess.Popen[str]) -> None:
-    """Reads the server's log until it says so, and goes on reading it so that it never blocks."""
+def _wait_until_ready(process: subprocess.Popen[str]) -> threading.Thread:
+    """Reads the server's log until it says so; gives who reads on, or the server would block."""
     assert process.stderr is not None
     said = []
     for line in process.stderr:
         said.append(line)
         if READY in line:
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            return
+            reader = threading.Thread(target=process.stderr.read, daemon=True)
+            reader.start()
+            return reader
     raise RuntimeError(f"postgres did not start: {''.join(said)}")

@@ -602,7 +602,11 @@ def _judged(counts: Counts, budget: Budget) -> dict[str, int] | None:
 
 
 def _facts(charge: Charge) -> dict[str, Any]:
-    return {"purpose": charge.purpose, "question": charge.question}
+    return {
+        "purpose": charge.purpose,
+        "question": charge.question,
+        "recipient": charge.recipient,
+    }
 
 
 def _gains(charge: Charge) -> Counter[tuple[str, str]]:

@@ -72,6 +72,7 @@ class TaskTerms:
         clip: norm that one shopper's vector is clipped to.
         norm: of ``clip``.
         rounds: how many there will be.
+        recipient: who gets what is released.
 
     Raises:
         ConfigError: a figure is out of its range, or an event is for another task or unit.
@@ -86,11 +87,13 @@ class TaskTerms:
     rounds: int
     norm: Literal["l1", "l2"] = "l2"
     unit: Literal["shopper", "shop"] = "shopper"
+    recipient: str = "coordinator"
 
     def __post_init__(self) -> None:
         """Checks every field."""
         require_name("task", self.task)
         require_name("purpose", self.purpose)
+        require_name("recipient", self.recipient)
         for name in ("cohort", "shoppers", "rounds"):
             value = getattr(self, name)
             if type(value) is not int or value < 1:
@@ -138,7 +141,15 @@ def judge(policy: Policy, terms: TaskTerms, ledger: Ledger, account: str) -> Non
 
 def charge_of(terms: TaskTerms, account: str, round_number: int, question: str = "") -> Charge:
     """What one round of the task has to charge; ``question`` as in ``Charge``."""
-    return Charge(account, terms.task, round_number, terms.purpose, terms.events, question)
+    return Charge(
+        account,
+        terms.task,
+        round_number,
+        terms.purpose,
+        terms.events,
+        question,
+        terms.recipient,
+    )
 
 
 def rounds_left(ledger: Ledger, account: str, one_round: Counts, budget: Budget) -> int | None:

@@ -78,6 +78,7 @@ class Charge:
         events: what will be done, all of it, metrics included.
         question: SHA-256 (hex) of the message that is answered, so that the same round cannot be
             asked another question for the same charge; empty where nothing is asked.
+        recipient: who gets what is released.
 
     Raises:
         ConfigError: a name is empty or too long, the round is negative, there is no event, or an
@@ -90,10 +91,11 @@ class Charge:
     purpose: str
     events: tuple[Event, ...]
     question: str = ""
+    recipient: str = "coordinator"
 
     def __post_init__(self) -> None:
         """Checks every field: a ledger's records are for ever."""
-        for name in ("account", "task", "purpose"):
+        for name in ("account", "task", "purpose", "recipient"):
             require_name(name, getattr(self, name))
         if type(self.round) is not int or not 0 <= self.round < 1 << 31:
             raise ConfigError(f"round must be a whole number in [0, 2^31), got {self.round!r}")
