@@ -76,4 +76,4 @@ def test_shapes_too_small_are_refused_and_none_at_all_too() -> None:
         examples_of(catalogue(), baskets(), PLAN, replace(own, lines=own.lines - 1))
     with pytest.raises(ConfigError):
         largest([])
-    assert largest([own, Shapes(99, 0, 1, 1, 1, 1)]) == replace(own, items=99)
+    assert largest([own, Shapes(99, 0, 1, 1, 1, 1, 1)]) == replace(own, items=99)

@@ -17,6 +17,7 @@ from fedguide.models.fit import (
     make_fit,
     make_gradient,
     make_pooled_fit,
+    stepped,
     to_network,
     train_rounds,
 )
@@ -94,6 +95,32 @@ def test_a_kept_state_is_not_a_fresh_one() -> None:
 def test_at_most_so_many_steps() -> None:
     fit = a_fit(replace(PLAN, steps=3))
     assert fit(first_params(PLAN, 0), None, 0).optimizer_state[-1] == 3
+
+
+def test_a_large_catalogue_takes_larger_batches_of_shorter_histories() -> None:
+    assert stepped(PLAN, BOTH) == PLAN
+    sampled = replace(PLAN, full_softmax=11, sampled_batch=80, sampled_events=5)
+    assert BOTH.items == 12
+    seen = stepped(sampled, BOTH)
+    assert seen == replace(sampled, batch=80, events=5, lines=BOTH.basket)
+    assert 1 < BOTH.basket < PLAN.lines
+    # A basket of one line in the cart would leave nothing to ask for.
+    assert stepped(sampled, replace(BOTH, basket=1)).cart == 0
+    fitted = a_fit(sampled)(first_params(PLAN, 0), None, 0)
+    assert fitted.optimizer_state[-1] == 2  # steps: 160 baskets by 80
+
+
+def test_a_sampled_fit_learns_tastes_too() -> None:
+    fit = a_fit(replace(PLAN, full_softmax=11, sampled_batch=16, negatives=8))
+    params, state = first_params(PLAN, 0), None
+    for seed in range(6):
+        fitted = fit(params, state, seed)
+        params, state = fitted.params, fitted.optimizer_state
+    network = to_network(params, PLAN)
+    vectors = item_vectors(network, catalogue())
+    red = encode(network, vectors, _bought(1, 3), 40) @ vectors.T
+    blue = encode(network, vectors, _bought(2, 4), 40) @ vectors.T
+    assert (red - blue)[1::2].mean() > 0 > (red - blue)[0::2].mean()
 
 
 def test_vectors_of_another_plan_are_refused() -> None:

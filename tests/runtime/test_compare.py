@@ -129,7 +129,7 @@ def test_progress_is_told(found: Found) -> None:
 
 def test_the_same_seeds_give_the_same_table() -> None:
     plan = replace(PLAN, seeds=(5,), train=replace(PLAN.train, rounds=2))
-    one, two = (compare(shops(), plan, ticking) for _ in range(2))
+    one, two = (compare(shops(), replace(plan, workers=count), ticking) for count in (1, 3))
     assert one.rows == two.rows
     assert one.differences == two.differences
     other = compare(shops(), replace(plan, seeds=(6,)), ticking)
@@ -169,6 +169,8 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare(untested, PLAN, ticking)
     with pytest.raises(ConfigError, match="seeds must be different"):
         ComparePlan(seeds=(1, 1))
+    with pytest.raises(ConfigError, match="workers must be at least 1, got 0"):
+        ComparePlan(workers=0)
     with pytest.raises(ConfigError, match="patience must be at least 1, got 0"):
         TrainPlan(patience=0)
     with pytest.raises(ConfigError, match="fine_tune_rounds"):

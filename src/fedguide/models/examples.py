@@ -41,6 +41,7 @@ class Shapes:
         fans: groups of at most ``FAN`` places of the same bucket.
         lines: of all baskets.
         examples: baskets with a purchase.
+        basket: lines of the longest of these.
     """
 
     items: int
@@ -49,6 +50,7 @@ class Shapes:
     fans: int
     lines: int
     examples: int
+    basket: int
 
 
 class Examples(NamedTuple):
@@ -99,6 +101,7 @@ def shapes_of(catalogue: Catalogue, train: Baskets, text: TextSpec) -> Shapes:
         fans=int(_fans(np.bincount(features[features >= 0], minlength=text.buckets)).sum()),
         lines=len(train.items),
         examples=len(buying_baskets(train)),
+        basket=int(np.diff(train.offsets)[buying_baskets(train)].max(initial=0)),
     )
 
 

@@ -88,6 +88,25 @@ def common_shapes(shops: Sequence[ShopData], plan: GuidePlan) -> Shapes:
     return largest([shapes_of(shop.catalogue, shop.train, plan.text) for shop in shops])
 
 
+def stepped(plan: GuidePlan, shapes: Shapes) -> GuidePlan:
+    """The plan as one step over arrays of these shapes follows it.
+
+    Where items are sampled, a step takes more baskets, reads fewer events, and keeps no place
+    for lines that no basket has; baskets of one line are never moved into the cart as a whole,
+    since nothing would be left to ask for.
+    """
+    if shapes.items <= plan.full_softmax:
+        return plan
+    lines = max(min(plan.lines, shapes.basket), 1)
+    return replace(
+        plan,
+        batch=plan.sampled_batch,
+        events=min(plan.events, plan.sampled_events),
+        lines=lines,
+        cart=plan.cart if lines > 1 else 0.0,
+    )
+
+
 def make_fit(
     catalogue: Catalogue, train: Baskets, plan: GuidePlan, shapes: Shapes | None = None
 ) -> Fit:
@@ -100,7 +119,8 @@ def make_fit(
     Raises:
         DataError: the shop has no purchase to learn from.
     """
-    return _fit_over([examples_of(catalogue, train, plan, shapes)], plan)
+    shapes = shapes or shapes_of(catalogue, train, plan.text)
+    return _fit_over([examples_of(catalogue, train, plan, shapes)], stepped(plan, shapes))
 
 
 def make_pooled_fit(
@@ -115,7 +135,8 @@ def make_pooled_fit(
         DataError: a shop has no purchase to learn from.
     """
     shapes = shapes or common_shapes(shops, plan)
-    return _fit_over([examples_of(s.catalogue, s.train, plan, shapes) for s in shops], plan)
+    parts = [examples_of(s.catalogue, s.train, plan, shapes) for s in shops]
+    return _fit_over(parts, stepped(plan, shapes))
 
 
 def make_gradient(
@@ -128,8 +149,10 @@ def make_gradient(
     Raises:
         DataError: the shop has no purchase to learn from.
     """
-    still = replace(_shape_of(plan), token_dropout=0.0, event_dropout=0.0, dropout=0.0, cart=0.0)
+    shapes = shapes or shapes_of(catalogue, train, plan.text)
     examples = examples_of(catalogue, train, plan, shapes)
+    plan = stepped(plan, shapes)
+    still = replace(_shape_of(plan), token_dropout=0.0, event_dropout=0.0, dropout=0.0, cart=0.0)
     count, layout = _count(examples), layout_of(plan)
     order = jnp.asarray(_ordered(np.arange(count), len(examples.start), plan.batch))
     examples = jax.tree.map(jnp.asarray, examples)
@@ -267,7 +290,7 @@ def _ordered(chosen: NDArray[np.int64], room: int, batch: int) -> NDArray[np.int
     return order
 
 
-@partial(jax.jit, static_argnames=("plan",))
+@partial(jax.jit, static_argnames=("plan",), donate_argnames=("arrays", "state"))
 def _epoch(
     arrays: Arrays,
     state: optax.ScaleByAdamState,

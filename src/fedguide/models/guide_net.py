@@ -31,6 +31,9 @@ Shapes: TypeAlias = dict[str, tuple[int, ...]]
 NEVER = -1e9
 """Logit of what is no candidate; finite, so that 0 · NEVER is 0."""
 
+GATHERED = 64
+"""So many more rows than events are worth gathering the events' vectors one by one (measured)."""
+
 
 class Events(NamedTuple):
     """The context of m shoppers, l events each, oldest first.
@@ -161,11 +164,10 @@ def loss(
     shopper = encode(arrays, vectors, context._replace(rows=jnp.where(read, context.rows, -1)))
     shopper *= _kept(draws[:, asking : asking + plan.size], plan.dropout)
     bought = (context.kinds == BUY) & (context.rows >= 0) & (context.rows < items)
-    counts = _scattered(context.rows, bought.astype(jnp.float32), items)
     snapshot = examples.snapshot[jnp.maximum(chosen, 0)]
-    batch = _Batch(shopper, vectors[:items], counts, snapshot)
+    batch = _Batch(shopper, vectors[:items], context.rows, bought, snapshot, moved)
     if items <= plan.full_softmax:
-        losses = _full_softmax(arrays, examples, batch, target, moved)
+        losses = _full_softmax(arrays, examples, batch, target)
     else:
         losses = _sampled_softmax(arrays, examples, batch, target, uniform[m * wide :])
     total = weight.sum()
@@ -173,12 +175,23 @@ def loss(
 
 
 class _Batch(NamedTuple):
-    """What scores a batch: shoppers ``(m, d)``, items ``(n, d)``, times bought ``(m, n)``."""
+    """What scores a batch of m shoppers over n items.
+
+    Attributes:
+        shopper: ``(m, d)``.
+        vectors: of the items, ``(n, d)``.
+        rows: of the context, ``(m, l)``.
+        bought: ``(m, l)``, is it a purchase?
+        snapshot: ``(m,)``.
+        moved: what was bought and is in the cart, ``(m, t)``, -1 for none.
+    """
 
     shopper: jax.Array
     vectors: jax.Array
-    counts: jax.Array
+    rows: jax.Array
+    bought: jax.Array
     snapshot: jax.Array
+    moved: jax.Array
 
 
 def _question(
@@ -223,17 +236,17 @@ def _question(
 
 
 def _full_softmax(
-    arrays: Arrays, examples: Examples, batch: _Batch, target: jax.Array, moved: jax.Array
+    arrays: Arrays, examples: Examples, batch: _Batch, target: jax.Array
 ) -> jax.Array:
     items = batch.vectors.shape[0]
     logits = batch.shopper @ batch.vectors.T + _terms(
         arrays,
-        batch.counts,
+        _scattered(batch.rows, batch.bought.astype(jnp.float32), items),
         examples.recent[batch.snapshot],
         examples.popularity[batch.snapshot],
     )
     # What is in the cart was wanted, too: it is neither asked for nor a negative.
-    in_cart = _scattered(moved, jnp.ones(moved.shape), items) > 0
+    in_cart = _scattered(batch.moved, jnp.ones(batch.moved.shape), items) > 0
     absent = jnp.arange(items)[None] >= examples.size
     logits = jnp.where(in_cart | absent, NEVER, logits)
     whole = jax.nn.logsumexp(logits, axis=1, keepdims=True)
@@ -251,32 +264,50 @@ def _sampled_softmax(
 
     Bengio and Senécal, "Adaptive Importance Sampling to Accelerate Training of a Neural
     Probabilistic Language Model", 2008. Half of the sample is uniform over all items, half
-    follows the sales; a drawn target is taken out of its own sample.
+    follows the sales; a drawn target is taken out of its own sample. An item drawn several times
+    is scored once and counts as often. No array is as wide as the catalogue, which is what makes
+    a large batch cheap.
     """
-    items, m = batch.vectors.shape[0], batch.shopper.shape[0]
+    items, drawings = batch.vectors.shape[0], len(uniform)
     sales = jnp.expm1(examples.popularity[-1]) + 1e-6
     present = jnp.arange(items) < examples.size
     chance = 0.5 * present / examples.size + 0.5 * present * sales / (present * sales).sum()
     drawn = jnp.minimum(jnp.searchsorted(jnp.cumsum(chance), uniform), examples.size - 1)
-    times = jnp.zeros(items).at[drawn].add(1.0)
-    expected = len(uniform) * chance
+    share = jnp.zeros(items).at[drawn].add(1.0) / (drawings * chance)
+    nth = jnp.arange(drawings)
+    # Where an item stands in the sample: at its first drawing; ``drawings`` for nowhere.
+    slot = jnp.full(items, drawings).at[drawn].min(nth)
+    log_share = jnp.where(slot[drawn] == nth, jnp.log(share[drawn]), NEVER)
 
-    def terms(columns: jax.Array) -> jax.Array:
-        return _terms(
-            arrays,
-            jnp.take_along_axis(batch.counts, columns, axis=1),
-            examples.recent[batch.snapshot[:, None], columns],
-            examples.popularity[batch.snapshot[:, None], columns],
-        )
+    counts = _scattered(_at(slot, batch.rows, batch.bought), batch.bought * 1.0, drawings)
+    in_cart = _scattered(
+        _at(slot, batch.moved, batch.moved >= 0), jnp.ones(batch.moved.shape), drawings
+    )
+    history, new, old = arrays["terms"]
+    sold = new * examples.recent[:, drawn] + old * examples.popularity[:, drawn]
+    # A product with a one-hot row: its gradient is a product, too, where a gather's is a scatter.
+    shown = jax.nn.one_hot(batch.snapshot, len(sold)) @ sold
+    negative = batch.shopper @ batch.vectors[drawn].T + history * jnp.log1p(counts) + shown
+    negative = jnp.where(in_cart > 0, NEVER, negative + log_share)
+    rest = jax.nn.logsumexp(negative, axis=1, keepdims=True)
 
-    columns = jnp.broadcast_to(drawn, (m, len(uniform)))
-    negative = batch.shopper @ batch.vectors[drawn].T + terms(columns)
-    rest = jax.nn.logsumexp(negative - jnp.log(expected[drawn]), axis=1, keepdims=True)
-    asked = jnp.einsum("md,mtd->mt", batch.shopper, batch.vectors[target]) + terms(target)
+    same = (batch.rows[:, None, :] == target[:, :, None]) & batch.bought[:, None, :]
+    snapshot = batch.snapshot[:, None]
+    asked = jnp.einsum("md,mtd->mt", batch.shopper, batch.vectors[target]) + _terms(
+        arrays,
+        same.sum(axis=2),
+        examples.recent[snapshot, target],
+        examples.popularity[snapshot, target],
+    )
     top = jnp.maximum(rest, asked)
     own = jnp.exp(asked - top)
-    others = jnp.maximum(jnp.exp(rest - top) - own * times[target] / expected[target], 0)
+    others = jnp.maximum(jnp.exp(rest - top) - own * share[target], 0)
     return top + jnp.log(own + others) - asked
+
+
+def _at(slot: jax.Array, rows: jax.Array, there: jax.Array) -> jax.Array:
+    """Where the rows that are ``there`` stand in the sample; what is not is nowhere, -1."""
+    return jnp.where(there, slot[jnp.where(there, rows, 0)], -1)
 
 
 def _terms(
@@ -321,12 +352,19 @@ def _bag_init(plan: GuidePlan, rng: np.random.Generator) -> dict[str, np.ndarray
 
 
 def _bag_encode(arrays: Arrays, vectors: jax.Array, events: Events) -> jax.Array:
-    """Σ weight x event as one product with a (m, r) matrix of weights: no gather of vectors."""
+    """Σ weight x event.
+
+    One product with a (m, r) matrix of weights; a gather of the events' vectors where there are
+    very many rows (a gather costs a scatter on the way back, so it has to save much).
+    """
     fading = jnp.zeros_like(events.ages)
     for scale, share in zip(SCALES_DAYS, jnp.exp(arrays["decay"]), strict=True):
         fading += share * jnp.exp(events.ages / -scale)
     weights = jnp.where(events.rows >= 0, jnp.exp(arrays["kind"])[events.kinds] * fading, 0)
-    total = _scattered(events.rows, weights, vectors.shape[0]) @ vectors
+    if vectors.shape[0] > GATHERED * events.rows.shape[1]:
+        total = jnp.einsum("ml,mld->md", weights, vectors[jnp.maximum(events.rows, 0)])
+    else:
+        total = _scattered(events.rows, weights, vectors.shape[0]) @ vectors
     norm = jnp.sqrt(1 + weights.sum(axis=1, keepdims=True))
     return total / norm @ arrays["shopper"] + arrays["start"]
 

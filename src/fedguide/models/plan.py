@@ -32,6 +32,9 @@ class GuidePlan:
         recent_days: sales of this many days count as recent.
         negatives: sampled items a step where the shop has more than ``full_softmax`` items.
         full_softmax: up to this many items every item is ranked in every step.
+        sampled_batch: baskets a step where items are sampled: a step costs as much as the
+            catalogue is large, so it has to serve many.
+        sampled_events: latest events the encoder reads while training where items are sampled.
 
     Raises:
         ConfigError: a field is out of range.
@@ -54,6 +57,8 @@ class GuidePlan:
     recent_days: int = 20
     negatives: int = 2048
     full_softmax: int = 5000
+    sampled_batch: int = 512
+    sampled_events: int = 64
 
     def __post_init__(self) -> None:
         """Checks every range once."""
@@ -61,7 +66,10 @@ class GuidePlan:
             raise ConfigError(
                 f"encoder must be one of {sorted(GUIDE_ENCODERS)}, got {self.encoder!r}"
             )
-        for name in ("size", "events", "lines", "batch", "steps", "recent_days", "negatives"):
+        for name in (
+            *("size", "events", "lines", "batch", "steps", "recent_days", "negatives"),
+            *("sampled_batch", "sampled_events"),
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.learning_rate > 0:

@@ -8,8 +8,10 @@ shoppers, except that a shop alone ends its own training.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,7 @@ from fedguide.runtime.arms import (
     train_together,
 )
 from fedguide.runtime.baselines import Baselines, Bench, baselines
+from fedguide.runtime.beside import Breath, side_by_side
 from fedguide.runtime.couriers import Clock
 from fedguide.runtime.rounds import RoundReport
 from fedguide.runtime.table import MEAN, Gap, Row, gap_of, rows_of, samples_of
@@ -80,17 +83,21 @@ class ComparePlan:
         train: how the arms are trained.
         seeds: one whole training of every arm for each.
         draws: of the bootstrap.
+        workers: arms trained at a time; the table does not depend on it.
 
     Raises:
-        ConfigError: there is no seed, or one stands twice.
+        ConfigError: there is no seed, or one stands twice; no worker.
     """
 
     train: TrainPlan = field(default_factory=TrainPlan)
     seeds: tuple[int, ...] = (0,)
     draws: int = DRAWS
+    workers: int = 2
 
     def __post_init__(self) -> None:
-        """Checks the seeds."""
+        """Checks the seeds and the workers."""
+        if self.workers < 1:
+            raise ConfigError(f"workers must be at least 1, got {self.workers}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError(f"seeds must be different and at least 1, got {self.seeds}")
 
@@ -125,6 +132,7 @@ class Outcome:
         kept: arm to shop: was the arm's model kept by the shop's gate, or the one alone?
         validation: arm to mean NDCG@10 of its blend on validation, both settings averaged,
             before the gate.
+        seconds: wall time of ``training`` (all arms) and ``blending``.
     """
 
     seed: int
@@ -132,6 +140,7 @@ class Outcome:
     blends: Mapping[tuple[str, str], Blend]
     kept: Mapping[str, Mapping[str, bool]]
     validation: Mapping[str, float]
+    seconds: Mapping[str, float]
 
     @property
     def rounds(self) -> tuple[RoundReport, ...]:
@@ -155,7 +164,7 @@ class Comparison:
         baselines: what was fitted without a network.
         cold: test shoppers without any earlier basket, by shop; not in any row.
         models: the model each shop goes on to serve: *together* after its gate, first seed.
-        seconds: wall time of each stage.
+        seconds: wall time of each stage; arms are trained side by side, so theirs overlap.
     """
 
     rows: tuple[Row, ...]
@@ -202,7 +211,8 @@ def compare(
     )
     tuned_s = clock()
     outcomes = tuple(
-        _outcome(base.benches, plan.train, seed, clock, on_step) for seed in plan.seeds
+        _outcome(base.benches, plan.train, seed, clock, on_step, plan.workers)
+        for seed in plan.seeds
     )
     trained_s = clock()
     answers = _answers(base, outcomes, plan.train)
@@ -217,9 +227,10 @@ def compare(
     seconds = {
         "tuning without a network": tuned_s - start_s,
         **{arm: sum(outcome.trained[arm].seconds for outcome in outcomes) for arm in ARMS},
-        "blending": trained_s
-        - tuned_s
-        - sum(t.seconds for outcome in outcomes for t in outcome.trained.values()),
+        **{
+            stage: sum(outcome.seconds[stage] for outcome in outcomes)
+            for stage in ("training", "blending")
+        },
         "measuring": clock() - trained_s,
         "total": clock() - start_s,
     }
@@ -260,18 +271,11 @@ def _outcome(
     seed: int,
     clock: Clock,
     on_step: Callable[[Step], None],
+    workers: int,
 ) -> Outcome:
-    def on_round(stage: str, number: int, score: float) -> None:
-        most = plan.fine_tune_rounds if stage.endswith("fine-tune") else plan.rounds
-        on_step(Step(stage, number, most, seed, score))
-
-    fits = fits_of([bench.shop for bench in benches], plan.guide)
-    raw = (
-        train_together(benches, fits, plan, seed, clock, on_round),
-        train_alone(benches, fits, plan, seed, clock, on_round),
-        train_pooled(benches, plan, seed, clock, on_round),
-    )
-    trained = {t.arm: fine_tuned(t, benches, plan, seed, clock, on_round) for t in raw}
+    start_s = clock()
+    trained = _trained(benches, plan, seed, clock, on_step, workers)
+    trained_s = clock()
     blends: dict[tuple[str, str], Blend] = {}
     values: dict[str, dict[str, NDArray[np.float64]]] = {}
     for number, arm in enumerate(ARMS, 1):
@@ -287,7 +291,38 @@ def _outcome(
         else float("nan")
         for arm, by_shop in values.items()
     }
-    return Outcome(seed, trained, blends, kept, means)
+    seconds = {"training": trained_s - start_s, "blending": clock() - trained_s}
+    return Outcome(seed, trained, blends, kept, means, seconds)
+
+
+def _trained(
+    benches: Sequence[Bench],
+    plan: TrainPlan,
+    seed: int,
+    clock: Clock,
+    on_step: Callable[[Step], None],
+    workers: int,
+) -> dict[str, Trained]:
+    """Every arm, trained and fine-tuned, side by side; told of one at a time."""
+    fits = fits_of([bench.shop for bench in benches], plan.guide)
+    telling = threading.Lock()
+
+    def arm(name: str, breathe: Breath) -> Trained:
+        def on_round(stage: str, number: int, score: float) -> None:
+            breathe()
+            most = plan.fine_tune_rounds if stage.endswith("fine-tune") else plan.rounds
+            with telling:
+                on_step(Step(stage, number, most, seed, score))
+
+        if name == "pooled":
+            made = train_pooled(benches, plan, seed, clock, on_round)
+        else:
+            train = train_together if name == "together" else train_alone
+            made = train(benches, fits, plan, seed, clock, on_round)
+        return fine_tuned(made, benches, plan, seed, clock, on_round)
+
+    found = side_by_side([partial(arm, name) for name in ARMS], workers)
+    return {trained.arm: trained for trained in found}
 
 
 def _blend(benches: Sequence[Bench], trained: Trained, setting: str, plan: TrainPlan) -> Blend:
