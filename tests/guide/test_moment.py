@@ -53,4 +53,5 @@ def test_an_empty_history_has_a_moment_too() -> None:
     model = a_model()
     moment = moment_of(model, empty_history(), LAST_DAY)
     np.testing.assert_allclose(moment.shopper, model.network.arrays["start"], rtol=1e-6)
-    assert not moment.said.any()
+    assert not slate_score(moment, "discover").sparse.any()
+    assert not len(moment.groups.first)

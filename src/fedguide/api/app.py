@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
@@ -20,8 +21,14 @@ from fedguide.guide import engine
 from fedguide.guide.answers import DISCOVER
 from fedguide.guide.engine import Guide
 
-MOST_AT_ONCE = 32
-"""Requests that may wait for one process; at 2 ms each the last waits 64 ms."""
+MOST_AT_ONCE = 1024
+"""Requests that may stand in line for one process; it costs a few kilobytes each."""
+
+PATIENCE_S = 0.1
+"""How long one may stand there; whoever has waited longer is told to come back."""
+
+ALWAYS_OPEN = ("healthz", "readyz")
+"""What is asked by whoever restarts a process that does not answer, so it never waits."""
 
 _LONGEST_NAME = 200
 
@@ -29,12 +36,20 @@ Answer: TypeAlias = Callable[[Guide, Request], msgspec.Struct]
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(guides: Mapping[str, Guide], *, most_at_once: int = MOST_AT_ONCE) -> FastAPI:
+def create_app(
+    guides: Mapping[str, Guide],
+    *,
+    most_at_once: int = MOST_AT_ONCE,
+    patience_s: float = PATIENCE_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> FastAPI:
     """The API over some shops; the first is the one meant when a request names none.
 
     Args:
         guides: by shop name, in the order they are listed.
-        most_at_once: requests taken at once; more get 503.
+        most_at_once: requests in line at once; more get 503.
+        patience_s: whoever stands in line for longer gets 503 too.
+        clock: measures that; gives seconds that never go back.
     """
     app = FastAPI(
         title="fedguide",
@@ -44,7 +59,13 @@ def create_app(guides: Mapping[str, Guide], *, most_at_once: int = MOST_AT_ONCE)
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.add_middleware(Gate, most=most_at_once)
+    app.add_middleware(
+        Gate,
+        most=most_at_once,
+        patience_s=patience_s,
+        clock=clock,
+        open_paths=[PATHS[name] for name in ALWAYS_OPEN],
+    )
     # Starlette's own 404 and 405, then everything raised on purpose, then our defects.
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, problems.from_error)

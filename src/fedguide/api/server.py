@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import socket
 
@@ -41,6 +42,7 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
     # A catalogue is half a million strings; collecting them again and again costs 10 ms a time.
     gc.collect()
     gc.freeze()
+    _give_back()
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -51,3 +53,10 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
         server_header=False,
     )
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _give_back() -> None:
+    """Returns to the system what loading has freed; the C library would keep it for itself."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, others may not
+    if trim is not None:
+        trim(0)

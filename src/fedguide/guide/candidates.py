@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ _UNIT = float(np.finfo(np.float32).eps)
 _HALF_UNIT = 2.0**-11
 _SMALLEST_HALF = 2.0**-24
 _LARGEST_HALF = 65504.0
+_ROWS_AT_ONCE = 8192
+"""Rows made into half floats together: no second copy of the catalogue is ever in memory."""
+
 _SPARE = 22
 """More dense candidates than k, besides the excluded, to bring the floor well below the k-th."""
 
@@ -39,7 +43,7 @@ class Index:
 
     Attributes:
         halves: faiss index of inner products over vectors and static columns as half floats.
-        width: its columns, d + 2 filled up to a multiple of 8.
+        width: its columns, d + 2 filled up to a multiple of 16.
         vectors: float32 ``(n, d)``, the item vectors.
         static: float32 ``(n, 2)``: log(1 + recent sales), log(1 + sales).
         reach: the largest norm of a row of both, for the rounding bound.
@@ -63,11 +67,13 @@ class Question:
     Attributes:
         query: float32 ``(d + 2,)``.
         sparse: float32 ``(n,)``, 0 for most items.
+        touched: every item whose sparse part is not 0; items may repeat, and -1 stands for none.
         excluded: int64, items never to be answered, each once.
     """
 
     query: Matrix
     sparse: Matrix
+    touched: NDArray[np.int32]
     excluded: NDArray[np.int64]
 
 
@@ -93,28 +99,47 @@ def build_index(model: ShopModel, threads: int = 1) -> Index:
 
     if threads < 1:
         raise ConfigError(f"threads must be at least 1, got {threads}")
+    vectors = model.item_vectors
     static = np.stack([np.log1p(model.recent_sales), np.log1p(model.popularity)], axis=1)
-    dense = np.concatenate([model.item_vectors, static], axis=1).astype(np.float32)
-    largest = float(np.abs(dense).max(initial=0.0))
-    if largest > _LARGEST_HALF:
-        raise ConfigError(f"item vectors must lie within ±{_LARGEST_HALF:g}, got {largest:g}")
-    # faiss reads eight half floats at a time; columns of zeros change no product.
-    padded = np.pad(dense, ((0, 0), (0, -dense.shape[1] % 8)))
-    parts = []
-    for rows in np.array_split(padded, min(threads, max(1, len(padded)))):
-        half = faiss.ScalarQuantizer.QT_fp16
-        part = faiss.IndexScalarQuantizer(padded.shape[1], half, faiss.METRIC_INNER_PRODUCT)
-        part.add(np.ascontiguousarray(rows))
-        parts.append(part)
+    static = static.astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1) ** 2 + np.linalg.norm(static, axis=1) ** 2
+    # faiss reads sixteen half floats at a time where it can; columns of zeros change no product.
+    width = vectors.shape[1] + 2 + -(vectors.shape[1] + 2) % 16
+    bounds = np.linspace(0, len(vectors), min(threads, max(1, len(vectors))) + 1).astype(int)
+    parts = [
+        _halves(vectors[start:stop], static[start:stop], width)
+        for start, stop in pairwise(bounds.tolist())
+    ]
     halves: Any = parts[0]
     if len(parts) > 1:
         # (dimensions, one thread a part, numbers run on from part to part)
         sharded: Any = faiss.IndexShards  # its stub knows one of its constructors
-        halves = sharded(padded.shape[1], True, True)
+        halves = sharded(width, True, True)
         for part in parts:
             halves.add_shard(part)
-    reach = float(np.linalg.norm(dense, axis=1).max(initial=0.0))
-    return Index(halves, padded.shape[1], model.item_vectors, static.astype(np.float32), reach)
+    reach = float(np.sqrt(lengths.max(initial=0.0)))
+    return Index(halves, width, vectors, static, reach)
+
+
+def _halves(vectors: Matrix, static: Matrix, width: int) -> Any:
+    """A faiss index of some items; no second copy of them in single precision is made."""
+    import faiss
+
+    part = faiss.IndexScalarQuantizer(
+        width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    codes = np.empty((len(vectors), part.code_size), np.uint8)
+    d = vectors.shape[1]
+    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        dense = np.zeros((len(codes[some]), width), np.float32)
+        dense[:, :d], dense[:, d : d + 2] = vectors[some], static[some]
+        largest = float(np.abs(dense).max())
+        if largest > _LARGEST_HALF:
+            raise ConfigError(f"item vectors must lie within ±{_LARGEST_HALF:g}, got {largest:g}")
+        codes[some] = part.sa_encode(dense)
+    part.add_sa_codes(codes)
+    return part
 
 
 def best_items(index: Index, question: Question, k: int) -> Best:
@@ -137,11 +162,19 @@ def best_items(index: Index, question: Question, k: int) -> Best:
         return scan_items(index, question, k)
     # What stands above the bar now or could rise above it; each item once.
     allowed[items] = False
-    rising = np.flatnonzero(question.sparse > bar - floor)
-    more = rising[allowed[rising]]
-    items = np.concatenate([items, more])
-    scores = np.concatenate([scores, score_items(index, question, more)])
+    more = _rising(question, bar - floor)
+    more = more[allowed[more]]
+    if len(more):
+        items = np.concatenate([items, more])
+        scores = np.concatenate([scores, score_items(index, question, more)])
     return rank_items(items, scores, k, scanned=False)
+
+
+def _rising(question: Question, least: float) -> NDArray[np.int64]:
+    """The items whose sparse part is above ``least``, which is above 0; each once."""
+    touched = question.touched
+    high = touched[question.sparse.take(touched, mode="wrap") > least]
+    return np.unique(high[high >= 0]).astype(np.int64)
 
 
 def scan_items(index: Index, question: Question, k: int) -> Best:

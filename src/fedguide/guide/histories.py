@@ -80,14 +80,23 @@ def history_for(histories: Histories, shopper: str) -> History | None:
     events = slice(int(histories.offsets[row]), int(histories.offsets[row + 1]))
     if events.start == events.stop:
         return None
-    queries: tuple[str | None, ...] = ()
-    searched = histories.queries[events]
-    if (searched >= 0).any():
-        texts = histories.query_texts
-        queries = tuple(texts[query] if query >= 0 else None for query in searched.tolist())
     return History(
-        histories.items[events], histories.kinds[events], histories.days[events], queries
+        histories.items[events],
+        histories.kinds[events],
+        histories.days[events],
+        _texts(histories.query_texts, histories.queries[events]),
     )
+
+
+def _texts(texts: tuple[str, ...], queries: NDArray[np.int32]) -> tuple[str | None, ...]:
+    """The searched text of each event; an empty tuple when nothing was searched."""
+    searches = np.flatnonzero(queries >= 0).tolist()
+    if not searches:
+        return ()
+    found: list[str | None] = [None] * len(queries)
+    for at in searches:
+        found[at] = texts[queries[at]]
+    return tuple(found)
 
 
 def busiest(histories: Histories, count: int) -> tuple[tuple[str, int], ...]:

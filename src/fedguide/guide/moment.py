@@ -9,8 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.models.encoders import History, Matrix, Reading, encode_read, read
-from fedguide.models.scorer import Own, ShopModel, own_components, spoken, total_weights
-from fedguide.values import AD_CLICK, AD_VIEW, BUY, CART, KINDS, SEARCH, VIEW
+from fedguide.models.scorer import (
+    Own,
+    ShopModel,
+    Voices,
+    own_components,
+    run_starts,
+    scattered,
+    total_weights,
+    voices,
+)
+from fedguide.values import AD_CLICK, AD_VIEW, BUY, CART, SEARCH, VIEW
 
 _STRENGTH = np.array([BUY, CART, AD_CLICK, SEARCH, VIEW, AD_VIEW])
 _RANK = np.argsort(_STRENGTH)
@@ -48,7 +57,7 @@ class Moment:
         groups: the events by what they name.
         own: components of the items the history names; ``own.items`` are the item groups.
         shopper: the shopper's vector, ``(d,)``.
-        said: the neighbours component of every item, ``(n,)``.
+        voices: what each own item says of its neighbours.
         bought: int64, the items the shopper bought, ascending.
     """
 
@@ -58,7 +67,7 @@ class Moment:
     groups: Groups
     own: Own
     shopper: Matrix
-    said: Matrix
+    voices: Voices
     bought: NDArray[np.int64]
 
 
@@ -67,11 +76,19 @@ class SlateScore:
     """How a slate scores every item at a moment: dense + sparse.
 
     An item's score is its vector · ``shopper`` + static columns · ``columns`` + ``sparse``.
+
+    Attributes:
+        shopper: ``(d,)``.
+        columns: ``(2,)``.
+        sparse: ``(n,)``.
+        touched: every item whose ``sparse`` is not 0, and perhaps others; items may repeat, and
+            -1 stands for none.
     """
 
     shopper: Matrix
     columns: Matrix
     sparse: Matrix
+    touched: NDArray[np.int32]
 
 
 def moment_of(
@@ -90,38 +107,59 @@ def moment_of(
         groups=group_events(history),
         own=own,
         shopper=encode_read(reading),
-        said=spoken(model, own),
+        voices=voices(model, own),
         bought=own.items[own.values["history"] > 0],
     )
 
 
 def slate_score(moment: Moment, slate: str) -> SlateScore:
     """The parts of a slate's score; the same sum as ``scorer.slate_scores``."""
-    model, own = moment.model, moment.own
+    model, own, spoke = moment.model, moment.own, moment.voices
     weights = total_weights(model, slate)
-    sparse = weights["neighbours"] * moment.said
+    sparse = scattered(spoke.targets, weights["neighbours"] * spoke.said, len(model))
+    total = np.zeros(len(own.items), np.float32)
     for name, values in own.values.items():
-        sparse[own.items] += weights[name] * values
+        total += weights[name] * values
+    sparse[own.items] += total
     return SlateScore(
         np.float32(model.slates[slate].network) * moment.shopper,
         np.array([weights["recent"], weights["popularity"]], np.float32),
         sparse,
+        np.concatenate([spoke.targets.ravel(), own.items.astype(np.int32)]),
     )
 
 
 def group_events(history: History) -> Groups:
     """Groups the events by item, and searches by their text."""
-    named = history.items.astype(np.int64)
-    texts: dict[str, int] = {}
-    for at, query in enumerate(history.queries):
+    named, count = _named(history), len(history)
+    if not count:
+        nothing = np.zeros(0, np.int64)
+        return Groups(nothing, nothing, nothing, nothing.astype(np.int32), nothing, 0)
+    order = np.argsort(named, kind="stable")
+    ordered = named[order]
+    starts = run_starts(ordered)
+    times = np.empty_like(starts)
+    np.subtract(starts[1:], starts[:-1], out=times[:-1])
+    times[-1] = count - starts[-1]
+    of = np.empty(count, np.int64)
+    of[order] = np.repeat(np.arange(len(starts)), times)
+    return Groups(
+        of,
+        first=order[starts],
+        times=times,
+        last_day=np.maximum.reduceat(history.days[order], starts),
+        kind=_STRENGTH[np.minimum.reduceat(_RANK[history.kinds[order]], starts)],
+        searches=int(np.count_nonzero(ordered[starts] < 0)),
+    )
+
+
+def _named(history: History) -> NDArray[np.int32]:
+    """What each event names, ``(h,)``: an item, or below -1 a text."""
+    if not history.queries:
+        return history.items
+    named, texts = history.items.copy(), dict[str, int]()
+    for at in np.flatnonzero(named < 0).tolist():
+        query = history.queries[at]
         if query is not None:
             named[at] = -2 - texts.setdefault(query, len(texts))
-    _, first, of, times = np.unique(
-        named, return_index=True, return_inverse=True, return_counts=True
-    )
-    last_day = np.full(len(first), np.iinfo(np.int32).min, np.int32)
-    np.maximum.at(last_day, of, history.days)
-    strongest = np.full(len(first), len(KINDS), np.int64)
-    np.minimum.at(strongest, of, _RANK[history.kinds])
-    searches = int((history.items[first] < 0).sum())
-    return Groups(of, first, times, last_day, _STRENGTH[strongest], searches)
+    return named

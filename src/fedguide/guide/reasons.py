@@ -23,17 +23,37 @@ MOST_REASONS = 3
 def reasons(moment: Moment, slate: str, items: NDArray[np.int64]) -> list[tuple[Because, ...]]:
     """The strongest reasons for each item, strongest first; only what lifts its score."""
     lifts = np.maximum(group_effects(moment, slate, items), 0)
-    top = np.argsort(-lifts, axis=1, kind="stable")[:, :MOST_REASONS]
-    effects = lifts[np.arange(len(items))[:, None], top]
+    top = _strongest(lifts, MOST_REASONS)
+    effects = np.take_along_axis(lifts, top, axis=1)
     parts = effects / np.maximum(lifts.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    groups, events = moment.groups, moment.groups.first.take(top)
+    columns = (
+        moment.history.items.take(events),
+        events,
+        groups.kind.take(top),
+        effects,
+        parts,
+        groups.times.take(top),
+        groups.last_day.take(top),
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     return [
-        tuple(
-            _because(moment, group, effect, share)
-            for group, effect, share in zip(*row, strict=True)
-            if effect > 0
-        )
-        for row in zip(top.tolist(), effects.tolist(), parts.tolist(), strict=True)
+        tuple(_because(moment, *cell) for cell in zip(*row, strict=True) if cell[3] > 0)
+        for row in rows
     ]
+
+
+def _strongest(lifts: Matrix, most: int) -> NDArray[np.int64]:
+    """The ``most`` largest columns of each row (fewer when there are fewer), ``(q, r)``.
+
+    Largest first, equal ones in their order.
+    """
+    left, rows = lifts.copy(), np.arange(len(lifts))
+    top = np.empty((len(lifts), min(most, lifts.shape[1])), np.int64)
+    for place in range(top.shape[1]):
+        top[:, place] = left.argmax(axis=1)
+        left[rows, top[:, place]] = -1
+    return top
 
 
 def group_effects(moment: Moment, slate: str, items: NDArray[np.int64]) -> Matrix:
@@ -46,43 +66,49 @@ def group_effects(moment: Moment, slate: str, items: NDArray[np.int64]) -> Matri
     of_items = effects[:, groups.searches :]
     of_items += weights["neighbours"] * _spoken(moment, items)
     row, column = np.nonzero(items[:, None] == moment.own.items[None, :])
-    for name in ("history", "returning", "interest"):
-        of_items[row, column] += weights[name] * moment.own.values[name][column]
-    if (moment.own.values["history"][column] > 0).any():
-        # Only what was bought can be, or become, part of the last basket.
-        of_items += weights["last_basket"] * _last_basket(moment, items)
+    if len(row):
+        for name in ("history", "returning", "interest"):
+            of_items[row, column] += weights[name] * moment.own.values[name][column]
+        if (moment.own.values["history"][column] > 0).any():
+            # Only what was bought can be, or become, part of the last basket.
+            of_items += weights["last_basket"] * _last_basket(moment, items)
     return effects
 
 
-def _because(moment: Moment, group: int, effect: float, share: float) -> Because:
-    catalogue, history, groups = moment.model.catalogue, moment.history, moment.groups
-    event = int(groups.first[group])
-    item = int(history.items[event])
-    query = history.queries[event] if history.queries else None
+def _because(
+    moment: Moment,
+    item: int,
+    event: int,
+    kind: int,
+    effect: float,
+    share: float,
+    times: int,
+    last_day: int,
+) -> Because:
+    catalogue, queries = moment.model.catalogue, moment.history.queries
     return Because(
-        kind=KINDS[groups.kind[group]],
+        kind=KINDS[kind],
         item=catalogue.ids[item] if item >= 0 else "",
         title=catalogue.titles[item] if item >= 0 else "",
-        query=query or "",
+        query=(queries[event] or "") if queries else "",
         effect=effect,
         share=share,
-        times=int(groups.times[group]),
-        last_day=int(groups.last_day[group]),
+        times=times,
+        last_day=last_day,
     )
 
 
 def _spoken(moment: Moment, items: NDArray[np.int64]) -> Matrix:
     """What each own item says of each item in the neighbours component, ``(q, s)``."""
-    model, own = moment.model, moment.own
+    model, own, spoke = moment.model, moment.own, moment.voices
     # A table of the whole catalogue finds the few wanted targets among s x k in one look-up;
     # padding (-1) reads its last slot, which is never wanted.
     wanted = np.full(len(model) + 1, -1, np.int16)
     wanted[items] = np.arange(len(items))
-    row = wanted[model.neighbours[own.items]]
-    speaker, place = np.nonzero(row >= 0)
+    row = wanted.take(spoke.targets.ravel(), mode="wrap")
+    heard = np.flatnonzero(row >= 0)
     said = np.zeros((len(items), len(own.items)), np.float32)
-    weights = model.neighbour_weights[own.items[speaker], place]
-    said[row[speaker, place], speaker] = weights * own.loudness[speaker]
+    said[row[heard], heard // spoke.targets.shape[1]] = spoke.said.ravel()[heard]
     return said
 
 

@@ -8,7 +8,7 @@ everything that is merely near: each word counts by how rare it is in this shop.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,25 +16,29 @@ from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError
 from fedguide.models.encoders import Matrix, query_vector
-from fedguide.models.scorer import ShopModel
-from fedguide.models.text import words
-from fedguide.values import Catalogue
+from fedguide.models.scorer import ShopModel, run_starts
+from fedguide.models.text import words, words_of_all
 
 LONGEST_QUERY = 200
 """Characters; a longer query is refused."""
 
+_TEXTS_AT_ONCE = 8192
+"""Texts taken apart together; their words are strings in memory only for so long."""
+
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Which items hold which term, and the length of each item vector (n items).
+    """Which items hold which term, and the length of each item vector (n items, t terms).
 
     Attributes:
-        places: for each term, the slice of ``items`` that holds it.
-        items: int32, rows of the catalogue, term after term.
+        numbers: the number of each term.
+        starts: int64 ``(t + 1,)``; term ``i`` is held by ``items[starts[i]:starts[i + 1]]``.
+        items: int32, rows of the catalogue, ascending within a term.
         lengths: float32 ``(n,)``, norms of the item vectors, 1 for a zero vector.
     """
 
-    places: Mapping[str, tuple[int, int]]
+    numbers: Mapping[str, int]
+    starts: NDArray[np.int64]
     items: NDArray[np.int32]
     lengths: Matrix
 
@@ -57,29 +61,60 @@ class Found:
 
 def build_lexicon(model: ShopModel) -> Lexicon:
     """The lexicon of a shop's items."""
-    holders: dict[str, list[int]] = {}
-    for row, text in enumerate(_texts(model.catalogue)):
-        for term in terms(text):
-            holders.setdefault(term, []).append(row)
-    places, start = {}, 0
-    for term, rows in holders.items():
-        places[term] = (start, start + len(rows))
-        start += len(rows)
-    items = np.fromiter((row for rows in holders.values() for row in rows), np.int32, start)
+    numbers: dict[str, int] = {}
+    catalogue, count = model.catalogue, len(model)
+    columns = (catalogue.titles, catalogue.brands, catalogue.categories)
+    # One number for each (term, item) sorts them by term, then item, and drops what stands twice.
+    pairs = np.concatenate([_pairs(column, count, numbers) for column in columns])
+    pairs.sort()
+    pairs = pairs[run_starts(pairs)] if len(pairs) else pairs
+    starts = np.searchsorted(pairs, np.arange(len(numbers) + 1, dtype=np.int64) * count)
     lengths = np.linalg.norm(model.item_vectors, axis=1)
-    return Lexicon(places, items, np.where(lengths > 0, lengths, 1).astype(np.float32))
+    return Lexicon(
+        numbers,
+        starts.astype(np.int64),
+        (pairs % count).astype(np.int32),
+        np.where(lengths > 0, lengths, 1).astype(np.float32),
+    )
+
+
+def _pairs(column: Sequence[str], count: int, numbers: dict[str, int]) -> NDArray[np.int64]:
+    """Term number x ``count`` + row, for each term of each row; new terms get a number.
+
+    Brands and categories repeat: each distinct text is taken apart once.
+    """
+    places = {text: place for place, text in enumerate(dict.fromkeys(column))}
+    of = np.fromiter((places[text] for text in column), np.int64, len(column))
+    rows, holders = np.argsort(of, kind="stable"), np.bincount(of, minlength=len(places))
+    texts, pairs = list(places), [np.zeros(0, np.int64)]
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        words, which, owner = words_of_all(texts[start : start + _TEXTS_AT_ONCE])
+        held = [[numbers.setdefault(term, len(numbers)) for term in _terms(w)] for w in words]
+        widths = np.array([len(some) for some in held], np.int64)
+        flat = np.fromiter((number for some in held for number in some), np.int64)
+        owner = np.repeat(owner + np.int64(start), widths[which])
+        term = np.repeat(flat[_runs(widths, which)], holders[owner])
+        pairs.append(term * count + rows[_runs(holders, owner)])
+    return np.concatenate(pairs)
+
+
+def _runs(sizes: NDArray[np.int64], which: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Runs of numbers lie end to end, of these sizes; the numbers of the chosen runs in turn."""
+    starts, chosen = np.cumsum(sizes) - sizes, sizes[which]
+    within = np.arange(int(chosen.sum())) - np.repeat(np.cumsum(chosen) - chosen, chosen)
+    numbers: NDArray[np.int64] = np.repeat(starts[which], chosen) + within
+    return numbers
 
 
 def terms(text: str) -> set[str]:
     """The searchable terms of a text: words; of a Chinese run its characters and pairs of them."""
-    found: set[str] = set()
-    for word in words(text):
-        if _is_run(word):
-            found.update(word)
-            found.update(word[at : at + 2] for at in range(len(word) - 1))
-        else:
-            found.add(word)
-    return found
+    return set[str]().union(*map(_terms, words(text)))
+
+
+def _terms(word: str) -> set[str]:
+    if _is_run(word):
+        return {*word, *(word[at : at + 2] for at in range(len(word) - 1))}
+    return {word}
 
 
 def checked_query(query: str) -> str:
@@ -112,15 +147,16 @@ def search_items(model: ShopModel, lexicon: Lexicon, query: str, k: int) -> Foun
     whole = sum(rarity.values())
     exact = np.zeros(count, np.float32)
     for term in asked:
-        if term in lexicon.places:
-            exact[_holders(lexicon, term)] += np.float32(rarity[term] / whole)
+        exact[_holders(lexicon, term)] += np.float32(rarity[term] / whole)
     # A word that stands there outranks every closeness, which lies in [-1, 1].
     score = meaning + exact + 2 * (exact > 0)
     k = min(k, count)
     top = np.argpartition(-score, k - 1)[:k] if 0 < k < count else np.arange(count)
     order = top[np.lexsort((top, -score[top]))]
-    held = {term: set(_holders(lexicon, term).tolist()) for term in asked if term in lexicon.places}
-    matched = ([term for term in asked if row in held.get(term, ())] for row in order.tolist())
+    matched: list[list[str]] = [[] for _ in order]
+    for term in asked:
+        for place in _among(order, _holders(lexicon, term)).tolist():
+            matched[place].append(term)
     return Found(
         order.astype(np.int64),
         score[order].astype(np.float64),
@@ -148,22 +184,26 @@ def _longest(matched: list[str]) -> tuple[str, ...]:
     )
 
 
-def _texts(catalogue: Catalogue) -> list[str]:
-    columns = zip(catalogue.titles, catalogue.brands, catalogue.categories, strict=True)
-    return [f"{title} {brand} {category}" for title, brand, category in columns]
-
-
 def _is_run(word: str) -> bool:
     """Is a word of a script written without spaces (see ``models.text``)?"""
     return word[0] >= "\u3040" and not "\uac00" <= word[0] <= "\ud7ff"
 
 
 def _holders(lexicon: Lexicon, term: str) -> NDArray[np.int32]:
-    start, stop = lexicon.places[term]
-    return lexicon.items[start:stop]
+    number = lexicon.numbers.get(term)
+    if number is None:
+        return lexicon.items[:0]
+    return lexicon.items[lexicon.starts[number] : lexicon.starts[number + 1]]
+
+
+def _among(rows: NDArray[np.int64], holders: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The places of those rows that are among some holders, which ascend."""
+    if not len(holders):
+        return np.zeros(0, np.int64)
+    nearest = np.searchsorted(holders, rows).clip(max=len(holders) - 1)
+    return np.flatnonzero(holders[nearest] == rows)
 
 
 def _rarity(lexicon: Lexicon, term: str, count: int) -> float:
     """Inverse document frequency; Spärck Jones, "A Statistical Interpretation of…", 1972."""
-    start, stop = lexicon.places.get(term, (0, 0))
-    return math.log(1 + count / (1 + stop - start))
+    return math.log(1 + count / (1 + len(_holders(lexicon, term))))

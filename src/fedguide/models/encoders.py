@@ -24,6 +24,8 @@ SCALES_DAYS = (7.0, 30.0, 120.0, 480.0)
 """How fast an event fades: the learned decay is a mixture of these exponentials."""
 
 
+_FADING = -np.array(SCALES_DAYS, np.float32)
+
 TINY = np.float32(1e-4)
 """Added to a squared length, so that a vector of zeros stays one."""
 
@@ -99,8 +101,8 @@ class Reading:
         vectors: item vectors ``(n, d)``.
         history: what is read.
         today: the day of the question.
-        bags: the history packed, m = 1.
-        events: the vector of each event, ``(1, l, d)``.
+        bags: the whole history packed, m = 1 and l = h, also what is older than the encoder reads.
+        events: the vector of each event, ``(1, h, d)``.
     """
 
     network: Network
@@ -148,9 +150,11 @@ def pack(histories: Sequence[History], todays: NDArray[np.int32], n: int, events
         items[row, length - h :] = history.items[-h:]
         kinds[row, length - h :] = history.kinds[-h:]
         ages[row, length - h :] = np.maximum(today - history.days[-h:], 0)
-        for at, text in enumerate(history.queries[-h:]):
-            if text is not None:
-                items[row, length - h + at] = n + texts.setdefault(text, len(texts))
+        if history.queries:
+            for at in np.flatnonzero(history.items[-h:] < 0).tolist():
+                text = history.queries[at - h]
+                if text is not None:
+                    items[row, length - h + at] = n + texts.setdefault(text, len(texts))
     return Bags(items, kinds, ages, tuple(texts))
 
 
@@ -227,18 +231,24 @@ def read(
 
     ``query_of`` gives the vector of a searched text, when somebody remembers them.
     """
-    bags = pack([history], np.array([today], np.int32), len(vectors), network.events)
-    if query_of is None or not bags.texts:
+    bags = pack([history], np.array([today], np.int32), len(vectors), len(history))
+    if query_of is None:
         searched = query_vectors(network, bags.texts)
     else:
-        searched = np.stack([query_of(text) for text in bags.texts])
+        searched = np.zeros((len(bags.texts), vectors.shape[1]), np.float32)
+        for row, text in enumerate(bags.texts):
+            searched[row] = query_of(text)
     return Reading(network, vectors, history, today, bags, _placed(vectors, bags, searched))
 
 
 def encode_read(reading: Reading) -> Matrix:
     """The shopper's vector, shape ``(d,)``; the same as ``encode``."""
-    encoder = encoder_named(reading.network.encoder)
-    encoded: Matrix = encoder.encode(reading.network, reading.events, reading.bags)[0]
+    network, bags, events = reading.network, reading.bags, reading.events
+    if len(reading.history) > network.events:
+        latest = (slice(None), slice(-network.events, None))
+        items, kinds, ages = bags.items[latest], bags.kinds[latest], bags.ages[latest]
+        bags, events = Bags(items, kinds, ages, bags.texts), events[latest]
+    encoded: Matrix = encoder_named(network.encoder).encode(network, events, bags)[0]
     return encoded
 
 
@@ -251,7 +261,7 @@ def scores_without_groups(reading: Reading, groups: NDArray[np.integer], targets
     """
     network, history = reading.network, reading.history
     fast = encoder_named(network.encoder).without_groups
-    if fast is not None and len(history) <= network.events:
+    if fast is not None:
         return fast(network, reading.events, reading.bags, groups, targets)
     count = int(groups.max(initial=-1)) + 2
     rest = [_kept(history, groups != group) for group in range(count)]
@@ -276,7 +286,7 @@ def _event_vectors(network: Network, vectors: Matrix, bags: Bags) -> Matrix:
 def _placed(vectors: Matrix, bags: Bags, searched: Matrix) -> Matrix:
     """The vector of each event, given those of the items and of the searched texts."""
     n = len(vectors)
-    events: Matrix = vectors[np.clip(bags.items, 0, n - 1)]
+    events: Matrix = vectors.take(bags.items, axis=0, mode="clip")
     events[bags.items < 0] = 0
     if len(searched):
         # Filled in afterwards: to append them to the catalogue would copy it.
@@ -295,9 +305,9 @@ class Encoder:
     Attributes:
         encode: (network, event vectors ``(m, l, d)``, bags) to shopper vectors ``(m, d)``.
         without: the same for one shopper with all h events, to ``(h, d)``: one event left out each.
-        without_groups: a shortcut for one shopper with h ≤ ``Network.events`` events, the group of
-            each ``(h,)`` of g, and targets ``(q, d)``, to ``(g + 1, q)``: target · shopper vector
-            with one group left out each, and with none; ``None`` where there is no shortcut.
+        without_groups: a shortcut for one shopper with all h events, the group of each ``(h,)``
+            of g, and targets ``(q, d)``, to ``(g + 1, q)``: target · shopper vector with one
+            group left out each, and with none; ``None`` where there is no shortcut.
     """
 
     encode: Callable[[Network, Matrix, Bags], Matrix]
@@ -308,9 +318,7 @@ class Encoder:
 def event_weights(network: Network, bags: Bags) -> Matrix:
     """How much the bag encoder counts each event, shape ``(m, l)``, ≥ 0."""
     kind, decay = np.exp(network.arrays["kind"]), np.exp(network.arrays["decay"])
-    fading = np.zeros_like(bags.ages)
-    for share, scale in zip(decay, SCALES_DAYS, strict=True):
-        fading += share * np.exp(bags.ages / np.float32(-scale))
+    fading: Matrix = np.exp(bags.ages[..., None] / _FADING) @ decay
     fading[bags.items < 0] = 0
     fading *= kind[bags.kinds]
     return fading
@@ -327,7 +335,7 @@ def _bag(network: Network, total: Matrix, weight: Matrix) -> Matrix:
 
 def _bag_encode(network: Network, events: Matrix, bags: Bags) -> Matrix:
     weights = event_weights(network, bags)
-    return _bag(network, np.einsum("ml,mld->md", weights, events), weights.sum(axis=1))
+    return _bag(network, (weights[:, None] @ events)[:, 0], weights.sum(axis=1))
 
 
 def _bag_without(network: Network, events: Matrix, bags: Bags) -> Matrix:
@@ -353,13 +361,46 @@ def _bag_without_groups(
     np.matmul(events[0], network.arrays["shopper"] @ targets.T, out=parts[:, :-1])
     parts[:, :-1] *= weights[:, None]
     parts[:, -1] = weights
-    count = int(groups.max(initial=-1)) + 1
-    member = np.zeros((count + 1, len(weights)), np.float32)
-    member[groups, np.arange(len(weights))] = 1
-    rest = parts.sum(axis=0) - member @ parts
+    rest = _sums_without(parts, groups, network.events)
     length = np.sqrt(np.maximum(rest[:, -1:], 0) + np.float32(1))
     scores: Matrix = rest[:, :-1] / length + network.arrays["start"] @ targets.T
     return scores
+
+
+def _sums_without(parts: Matrix, groups: NDArray[np.integer], window: int) -> Matrix:
+    """Sums ``(g + 1, c)`` of the rows ``(h, c)`` that are read without one group each, or none.
+
+    Only the last ``window`` rows that are left are read: when a group goes, older rows move in.
+    """
+    h, sizes = len(parts), np.bincount(groups)
+    rest: Matrix
+    if h <= window:
+        rest = np.repeat(parts.sum(axis=0)[None], len(sizes) + 1, axis=0)
+    else:
+        age, reach = np.arange(h)[::-1], _reach(groups, window)
+        newest_first = np.cumsum(parts[::-1], axis=0, dtype=np.float64)
+        rest = newest_first[reach - 1].astype(np.float32)
+        parts = parts * (age < reach[groups])[:, None]
+    if h:
+        by_group = parts.take(np.argsort(groups, kind="stable"), axis=0)
+        rest[:-1] -= np.add.reduceat(by_group, np.cumsum(sizes) - sizes, axis=0)
+    return rest
+
+
+def _reach(groups: NDArray[np.integer], window: int) -> NDArray[np.int64]:
+    """How many of the latest of h events hold ``window`` of other groups, ``(g + 1,)``; at most h.
+
+    The last entry is of no group.
+    """
+    h = len(groups)
+    age, count = np.arange(h)[::-1], int(groups.max(initial=-1)) + 1
+    reach = np.full(count + 1, min(window, h), np.int64)
+    while True:
+        gone = np.bincount(groups[age < reach[groups]], minlength=count + 1)
+        longer = np.minimum(window + gone, h)
+        if (longer == reach).all():
+            return reach
+        reach = longer
 
 
 def _transformer_encode(network: Network, events: Matrix, bags: Bags) -> Matrix:

@@ -12,12 +12,17 @@ A release is one folder::
 The network is shared and may leave; the shop's half (its items, its sales, its neighbours) stays
 with the shop. Shoppers' histories are in neither: they are served from the shop's own store. The
 signer is handed in, because this room knows no keys. Nothing is unpickled; sizes are limited
-before a file is read, and what is parsed are the very bytes that were hashed.
+before a file is read, and what is parsed is the very file that was hashed.
+
+Tensors stay in their file: they are mapped into memory, read-only, and the pages that serving
+touches are shared by all its processes. So a release is replaced by another folder and never
+written over: whoever can write into a folder that is being served is trusted not to.
 """
 
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
@@ -29,10 +34,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fedguide.errors import ConfigError, ReleaseError, SignatureError
+from fedguide.errors import ConfigError, MalformedError, ReleaseError, SignatureError
 from fedguide.models.card import Card, card_text
 from fedguide.models.encoders import Network, encoder_named, item_vectors
 from fedguide.models.scorer import SLATES, ShopModel, SlateWeights
+from fedguide.models.tensors import tensors
 from fedguide.models.text import TextSpec
 from fedguide.values import Catalogue
 
@@ -52,6 +58,7 @@ _FILES = (
     "shop.safetensors",
     "slates.json",
 )
+_TENSORS = ("network.safetensors", "shop.safetensors")
 _LARGEST_BYTES = 4 << 30
 _LARGEST_MANIFEST_BYTES = 1 << 16
 _SPOT_CHECKED_ITEMS = 16
@@ -186,10 +193,16 @@ def load_release(path: Path, trusted: Collection[str], verify: Verify) -> Releas
         raise SignatureError(f"{path} is not signed: {SIGNATURE} is missing")
     verify(manifest.signer, raw, _read(path, SIGNATURE, 1 << 10))
     _require_files(path, manifest)
-    data = {name: _hashed(path, name, manifest.files[name]) for name in _FILES}
+    maps = {name: _mapped(path, name, manifest.files[name]) for name in _TENSORS}
+    texts = [name for name in _FILES if name not in _TENSORS]
+    data = {name: _hashed(path, name, manifest.files[name]) for name in texts}
     digest = hashlib.sha256(raw).hexdigest()
     card = _parsed(path, "card.json", data, Card)
-    return Release(_model(path, data), card, manifest.signer, digest)
+    model = _model(path, data, maps)
+    for mapped in maps.values():
+        # The checks went through every page; what serving asks for comes back by itself.
+        mapped.madvise(mmap.MADV_DONTNEED)
+    return Release(model, card, manifest.signer, digest)
 
 
 def _contents(model: ShopModel, card: Card) -> dict[str, bytes]:
@@ -230,6 +243,11 @@ def _json(value: object) -> bytes:
 
 def _read(path: Path, name: str, limit_bytes: int) -> bytes:
     """A file's bytes, if it is a plain file and not too large."""
+    return _plain(path, name, limit_bytes).read_bytes()
+
+
+def _plain(path: Path, name: str, limit_bytes: int) -> Path:
+    """A file's path, if it is a plain file and not too large."""
     file = path / name
     if file.is_symlink() or not file.is_file():
         raise ReleaseError(
@@ -238,7 +256,7 @@ def _read(path: Path, name: str, limit_bytes: int) -> bytes:
     size = file.stat().st_size
     if size > limit_bytes:
         raise ReleaseError(f"{file} has {size} bytes, at most {limit_bytes} are allowed")
-    return file.read_bytes()
+    return file
 
 
 def _manifest(path: Path, raw: bytes) -> _Manifest:
@@ -267,12 +285,26 @@ def _require_files(path: Path, manifest: _Manifest) -> None:
 
 def _hashed(path: Path, name: str, signed: _File) -> bytes:
     data = _read(path, name, min(signed.size_bytes, _LARGEST_BYTES))
-    if len(data) != signed.size_bytes or hashlib.sha256(data).hexdigest() != signed.sha256:
+    _require_signed(path / name, signed, len(data), hashlib.sha256(data).hexdigest())
+    return data
+
+
+def _mapped(path: Path, name: str, signed: _File) -> mmap.mmap:
+    """A file mapped into memory once its bytes are known to be the signed ones."""
+    with _plain(path, name, min(signed.size_bytes, _LARGEST_BYTES)).open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        _require_signed(path / name, signed, stream.tell(), digest)
+        if not signed.size_bytes:
+            raise ReleaseError(f"{path / name} is empty")
+        return mmap.mmap(stream.fileno(), signed.size_bytes, access=mmap.ACCESS_READ)
+
+
+def _require_signed(file: Path, signed: _File, size_bytes: int, sha256: str) -> None:
+    if (size_bytes, sha256) != (signed.size_bytes, signed.sha256):
         raise SignatureError(
-            f"{path / name} is not the file that was signed",
+            f"{file} is not the file that was signed",
             hint="get the release again from its signer",
         )
-    return data
 
 
 def _parsed(path: Path, name: str, data: dict[str, bytes], kind: type[T]) -> T:
@@ -282,21 +314,25 @@ def _parsed(path: Path, name: str, data: dict[str, bytes], kind: type[T]) -> T:
         raise ReleaseError(f"{path / name} cannot be read: {error}") from error
 
 
-def _model(path: Path, data: dict[str, bytes]) -> ShopModel:
+def _model(path: Path, data: dict[str, bytes], maps: Mapping[str, mmap.mmap]) -> ShopModel:
     features = _parsed(path, "features.json", data, _Features)
     slates = _parsed(path, "slates.json", data, _Slates)
     texts = _parsed(path, "catalogue.json", data, _Texts)
     network = Network(
         features.text,
         features.encoder,
-        _tensors(path, "network.safetensors", data, _float32(features.arrays)),
+        _tensors(path, "network.safetensors", maps, _float32(features.arrays)),
         features.events,
     )
     count = len(texts.ids)
-    shop = _tensors(path, "shop.safetensors", data, _shop_shapes(count))
+    shop = _tensors(path, "shop.safetensors", maps, _shop_shapes(count))
     model = ShopModel(
         catalogue=Catalogue(
-            texts.ids, texts.titles, texts.brands, texts.categories, shop["prices"]
+            texts.ids,
+            texts.titles,
+            _shared(texts.brands),
+            _shared(texts.categories),
+            shop["prices"],
         ),
         network=network,
         item_vectors=shop["item_vectors"],
@@ -310,6 +346,12 @@ def _model(path: Path, data: dict[str, bytes]) -> ShopModel:
     )
     _require_fit(model)
     return model
+
+
+def _shared(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The same texts, equal ones being one object: a hundred thousand items have few brands."""
+    known: dict[str, str] = {}
+    return tuple(known.setdefault(text, text) for text in texts)
 
 
 _Shape = tuple[str, tuple[int | None, ...]]
@@ -332,15 +374,12 @@ def _shop_shapes(items: int) -> dict[str, _Shape]:
 
 
 def _tensors(
-    path: Path, name: str, data: dict[str, bytes], expected: Mapping[str, _Shape]
+    path: Path, name: str, maps: Mapping[str, mmap.mmap], expected: Mapping[str, _Shape]
 ) -> dict[str, NDArray[Any]]:
     """The tensors of one file, once each is known to be what its specification says."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     try:
-        arrays: dict[str, NDArray[Any]] = load(data.pop(name))
-    except (SafetensorError, KeyError) as error:
+        arrays = tensors(memoryview(maps[name]))
+    except MalformedError as error:
         raise ReleaseError(f"{path / name} is not a safetensors file: {error}") from error
     if set(arrays) != set(expected):
         wrong = sorted(set(arrays) ^ set(expected))

@@ -70,6 +70,12 @@ COMPONENTS = tuple(field.name for field in fields(SlateWeights))
 SPARSE = ("neighbours", "history", "returning", "last_basket", "interest")
 """Components that are 0 for every item the history does not lead to."""
 
+_OF_OWN = ("history", "returning", "interest", "last_basket")
+"""Components of the items a history names itself."""
+
+_NEVER = -(1 << 31)
+"""A day before every other."""
+
 STATIC = ("recent", "popularity")
 """Components that are the same for every shopper."""
 
@@ -242,37 +248,70 @@ def sparse_components(model: ShopModel, history: History, today: int) -> Sparse:
 
 def own_components(model: ShopModel, history: History, today: int) -> Own:
     """What a history says of the items it names itself."""
-    named = history.items >= 0
-    kinds, days = history.kinds[named], history.days[named]
+    order = np.argsort(history.items, kind="stable")
+    order = order[np.searchsorted(history.items, 0, sorter=order) :]  # searches come first
+    items, kinds, days = history.items[order], history.kinds[order], history.days[order]
+    if not len(items):
+        nothing = np.zeros(0, np.float32)
+        return Own(items.astype(np.int64), dict.fromkeys(_OF_OWN, nothing), nothing)
     ages = np.maximum(today - days, 0).astype(np.float32)
-    bought = (kinds == BUY).astype(np.float32)
-    last = days[kinds == BUY].max(initial=np.iinfo(np.int32).min)
-    items, place = np.unique(history.items[named], return_inverse=True)
-    loudest = np.zeros(len(items), np.float32)
-    np.maximum.at(loudest, place, _loudness(model, kinds, ages))
+    bought = kinds == BUY
+    last = days[bought].max(initial=_NEVER)
+    starts = run_starts(items)
+    # Summed in double precision, so that the order of equal items does not matter.
+    parts = np.empty((len(_OF_OWN), len(items)))
+    parts[0] = bought
+    parts[1] = bought * np.exp(ages / -RETURNING_DAYS)
+    parts[2] = INTEREST[kinds] * np.exp(ages / -INTEREST_DAYS)
+    parts[3] = bought & (days == last)
+    sums = np.add.reduceat(parts, starts, axis=1).astype(np.float32)
+    values = np.log1p(sums)
+    values[3] = np.minimum(sums[3], 1)
+    loudest = np.maximum.reduceat(_loudness(model, kinds, ages), starts)
+    own_values = dict(zip(_OF_OWN, values, strict=True))
+    return Own(items[starts].astype(np.int64), own_values, loudest)
 
-    def summed(values: Matrix) -> Matrix:
-        return np.bincount(place, values, len(items)).astype(np.float32)
 
-    faded = np.exp(ages / -RETURNING_DAYS)
-    interest = INTEREST[kinds] * np.exp(ages / -INTEREST_DAYS)
-    values = {
-        "history": np.log1p(summed(bought)),
-        "returning": np.log1p(summed(bought * faded)),
-        "last_basket": np.minimum(summed(bought * (days == last)), 1),
-        "interest": np.log1p(summed(interest)),
-    }
-    return Own(items.astype(np.int64), values, loudest)
+def run_starts(ordered: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Where each run of equal values starts, for at least one value."""
+    opens = np.empty(len(ordered), np.bool_)
+    opens[0] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=opens[1:])
+    return np.flatnonzero(opens)
+
+
+@dataclass(frozen=True)
+class Voices:
+    """What each of s own items says of its k neighbours.
+
+    Attributes:
+        targets: int32 ``(s, k)``, the neighbours, -1 for none.
+        said: float32 ``(s, k)``, what is said of each in the neighbours component.
+    """
+
+    targets: NDArray[np.int32]
+    said: Matrix
+
+
+def voices(model: ShopModel, own: Own) -> Voices:
+    """What a history's own items say of their neighbours, one by one."""
+    said = model.neighbour_weights.take(own.items, axis=0)
+    said *= own.loudness[:, None]
+    return Voices(model.neighbours.take(own.items, axis=0), said)
 
 
 def spoken(model: ShopModel, own: Own) -> Matrix:
     """The neighbours component of every item, shape ``(n,)``."""
-    targets = model.neighbours[own.items]
-    weights = model.neighbour_weights[own.items] * own.loudness[:, None]
+    spoke = voices(model, own)
+    return scattered(spoke.targets, spoke.said, len(model))
+
+
+def scattered(targets: NDArray[np.int32], values: Matrix, n: int) -> Matrix:
+    """Sum of the values of each of n targets, shape ``(n,)``; what falls on -1 is dropped."""
     # One pass over all n items is cheaper than sorting the targets; padding (-1) falls on slot n.
-    said = np.zeros(len(model) + 1, np.float32)
-    np.add.at(said, targets.ravel(), weights.ravel())
-    return said[:-1]
+    sums = np.zeros(n + 1, np.float32)
+    np.add.at(sums, targets.ravel(), values.ravel())
+    return sums[:-1]
 
 
 def shares(model: ShopModel, history: History, today: int, slate: str, item: int) -> Matrix:
