@@ -259,9 +259,9 @@ def test_norm_bound_by_hand():
     updates = rows([3, 4], [0, 1], [-30, 40])  # lengths 5, 1, 50
     one = norm_bound(1.0).combine(updates, even(updates), 1)
     np.testing.assert_allclose(one, [(0.6 - 0.6) / 3, (0.8 + 1 + 0.8) / 3], atol=1e-7)
-    # The median length is 5; weights 1 : 2 : 1.
-    median = norm_bound().combine(updates, np.array([1.0, 2.0, 1.0]), 1)
-    np.testing.assert_allclose(median, [(3 - 3) / 4, (4 + 2 + 4) / 4], atol=1e-6)
+    # The second largest length is 5; weights 1 : 2 : 1.
+    second = norm_bound().combine(updates, np.array([1.0, 2.0, 1.0]), 1)
+    np.testing.assert_allclose(second, [(3 - 3) / 4, (4 + 2 + 4) / 4], atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
