@@ -157,7 +157,7 @@ def test_exposure_by_hand():
     """Four shoppers, k = 2; ``-inf`` is not ranked, and a tie of second and third is rank 2.5."""
     scores = np.float32([[3, 2, 1], [1, 2, 2], [-np.inf, 1, 3], [2, 3, 1]])
     rates = exposure_at(scores, np.array([0, 1, 2]), 2)
-    # Item 0: shown to shoppers 0 and 3 of the three it is ranked for. Item 1: to 0, 1, 2 and 3, since
+    # Item 0: to shoppers 0 and 3 of the three it is ranked for. Item 1: to 0, 1, 2 and 3, since
     # it ties with item 2 for ranks 1 and 2 in shopper 1. Item 2: to shoppers 1 and 2.
     np.testing.assert_allclose(rates, [2 / 3, 1, 1 / 2])
     tied = np.float32([[5, 2, 2]])
