@@ -186,8 +186,10 @@ def test_krum_by_hand():
     # 6: 16 + 25 = 41; 100: beyond.
     updates = rows([0], [1], [2], [6], [100])
     np.testing.assert_array_equal(krum(updates, even(updates), 1), [1])
-    # The two of the lowest scores are 1 and, of the equal 0 and 2, the shorter 0.
-    np.testing.assert_array_equal(multi_krum(updates, even(updates), 1), [0.5])
+    # The four of the lowest scores are all but 100.
+    np.testing.assert_array_equal(multi_krum(updates, even(updates), 1), [2.25])
+    # Of equal scores the shorter update goes first: 1 + 1 for -1 and for 2, half of it for 0 and 1.
+    np.testing.assert_array_equal(krum(rows([2], [-1], [0.5]), np.ones(3), 0), [0.5])
 
 
 def test_bulyan_by_hand():
