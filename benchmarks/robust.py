@@ -22,14 +22,17 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedguide.data.shops import load_shops
+from fedguide.data.contract import Dataset
+from fedguide.data.importers import import_data
+from fedguide.data.shops import cut, load_shops
+from fedguide.data.split import cut_days, cut_shop
 from fedguide.horizontal.fedavg import fedavg
 from fedguide.horizontal.fitting import Fit
 from fedguide.horizontal.mean import Aggregator, weighted_mean
@@ -43,7 +46,7 @@ from fedguide.models.evaluate import SETTINGS, questions
 from fedguide.models.examples import buying_baskets
 from fedguide.models.fit import common_shapes, first_params, make_fit, to_network
 from fedguide.models.itemknn import Neighbours
-from fedguide.models.metrics import measure
+from fedguide.models.metrics import exposure_at, measure
 from fedguide.models.plan import GuidePlan
 from fedguide.models.served import (
     Known,
@@ -59,10 +62,13 @@ from fedguide.runtime.attacks import (
     POISONED_DATA,
     Attack,
     Collusion,
+    Promotion,
+    honest_cases,
     honest_first,
     inner_product,
     malicious,
     overheard,
+    promoted,
     shuffled_items,
 )
 from fedguide.runtime.baselines import Bench
@@ -82,6 +88,9 @@ TOLERANCE = 0.01
 
 MAX_NORM = 20.0
 """Clip bound of the bucketed sums: no honest change of a round was longer (printed)."""
+
+SHARE, TARGETS = 0.05, 5
+"""Malicious shoppers in every shop, and the items they promote in each."""
 
 CANDIDATES = ("trimmed", "multi_krum")
 STRONG = ("sign_flip", "scaling", "inner_product", "gaussian")
@@ -362,6 +371,134 @@ def shop_bars(found: Mapping[str, Mapping[str, Any]]) -> list[Bar]:
     return bars
 
 
+@dataclass(frozen=True)
+class Exposed:
+    """What one training of *shoppers* gave, by setting: ER@10 of the targets and NDCG@10."""
+
+    exposure: Mapping[str, float]
+    ndcg10: Mapping[str, float]
+
+
+def targets_of(shop: Dataset, first_day: int) -> tuple[int, ...]:
+    """The items that are promoted: drawn from all that the shop sold before the cut."""
+    sold = np.unique(shop.events.items[shop.events.days < first_day])
+    draw = stream(seeded_root(0), "targets", shop.name)
+    return tuple(sorted(draw.choice(sold, TARGETS, replace=False).tolist()))
+
+
+def exposed(
+    datasets: Sequence[Dataset],
+    days: tuple[int, int],
+    promotion: Callable[[Dataset, tuple[int, ...]], Promotion | None],
+    plan: GuidePlan,
+    rounds: int,
+) -> Exposed:
+    """Trains ten honest shops together, some of whose shoppers may be malicious."""
+    targets = {one.name: targets_of(one, days[0]) for one in datasets}
+    shops = []
+    for one in datasets:
+        attack = promotion(one, targets[one.name])
+        draw = stream(seeded_root(0), "malicious shoppers", one.name)
+        shops.append(cut_shop(promoted(one, attack, draw) if attack else one, *days))
+    shapes = common_shapes(shops, plan)
+    fits = {s.name: make_fit(s.catalogue, s.train, plan, shapes) for s in shops}
+    field = Ground(plan, tuple(shops), (), {}, {}, fits, {}, {})
+    aggregator = weighted_mean()
+    parties = parties_of(field, aggregator, None, poison=False)
+    start = first_params(plan, 0)
+    run = run_rounds(
+        fedavg(aggregator),
+        start,
+        tuple(parties),
+        in_process(parties, time.monotonic),
+        RoundsPlan(rounds, None),
+        durable=in_memory("robust", seeded_roots(0), time.monotonic, start.size),
+    )
+    return measured(shops, targets, run.best_params, plan)
+
+
+def measured(
+    shops: Sequence[ShopData],
+    targets: Mapping[str, tuple[int, ...]],
+    params: Vector,
+    plan: GuidePlan,
+) -> Exposed:
+    """Exposure and quality over the honest test shoppers of all shops."""
+    network = to_network(params, plan)
+    rates: dict[str, list[tuple[float, int]]] = {setting: [] for setting in SETTINGS}
+    ndcg: dict[str, list[NDArray[np.float64]]] = {setting: [] for setting in SETTINGS}
+    for shop in shops:
+        bench = bench_of(shop, plan)
+        vectors = vectors_of(network, bench.features)
+        for setting in SETTINGS:
+            asked = questions(honest_cases(shop.test), len(shop.catalogue), setting)
+            seen = known(bench.model, shop, asked, plan.recent_days, one_vote=plan.one_vote)
+            scores = weigh(with_network(seen, network, vectors), BARE)
+            rate = exposure_at(scores, np.array(targets[shop.name]), 10)
+            rates[setting].append((float(np.nanmean(rate)), len(asked)))
+            ndcg[setting].append(measure(scores, asked.targets).ndcg10)
+    return Exposed(
+        {s: sum(r * n for r, n in rates[s]) / sum(n for _, n in rates[s]) for s in SETTINGS},
+        {s: float(np.concatenate(ndcg[s]).mean()) for s in SETTINGS},
+    )
+
+
+def shoppers_part(data: Path, args: Any, results: dict[str, Any]) -> list[Bar]:
+    """Promotion by one shopper in twenty, with sales counted in baskets and in shoppers."""
+    source = data / "online_retail" / "online_retail.parquet"
+    datasets = cut(import_data(source, "online-retail"), SHOPS, "dirichlet:2", 0)
+    days = cut_days(datasets, 0.7, 0.1)
+    attacks: dict[str, Callable[[Dataset, tuple[int, ...]], Promotion | None]] = {
+        "none": lambda _shop, _targets: None,
+        "disguised": lambda _shop, targets: Promotion(SHARE, targets),
+        "bare": lambda _shop, targets: Promotion(SHARE, targets, disguised=False),
+        # Everybody's first purchase falls into the last weeks before the test.
+        "burst": lambda _shop, targets: Promotion(SHARE, targets, first_day=days[1] - 20),
+    }
+    if args.quick:
+        attacks = {name: attacks[name] for name in ("none", "disguised")}
+    found: dict[tuple[str, str], Exposed] = {}
+    for defence, one_vote in (("baskets", False), ("one_vote", True)):
+        plan = GuidePlan(size=args.size, one_vote=one_vote)
+        for name, promotion in attacks.items():
+            began = time.monotonic()
+            found[defence, name] = exposed(datasets, days, promotion, plan, args.epochs)
+            line = [defence, name, asdict(found[defence, name]), time.monotonic() - began]
+            print(json.dumps(line), flush=True)
+    results["shoppers"] = {f"{d} {n}": asdict(one) for (d, n), one in found.items()}
+    clean = found["baskets", "none"]
+    rows = [
+        [d, n]
+        + [f"{one.exposure[s]:.4f} ({one.exposure[s] / clean.exposure[s]:.1f}x)" for s in SETTINGS]
+        + [f"{one.ndcg10[s]:.4f}" for s in SETTINGS]
+        for (d, n), one in found.items()
+    ]
+    heads = [f"{what} {s}" for what in ("ER@10", "NDCG@10") for s in SETTINGS]
+    show("malicious shoppers, 5 %", ("sales counted in", "attack", *heads), rows)
+    return shopper_bars(found)
+
+
+def shopper_bars(found: Mapping[tuple[str, str], Exposed]) -> list[Bar]:
+    """Exposure against the clean one, the undefended controls, and what one vote costs."""
+    clean = found["baskets", "none"]
+    bars = []
+    for (defence, attack), one in found.items():
+        if attack == "none":
+            continue
+        for setting in SETTINGS:
+            ratio = one.exposure[setting] / clean.exposure[setting]
+            text = f"{defence}, {attack}: ER@10 over clean, {setting}"
+            bars.append(
+                at_most(text, ratio, 2.0)
+                if defence == "one_vote"
+                else Bar(text, round(ratio, 4), "> 2 (control)", ratio > 2)
+            )
+    for setting in SETTINGS:
+        cost = 1 - found["one_vote", "none"].ndcg10[setting] / clean.ndcg10[setting]
+        bars.append(Bar(f"one vote: cost without attack, {setting}", round(cost, 6), "told", None))
+    return bars
+
+
 def main() -> None:
     """Runs the parts asked for, one table each, and the bars at the end."""
     made = parser(__doc__)
@@ -371,6 +508,7 @@ def main() -> None:
     )
     made.add_argument("--warm", type=int, default=20, help="clean rounds before the attack")
     made.add_argument("--rounds", type=int, default=6, help="rounds under attack")
+    made.add_argument("--epochs", type=int, default=12, help="rounds of the shoppers part")
     made.add_argument("--quick", action="store_true", help="two attacks and few rounds")
     args = made.parse_args()
     data = data_folder()
@@ -378,11 +516,13 @@ def main() -> None:
         print("robust needs the real data: set FEDGUIDE_DATA", file=sys.stderr)
         sys.exit(4)
     if args.quick:
-        args.warm, args.rounds = min(args.warm, 3), min(args.rounds, 2)
+        args.warm, args.rounds, args.epochs = min(args.warm, 3), min(args.rounds, 2), 3
     results: dict[str, Any] = {"plan": {k: v for k, v in vars(args).items() if k != "json"}}
     bars: list[Bar] = []
     if args.part in ("shops", "all"):
         bars += shops_part(data, args, results)
+    if args.part in ("shoppers", "all"):
+        bars += shoppers_part(data, args, results)
     finish("robust", bars, results, args.json)
 
 

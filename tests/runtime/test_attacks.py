@@ -171,6 +171,14 @@ def test_promoters_buy_the_targets_and_nothing_honest_changes(disguised):
     assert changed.catalogue == shop.catalogue
 
 
+def test_a_burst_of_promotion_begins_late():
+    shop = dataset(0)
+    late = promoted(shop, Promotion(0.25, (3,), False, first_day=50), np.random.default_rng(2))
+    pushed = late.events.days[len(shop.events) :]
+    assert pushed.min() >= 50
+    assert len(set(late.events.users[len(shop.events) :].tolist())) == 10  # everybody takes part
+
+
 def test_fakes_are_no_honest_cases():
     shop = dataset(0)
     attacked = promoted(shop, Promotion(0.2, (1,)), np.random.default_rng(0))

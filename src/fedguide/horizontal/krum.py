@@ -4,8 +4,8 @@ Blanchard, El Mhamdi, Guerraoui and Stainer, "Machine Learning with Adversaries:
 Tolerant Gradient Descent", NIPS 2017, sections 4 and 5. An update's score is the sum of its
 squared distances to its n - f - 2 nearest others; Krum takes the update of the lowest score,
 Multi-Krum the mean of the m lowest. m is n - f: there are so many honest ones, so every one of the
-m has a score no higher than some honest update's. Equal scores are told apart by the shorter update, so that the order of the rows
-does not matter. Weights are not used, as in the paper.
+m has a score no higher than some honest update's. Equal scores are told apart by the shorter
+update, so that the order of the rows does not matter. Weights are not used, as in the paper.
 """
 
 from __future__ import annotations

@@ -259,6 +259,7 @@ class Promotion:
         targets: rows of the catalogue they push.
         disguised: each buys everything an honest shopper bought, on the same days, and the targets
             with every basket; otherwise it buys nothing but the targets, on the same days.
+        first_day: the targets are bought from this day on; who has no visit after it makes one.
 
     Raises:
         ConfigError: ``share`` is outside (0, 1), or there is no target.
@@ -267,6 +268,7 @@ class Promotion:
     share: float
     targets: tuple[int, ...]
     disguised: bool = True
+    first_day: int = 0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -290,9 +292,11 @@ def promoted(shop: Dataset, promotion: Promotion, draw: np.random.Generator) -> 
     visits = np.unique(np.stack([events.users, events.days]), axis=1)
     chance = np.bincount(visits[0], minlength=people) / visits.shape[1]
     copied = draw.choice(people, min(fakes, int((chance > 0).sum())), replace=False, p=chance)
+    opening = np.unique(events.days[events.days >= promotion.first_day])[:1]
     parts = [_all_rows(events)]
     for number, person in enumerate(copied.tolist()):
         days = visits[1, visits[0] == person]
+        days = days[days >= promotion.first_day] if days[-1] >= promotion.first_day else opening
         pushes = _pushes(events, days, promotion.targets)
         if promotion.disguised:
             rows = np.flatnonzero(events.users == person)
