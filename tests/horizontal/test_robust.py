@@ -55,7 +55,7 @@ def test_the_rule_makes_the_vector_and_medians_the_rest():
     assert mean.examples == 30 + (1 << 40)
 
 
-def test_a_claimed_number_of_examples_weighs_no_more_than_the_median():
+def test_a_claimed_number_of_examples_weighs_no_more_than_an_honest_one():
     updates = {"a": update([0], 10), "b": update([4], 30), "c": update([10], 1 << 40)}
     by_examples = robust_mean(norm_bound(100.0), 1, weighting="num_examples")
     # Weights 10 : 30 : 30.

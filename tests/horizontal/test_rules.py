@@ -186,8 +186,10 @@ def test_krum_by_hand():
     # 6: 16 + 25 = 41; 100: beyond.
     updates = rows([0], [1], [2], [6], [100])
     np.testing.assert_array_equal(krum(updates, even(updates), 1), [1])
-    # The two of the lowest scores are 1 and, of the equal 0 and 2, the shorter 0.
-    np.testing.assert_array_equal(multi_krum(updates, even(updates), 1), [0.5])
+    # The four of the lowest scores are all but 100.
+    np.testing.assert_array_equal(multi_krum(updates, even(updates), 1), [2.25])
+    # Of equal scores the shorter update goes first: 1 + 1 for -1 and for 2, half of it for 0 and 1.
+    np.testing.assert_array_equal(krum(rows([2], [-1], [0.5]), np.ones(3), 0), [0.5])
 
 
 def test_bulyan_by_hand():
@@ -259,9 +261,9 @@ def test_norm_bound_by_hand():
     updates = rows([3, 4], [0, 1], [-30, 40])  # lengths 5, 1, 50
     one = norm_bound(1.0).combine(updates, even(updates), 1)
     np.testing.assert_allclose(one, [(0.6 - 0.6) / 3, (0.8 + 1 + 0.8) / 3], atol=1e-7)
-    # The median length is 5; weights 1 : 2 : 1.
-    median = norm_bound().combine(updates, np.array([1.0, 2.0, 1.0]), 1)
-    np.testing.assert_allclose(median, [(3 - 3) / 4, (4 + 2 + 4) / 4], atol=1e-6)
+    # The second largest length is 5; weights 1 : 2 : 1.
+    second = norm_bound().combine(updates, np.array([1.0, 2.0, 1.0]), 1)
+    np.testing.assert_allclose(second, [(3 - 3) / 4, (4 + 2 + 4) / 4], atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])

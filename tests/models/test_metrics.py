@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from fedguide.errors import DataError, WrongShapeError
-from fedguide.models.metrics import Targets, measure, ndcg_at, ranks
+from fedguide.models.metrics import Targets, exposure_at, measure, ndcg_at, ranks
 
 
 def targets(*wanted: list[int]) -> Targets:
@@ -151,3 +151,15 @@ def test_the_quick_ndcg_is_the_exact_one(asked: tuple[np.ndarray, Targets], k: i
         for a, b in zip(wanted.offsets[:-1], wanted.offsets[1:], strict=True)
     ]
     assert_allclose(ndcg_at(given_scores, wanted, k), plain)
+
+
+def test_exposure_by_hand():
+    """Four shoppers, k = 2; ``-inf`` is not ranked, and a tie of second and third is rank 2.5."""
+    scores = np.float32([[3, 2, 1], [1, 2, 2], [-np.inf, 1, 3], [2, 3, 1]])
+    rates = exposure_at(scores, np.array([0, 1, 2]), 2)
+    # Item 0: to shoppers 0 and 3 of the three it is ranked for. Item 1: to 0, 1, 2 and 3, since
+    # it ties with item 2 for ranks 1 and 2 in shopper 1. Item 2: to shoppers 1 and 2.
+    np.testing.assert_allclose(rates, [2 / 3, 1, 1 / 2])
+    tied = np.float32([[5, 2, 2]])
+    np.testing.assert_array_equal(exposure_at(tied, np.array([1, 2]), 2), [0, 0])
+    assert np.isnan(exposure_at(np.float32([[-np.inf, 1]]), np.array([0]), 1)).all()

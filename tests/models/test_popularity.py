@@ -9,6 +9,7 @@ from fedguide.models.popularity import (
     by_history,
     by_popularity,
     known_sales,
+    repeats,
     sales,
     times_bought,
 )
@@ -35,6 +36,26 @@ def test_sales_count_baskets_with_a_purchase() -> None:
     assert_array_equal(sales(TRAIN, 4, days=20), [1, 1, 0, 0])  # days 11 to 30
     assert_array_equal(sales(TRAIN, 4, days=21), [2, 2, 0, 0])  # days 10 to 30
     assert_array_equal(sales(before(WHOLE, 0), 4, days=20), [0, 0, 0, 0])
+
+
+def test_with_one_vote_a_shopper_counts_once_for_an_item_when_it_was_bought_first() -> None:
+    assert_array_equal(sales(TRAIN, 4, one_vote=True), [1, 2, 0, 0])
+    # Shopper 0 bought item 0 on day 10 already, shopper 1 item 1 on day 30.
+    assert_array_equal(sales(TRAIN, 4, days=20, one_vote=True), [0, 1, 0, 0])
+    known = known_sales(WHOLE, cases(WHOLE, [2]), 4, days=36, one_vote=True)
+    assert_array_equal(known, [sales(WHOLE, 4, 36, one_vote=True)])  # no cut in time
+    assert_array_equal(
+        known_sales(TRAIN, cases(WHOLE, [2]), 4, days=40, one_vote=True)[0], [1, 2, 1, 1]
+    )
+    assert_array_equal(known_sales(TRAIN, cases(WHOLE, [2]), 4, days=40)[0], [2, 2, 1, 1])
+
+
+def test_repeats_are_lines_bought_before() -> None:
+    lines = [(0, 10, [0, 1]), (0, 30, [0, (1, VIEW)]), (1, 5, [0]), (1, 6, [0]), (1, 7, [0, 1])]
+    assert_array_equal(
+        repeats(diary(lines)),
+        [False, False, True, False, False, True, True, False],
+    )
 
 
 def test_times_bought_is_what_the_shopper_bought_before() -> None:

@@ -76,7 +76,7 @@ def split_by_time(
         ConfigError, DataError: see ``cut_days``; or a shop has nothing to train on.
     """
     first, second = cut_days(shops, train, validation)
-    return tuple(_cut_shop(shop, first, second) for shop in shops)
+    return tuple(cut_shop(shop, first, second) for shop in shops)
 
 
 def leave_last_out(shops: Sequence[Dataset]) -> tuple[ShopData, ...]:
@@ -91,7 +91,12 @@ def leave_last_out(shops: Sequence[Dataset]) -> tuple[ShopData, ...]:
     return tuple(_leave_out(require_events(shop)) for shop in shops)
 
 
-def _cut_shop(shop: Dataset, first: int, second: int) -> ShopData:
+def cut_shop(shop: Dataset, first: int, second: int) -> ShopData:
+    """One shop, cut at the first day of validation and the first day of test.
+
+    Raises:
+        DataError: it has nothing to train on, or no purchase.
+    """
     _require_purchase(shop)
     whole = baskets(shop.events)
     before_first, before_second = whole.days < first, whole.days < second

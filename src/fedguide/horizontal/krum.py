@@ -3,10 +3,9 @@
 Blanchard, El Mhamdi, Guerraoui and Stainer, "Machine Learning with Adversaries: Byzantine
 Tolerant Gradient Descent", NIPS 2017, sections 4 and 5. An update's score is the sum of its
 squared distances to its n - f - 2 nearest others; Krum takes the update of the lowest score,
-Multi-Krum the mean of the m lowest. m is n - f - 2, the most for which El Mhamdi, Guerraoui and
-Rouault, "The Hidden Vulnerability of Distributed Learning in Byzantium", ICML 2018, still have
-the guarantee. Equal scores are told apart by the shorter update, so that the order of the rows
-does not matter. Weights are not used, as in the papers.
+Multi-Krum the mean of the m lowest. m is n - f: there are so many honest ones, so every one of the
+m has a score no higher than some honest update's. Equal scores are told apart by the shorter
+update, so that the order of the rows does not matter. Weights are not used, as in the paper.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ def krum(updates: Updates, _weights: Weights, bad: int) -> Vector:
 
 
 def multi_krum(updates: Updates, _weights: Weights, bad: int) -> Vector:
-    """The mean of the n - f - 2 updates of the lowest scores."""
-    chosen = _closest(updates, bad)[: len(updates) - bad - 2]
+    """The mean of the n - f updates of the lowest scores."""
+    chosen = _closest(updates, bad)[: len(updates) - bad]
     return weighted_sum(updates[np.sort(chosen)], np.full(len(chosen), 1 / len(chosen)))
 
 

@@ -2,8 +2,8 @@
 
 Sun, Kairouz, Suresh and McMahan, "Can You Really Backdoor Federated Learning?", 2019, section 4:
 Σ w_i x_i / max(1, |x_i| / M). One update moves the outcome by at most its share of M. Deviation:
-without an M, the median of the updates' own lengths is taken, because honest changes get shorter
-during a run; with fewer than half of the updates bad it is no longer than an honest one.
+without an M, the (f + 1)-th largest of the updates' own lengths is taken, because honest changes
+get shorter during a run; of f + 1 updates one is honest, so it is no longer than an honest one.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def norm_bound(max_norm: float | None = None) -> Rule:
     if max_norm is not None and not (math.isfinite(max_norm) and max_norm > 0):
         raise ConfigError(f"max_norm must be finite and above 0, got {max_norm}")
 
-    def combine(updates: Updates, weights: Weights, _bad: int) -> Vector:
+    def combine(updates: Updates, weights: Weights, bad: int) -> Vector:
         length = lengths(updates)
-        most = float(np.median(length)) if max_norm is None else max_norm
+        most = float(np.sort(length)[-1 - bad]) if max_norm is None else max_norm
         return weighted_sum(updates, weights / weights.sum() * shortening(length, most))
 
     return Rule(

@@ -43,7 +43,8 @@ def robust_mean(
     """The rule over updates sent in the open.
 
     Loss and figures are the medians of what was handed in. With ``num_examples`` no party weighs
-    more than the median party: the number is a claim that nobody can check.
+    more than the (f + 1)-th heaviest: the number is a claim that nobody can check, and of f + 1
+    claims one is honest.
 
     Args:
         rule: makes one update of many.
@@ -197,7 +198,7 @@ def _combined(
 ) -> Mean:
     """The rule's outcome, with the medians of loss and figures."""
     updates = np.stack([one.vector for one in means])
-    weights = _weights([one.examples for one in means], weighting)
+    weights = _weights([one.examples for one in means], weighting, bad)
     if rule.around_last and terms.last is not None:
         updates -= terms.last
         vector: Vector = rule.combine(updates, weights, bad) + terms.last
@@ -213,9 +214,10 @@ def _combined(
     )
 
 
-def _weights(examples: Sequence[int], weighting: Weighting) -> Weights:
-    """How much each update counts: alike, or by its examples, but no more than the median."""
+def _weights(examples: Sequence[int], weighting: Weighting, bad: int) -> Weights:
+    """How much each update counts: alike, or by its examples up to the (f + 1)-th largest."""
     if weighting == "uniform":
         return np.ones(len(examples))
     counts = np.array(examples, np.float64)
-    return np.minimum(counts, np.median(counts))
+    bounded: Weights = np.minimum(counts, np.sort(counts)[-1 - bad])
+    return bounded

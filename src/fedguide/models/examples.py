@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError, DataError
 from fedguide.models.plan import GuidePlan
+from fedguide.models.popularity import counted, repeats
 from fedguide.models.text import TextSpec, item_features, query_features
 from fedguide.values import BUY, SEARCH, Baskets, Catalogue
 
@@ -155,7 +156,7 @@ def examples_of(
     items = np.where(train.kinds == SEARCH, shapes.items + train.queries, train.items)
     chosen = buying_baskets(train)
     first = np.searchsorted(train.shoppers, train.shoppers[chosen], side="left")
-    snapshot, recent, popularity = _snapshots(train, days, chosen, n, plan.recent_days)
+    snapshot, recent, popularity = _snapshots(train, days, chosen, n, plan)
 
     def padded(values: NDArray[np.generic], size: int, fill: int = 0) -> Ints:
         result = np.full(size, fill, np.int32)
@@ -171,7 +172,7 @@ def examples_of(
         items=padded(items, shapes.lines, -1),
         kinds=padded(train.kinds, shapes.lines),
         days=padded(days, shapes.lines),
-        repeat=padded(_repeats(train), shapes.lines),
+        repeat=padded(repeats(train), shapes.lines),
         first=padded(train.offsets[first], shapes.examples),
         start=padded(train.offsets[chosen], shapes.examples),
         stop=padded(train.offsets[chosen + 1], shapes.examples),
@@ -218,33 +219,19 @@ def _transposed(
     return fan, fan_place, fan_bucket
 
 
-def _repeats(train: Baskets) -> NDArray[np.bool_]:
-    """Lines buying what the shopper had bought in an earlier basket, shape ``(lines,)``."""
-    shopper = np.repeat(train.shoppers, np.diff(train.offsets))
-    bought = np.flatnonzero(train.kinds == BUY)
-    # Lines are sorted by day within a shopper and a basket holds a pair once: all but the
-    # first line of a (shopper, item) are repeats.
-    order = bought[np.lexsort((bought, train.items[bought], shopper[bought]))]
-    repeats = np.zeros(len(train.items), np.bool_)
-    repeats[order[1:]] = (shopper[order[1:]] == shopper[order[:-1]]) & (
-        train.items[order[1:]] == train.items[order[:-1]]
-    )
-    return repeats
-
-
 def _snapshots(
-    train: Baskets, days: NDArray[np.int32], chosen: NDArray[np.int64], n: int, recent_days: int
+    train: Baskets, days: NDArray[np.int32], chosen: NDArray[np.int64], n: int, plan: GuidePlan
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
     """The snapshot of each example, and the sales known at each: recent and all, as logs."""
     sorted_days = np.sort(train.days[chosen])
     moments = np.unique(sorted_days[np.arange(SNAPSHOTS) * len(sorted_days) // SNAPSHOTS])
     recent = np.zeros((SNAPSHOTS, n), np.float32)
     popularity = np.zeros((SNAPSHOTS, n), np.float32)
-    bought = train.kinds == BUY
+    bought = counted(train, one_vote=plan.one_vote)
     for row, moment in enumerate(moments.tolist()):
         before = bought & (days < moment)
         popularity[row] = np.log1p(np.bincount(train.items[before], minlength=n))
-        before &= days >= moment - recent_days
+        before &= days >= moment - plan.recent_days
         recent[row] = np.log1p(np.bincount(train.items[before], minlength=n))
     snapshot = np.searchsorted(moments, train.days[chosen], side="right") - 1
     return snapshot, recent, popularity

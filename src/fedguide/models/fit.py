@@ -266,6 +266,7 @@ def _shape_of(plan: GuidePlan) -> GuidePlan:
         weight_decay=plain.weight_decay,
         steps=plain.steps,
         recent_days=plain.recent_days,
+        one_vote=plain.one_vote,
     )
 
 

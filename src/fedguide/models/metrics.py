@@ -124,6 +124,28 @@ def from_ranks(rank: NDArray[np.float64], targets: Targets) -> Metrics:
     )
 
 
+def exposure_at(
+    scores: NDArray[np.float32], items: NDArray[np.integer], k: int
+) -> NDArray[np.float64]:
+    """ER@k of some items: to what share of shoppers each is shown among the best k.
+
+    Zhang et al., "PipAttack", WSDM 2022, section 5.1. ``scores`` has shape ``(q, n)``; an item
+    at ``-inf`` is not ranked for that shopper, who does not count for it. Ties count half, as
+    in ``ranks``. The result has one value an item, NaN for one that is ranked for nobody.
+    """
+    shown, asked = np.zeros(len(items)), np.zeros(len(items))
+    for line in scores:
+        wanted = line[items]
+        there = np.isfinite(wanted)
+        higher = (line > wanted[:, None]).sum(axis=1)
+        same = (line == wanted[:, None]).sum(axis=1)
+        shown += there & (1 + higher + 0.5 * (same - 1) <= k)
+        asked += there
+    with np.errstate(invalid="ignore"):
+        rates: NDArray[np.float64] = shown / asked
+    return rates
+
+
 def ndcg_at(scores: NDArray[np.float32], targets: Targets, k: int) -> NDArray[np.float64]:
     """NDCG@k of every question, shape ``(q,)``, without sorting what is far below rank k.
 

@@ -30,6 +30,8 @@ class GuidePlan:
         cart: share of examples in which a random part of the basket is moved into the context.
         repurchase: weight in the loss of an item the shopper bought before.
         recent_days: sales of this many days count as recent.
+        one_vote: a shopper counts once for an item in the sales everybody sees, not once a basket:
+            what keeps malicious shoppers from promoting an item by buying it again and again.
         negatives: sampled items a step where the shop has more than ``full_softmax`` items.
         full_softmax: up to this many items every item is ranked in every step.
         sampled_batch: baskets a step where items are sampled: a step costs as much as the
@@ -59,6 +61,7 @@ class GuidePlan:
     full_softmax: int = 5000
     sampled_batch: int = 512
     sampled_events: int = 64
+    one_vote: bool = False
 
     def __post_init__(self) -> None:
         """Checks every range once."""

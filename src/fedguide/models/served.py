@@ -71,8 +71,8 @@ def model_without_network(
         item_vectors=np.zeros((n, 1), np.float32),
         neighbours=neighbours.items,
         neighbour_weights=neighbours.weights,
-        popularity=sales(shop.train, n),
-        recent_sales=sales(shop.train, n, plan.recent_days),
+        popularity=sales(shop.train, n, one_vote=plan.one_vote),
+        recent_sales=sales(shop.train, n, plan.recent_days, one_vote=plan.one_vote),
         last_day=int(shop.train.days.max(initial=0)),
         slates=dict.fromkeys(SLATES, SlateWeights()),
         neighbour_days=fade_days,
@@ -94,7 +94,14 @@ class Known:
     bags: Bags
 
 
-def known(model: ShopModel, shop: ShopData, asked: Questions, recent_days: int) -> Known:
+def known(
+    model: ShopModel,
+    shop: ShopData,
+    asked: Questions,
+    recent_days: int,
+    *,
+    one_vote: bool = False,
+) -> Known:
     """Makes the components of all questions at once; equal to ``scorer.components`` of each.
 
     Recent sales are counted up to each case's day (``popularity.known_sales``); everything else
@@ -107,7 +114,8 @@ def known(model: ShopModel, shop: ShopData, asked: Questions, recent_days: int) 
         touched = sparse_components(model, history, today)
         for name, values in touched.values.items():
             terms[name][row, touched.items] = values
-    terms["recent"] = np.log1p(known_sales(shop.train, asked.cases, asked.items, recent_days))
+    recent = known_sales(shop.train, asked.cases, asked.items, recent_days, one_vote=one_vote)
+    terms["recent"] = np.log1p(recent)
     terms["popularity"] = np.broadcast_to(np.log1p(model.popularity), shape)
     return Known(asked, terms, pack(histories, todays, asked.items, model.network.events))
 
@@ -143,11 +151,13 @@ def measure_all(
     asked: Questions,
     contenders: Mapping[K, Contender],
     recent_days: int,
+    *,
+    one_vote: bool = False,
 ) -> dict[K, Metrics]:
     """Puts every question to every contender; components are made once for all of them."""
     parts: dict[K, list[Metrics]] = {name: [] for name in contenders}
     for some in chunks(asked):
-        seen = known(model, shop, some, recent_days)
+        seen = known(model, shop, some, recent_days, one_vote=one_vote)
         for name, contender in contenders.items():
             if contender.weights.network:
                 st = with_network(seen, contender.network, contender.vectors)
@@ -164,6 +174,8 @@ def released(
     vectors: Matrix,
     weights: Mapping[str, SlateWeights],
     recent_days: int,
+    *,
+    one_vote: bool = False,
 ) -> ShopModel:
     """The model a shop goes on to serve: parameters as measured, counters up to its last day.
 
@@ -175,7 +187,7 @@ def released(
         model,
         network=network,
         item_vectors=vectors,
-        recent_sales=sales(baskets, n, recent_days),
+        recent_sales=sales(baskets, n, recent_days, one_vote=one_vote),
         last_day=int(baskets.days.max(initial=model.last_day)),
         slates={SLATE_OF[setting]: w for setting, w in weights.items()},
     )

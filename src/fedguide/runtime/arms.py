@@ -156,6 +156,15 @@ def fits_of(shops: Sequence[ShopData], plan: GuidePlan) -> dict[str, Fit]:
     return {shop.name: make_fit(shop.catalogue, shop.train, plan, shapes) for shop in shops}
 
 
+def even_work(fit: Fit, shop: ShopData, plan: GuidePlan) -> Fit:
+    """The shop's fit, repeated until it has taken about ``plan.steps`` steps, as larger shops do.
+
+    A rule that compares updates takes a shop that trains ten times as long for an outlier.
+    """
+    steps = min(-(-len(buying_baskets(shop.train)) // plan.batch), plan.steps)
+    return _repeated(fit, max(round(plan.steps / max(steps, 1)), 1))
+
+
 def train_together(
     benches: Sequence[Bench],
     fits: Mapping[str, Fit],
@@ -314,7 +323,11 @@ def _score(benches: Sequence[Bench], params: Mapping[str, Vector], plan: GuidePl
 def _lengthened(fit: Fit, shop: ShopData, plan: GuidePlan) -> Fit:
     """The fit, repeated until it has taken ``LEAST_STEPS`` steps."""
     steps = -(-len(buying_baskets(shop.train)) // plan.batch)
-    passes = -(-LEAST_STEPS // max(steps, 1))
+    return _repeated(fit, -(-LEAST_STEPS // max(steps, 1)))
+
+
+def _repeated(fit: Fit, passes: int) -> Fit:
+    """The fit so many times over, going on with its own moments."""
 
     def run(params: Vector, optimizer_state: Vector | None, seed: int) -> Fitted:
         fitted = fit(params, optimizer_state, seed)

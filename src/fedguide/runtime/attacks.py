@@ -18,10 +18,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fedguide.data.contract import COLUMNS, Dataset, Events
 from fedguide.errors import ConfigError
 from fedguide.horizontal.fitting import Fit, Fitted
 from fedguide.protocol import Ask, Courier, Message, Missing, Replies
-from fedguide.values import Baskets, PartyId, Vector
+from fedguide.values import BUY, Baskets, Cases, PartyId, Vector
 
 Updates: TypeAlias = NDArray[np.float32]
 
@@ -243,3 +244,106 @@ def shuffled_items(baskets: Baskets, items: int, draw: np.random.Generator) -> B
         kinds=baskets.kinds[order],
         queries=baskets.queries[order],
     )
+
+
+FAKE = "~fake-"
+"""Begins the name of a malicious shopper that ``promoted`` added; sorts after all real names."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """How malicious shoppers push items.
+
+    Attributes:
+        share: of the shop's shoppers, malicious ones included, that are malicious.
+        targets: rows of the catalogue they push.
+        disguised: each buys everything an honest shopper bought, on the same days, and the targets
+            with every basket; otherwise it buys nothing but the targets, on the same days.
+        first_day: the targets are bought from this day on; who has no visit after it makes one.
+
+    Raises:
+        ConfigError: ``share`` is outside (0, 1), or there is no target.
+    """
+
+    share: float
+    targets: tuple[int, ...]
+    disguised: bool = True
+    first_day: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if not 0 < self.share < 1:
+            raise ConfigError(f"share must be in (0, 1), got {self.share}")
+        if not self.targets:
+            raise ConfigError("a promotion needs at least one target, got none")
+
+
+def promoted(shop: Dataset, promotion: Promotion, draw: np.random.Generator) -> Dataset:
+    """The shop with malicious shoppers who promote items.
+
+    Zhang et al., "PipAttack: Poisoning Federated Recommender Systems for Manipulating Item
+    Promotion", WSDM 2022; the profiles follow the average attack of Lam and Riedl, "Shilling
+    Recommender Systems for Fun and Profit", WWW 2004, with whole honest profiles as its filler.
+    The more often a shopper bought, the more likely it is copied.
+    """
+    events = shop.events
+    people = len(events.user_ids)
+    fakes = max(round(people * promotion.share / (1 - promotion.share)), 1)
+    visits = np.unique(np.stack([events.users, events.days]), axis=1)
+    chance = np.bincount(visits[0], minlength=people) / visits.shape[1]
+    copied = draw.choice(people, min(fakes, int((chance > 0).sum())), replace=False, p=chance)
+    opening = np.unique(events.days[events.days >= promotion.first_day])[:1]
+    parts = [_all_rows(events)]
+    for number, person in enumerate(copied.tolist()):
+        days = visits[1, visits[0] == person]
+        days = days[days >= promotion.first_day] if days[-1] >= promotion.first_day else opening
+        pushes = _pushes(events, days, promotion.targets)
+        if promotion.disguised:
+            rows = np.flatnonzero(events.users == person)
+            pushes = {name: np.append(getattr(events, name)[rows], pushes[name]) for name in pushes}
+        pushes["users"] = np.full(len(pushes["items"]), people + number, np.int32)
+        parts.append(pushes)
+    columns: dict[str, Any] = {
+        name: np.concatenate([part[name] for part in parts]) for name in COLUMNS
+    }
+    names = tuple(f"{FAKE}{number:06}" for number in range(len(copied)))
+    changed = replace(
+        events,
+        **columns,
+        user_ids=events.user_ids + names,
+        groups=events.groups + ("",) * len(names),
+    )
+    return replace(shop, events=changed)
+
+
+def honest_cases(cases: Cases) -> Cases:
+    """Only the cases of shoppers that ``promoted`` did not add."""
+    shoppers = cases.baskets.shoppers[cases.targets]
+    fake = np.array([name.startswith(FAKE) for name in cases.baskets.shopper_ids], np.bool_)
+    rows = np.flatnonzero(~fake[shoppers])
+    return replace(cases, targets=cases.targets[rows], starts=cases.starts[rows])
+
+
+def _all_rows(events: Events) -> dict[str, NDArray[Any]]:
+    return {name: getattr(events, name) for name in COLUMNS}
+
+
+def _pushes(
+    events: Events, days: NDArray[np.int32], targets: Sequence[int]
+) -> dict[str, NDArray[Any]]:
+    """A purchase of every target on every one of these days."""
+    on = np.repeat(days, len(targets))
+    count = len(on)
+    first = dict(zip(*np.unique(events.days, return_index=True), strict=True))
+    times = events.times[[first[day] for day in on]]
+    return {
+        "users": np.zeros(count, np.int32),
+        "items": np.tile(np.array(targets, np.int32), len(days)),
+        "kinds": np.full(count, BUY, np.uint8),
+        "times": times,
+        "days": on.astype(np.int32),
+        "queries": np.full(count, -1, np.int32),
+        "quantities": np.ones(count, np.float32),
+        "prices": np.full(count, np.nan, np.float32),
+        "baskets": np.full(count, -1, np.int32),
+    }

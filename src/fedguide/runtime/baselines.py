@@ -242,7 +242,9 @@ def _bench(shop: ShopData, asked: Asked, plan: GuidePlan, variant: _Variant) -> 
         plan,
     )
     validation = {
-        setting: known(model, shop, asked[setting][shop.name], plan.recent_days)
+        setting: known(
+            model, shop, asked[setting][shop.name], plan.recent_days, one_vote=plan.one_vote
+        )
         for setting in SETTINGS
     }
     return Bench(shop, model, features_of(shop, plan.text), validation)

@@ -368,7 +368,14 @@ def _answers(
                     found.setdefault((model, setting), {})[name] = [evaluate(scorers[name], asked)]
             contenders = _contenders(base, bench, setting, outcomes, plan)
             flat = {(m, i): c for m, several in contenders.items() for i, c in enumerate(several)}
-            measured = measure_all(bench.model, bench.shop, asked, flat, plan.guide.recent_days)
+            measured = measure_all(
+                bench.model,
+                bench.shop,
+                asked,
+                flat,
+                plan.guide.recent_days,
+                one_vote=plan.guide.one_vote,
+            )
             for model, several in contenders.items():
                 metrics = [measured[model, i] for i in range(len(several))]
                 found.setdefault((model, setting), {})[name] = metrics
@@ -417,4 +424,5 @@ def _served(bench: Bench, outcome: Outcome, plan: TrainPlan) -> ShopModel:
         vectors_of(network, bench.features),
         {setting: outcome.blends[source, setting].weights for setting in SETTINGS},
         plan.guide.recent_days,
+        one_vote=plan.guide.one_vote,
     )
