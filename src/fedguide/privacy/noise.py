@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError
+from fedguide.privacy.inversion import largest
 from fedguide.privacy.laws import DiscreteGaussian, DiscreteLaplace, Law, Polya
 from fedguide.privacy.mechanisms import Gaussian, GaussianShares, Laplace, LaplaceShares
 from fedguide.privacy.samplers import draw
-from fedguide.privacy.tables import largest
 from fedguide.ring import Grid
 from fedguide.seeds import Label, Root
 
