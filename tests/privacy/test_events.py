@@ -23,7 +23,7 @@ from fedguide.privacy.mechanisms import (
 positive = st.floats(0.5, 1e9)
 count = st.integers(1, 10**6)
 central = st.one_of(
-    st.builds(Laplace, positive, positive),
+    st.builds(Laplace, positive, positive, st.integers(0, 10**6)),
     st.builds(Gaussian, positive, positive),
     st.just(Unnoised()),
 )
@@ -59,6 +59,12 @@ def test_a_record_is_plain_and_complete():
         "unit": "shopper",
         "relation": "add_or_remove_one",
     }
+
+
+def test_laplace_says_its_units_only_where_it_has_them():
+    without, given = (to_record(Event("t", Laplace(10.0, 1.0, units))) for units in (0, 7))
+    assert without["mechanism"] == {"kind": "laplace", "scale": 10.0, "sensitivity_l1": 1.0}
+    assert given["mechanism"] == {**without["mechanism"], "units": 7}
 
 
 def test_no_event_holds_an_epsilon():

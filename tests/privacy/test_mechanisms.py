@@ -69,6 +69,11 @@ def test_a_share_below_half_a_unit_is_refused():
         GaussianShares(0.4, 1.0, 1, 1)
 
 
+def test_units_below_nought_are_refused():
+    with pytest.raises(ConfigError, match="units must be at least 0, got -1"):
+        Laplace(1.0, 1.0, -1)
+
+
 def test_randomised_response_needs_two_answers():
     with pytest.raises(ConfigError, match="at least 2, got 1"):
         RandomisedResponse(1, 1.0)

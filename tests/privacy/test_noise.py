@@ -98,7 +98,7 @@ def test_adding_noise_is_exact_and_repeats(values, scale):
 
 def test_specs_in_real_values_become_units_of_the_grid():
     grid = Grid(fraction_bits=10, max_abs=1.0, parties=2)
-    assert in_units(Laplace(0.5, 0.25), grid) == Laplace(512.0, 256.0)
+    assert in_units(Laplace(0.5, 0.25), grid) == Laplace(512.0, 256.0, 256)
     assert in_units(Gaussian(2.0, 0.25), grid) == Gaussian(2.0, 256.0)
 
 

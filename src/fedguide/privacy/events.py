@@ -116,6 +116,8 @@ def to_record(event: Event) -> dict[str, Any]:
     """The event as names, numbers and strings, fit for canonical JSON."""
     named = {f.name: getattr(event, f.name) for f in fields(event) if f.name != "mechanism"}
     spec = {"kind": _NAMES[type(event.mechanism)], **asdict(event.mechanism)}
+    if spec.get("units") == 0:  # as in records from before there were units
+        del spec["units"]
     return {**named, "mechanism": spec}
 
 
@@ -130,7 +132,10 @@ def from_record(record: Mapping[str, Any]) -> Event:
     kind = _KINDS.get(str(spec.get("kind"))) if isinstance(spec, Mapping) else None
     if not isinstance(spec, Mapping) or kind is None:
         raise ConfigError(f"mechanism must have a kind out of {sorted(_KINDS)}")
-    mechanism = kind(**_checked(kind, {k: v for k, v in spec.items() if k != "kind"}))
+    figures = {k: v for k, v in spec.items() if k != "kind"}
+    if kind is Laplace:
+        figures.setdefault("units", 0)
+    mechanism = kind(**_checked(kind, figures))
     rest = {k: v for k, v in record.items() if k != "mechanism"}
     return Event(mechanism=mechanism, **_checked(Event, rest, but="mechanism"))
 

@@ -22,17 +22,27 @@ class Laplace:
     Dwork, McSherry, Nissim and Smith, "Calibrating Noise to Sensitivity", 2006, with the
     two-sided geometric law of Ghosh, Roughgarden and Sundararajan, 2009.
 
+    Attributes:
+        scale: of the noise.
+        sensitivity_l1: the most that one shopper moves the vector.
+        units: the sensitivity in whole units of the grid, for the exact law of many releases at
+            δ > 0; 0 has the continuous law judged instead, whose ε may be 2/scale² (in units)
+            too small there. At δ = 0 the two are the same.
+
     Raises:
-        ConfigError: a figure is not finite and above 0.
+        ConfigError: a figure is not finite and above 0, or ``units`` is below 0.
     """
 
     scale: float
     sensitivity_l1: float
+    units: int = 0
 
     def __post_init__(self) -> None:
-        """Checks both figures."""
+        """Checks every figure."""
         _check_positive("scale", self.scale)
         _check_positive("sensitivity_l1", self.sensitivity_l1)
+        if self.units < 0:
+            raise ConfigError(f"units must be at least 0, got {self.units}")
 
     @property
     def epsilon(self) -> float:

@@ -9,6 +9,7 @@ was below the noise (Mironov, "On Significance of the Least Significant Bits", 2
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -100,10 +101,12 @@ def law_of(mechanism: Drawn) -> Law:
 
 
 def in_units(mechanism: Laplace | Gaussian, grid: Grid) -> Laplace | Gaussian:
-    """A spec in real values as one in units of the grid."""
+    """A spec in real values as one in units of the grid; a Laplace one says its whole units."""
     match mechanism:
         case Laplace():
-            return Laplace(mechanism.scale * grid.scale, mechanism.sensitivity_l1 * grid.scale)
+            sensitivity = mechanism.sensitivity_l1 * grid.scale
+            units = math.ceil(sensitivity)
+            return Laplace(mechanism.scale * grid.scale, sensitivity, units)
         case Gaussian():
             return replace(mechanism, sensitivity_l2=mechanism.sensitivity_l2 * grid.scale)
 

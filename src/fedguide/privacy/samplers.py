@@ -1,9 +1,9 @@
 """Draws of noise on the integer grid, exact and reproducible from a root.
 
 The law is stated in ``laws``, the method and its statistical distance (2^-100 a draw) in
-``tables``; the bits are an AES-CTR keystream. One root, law and labels give the same noise again,
-in any process and on any machine, and a longer draw begins with the shorter one; any other root,
-law, scale or label gives independent noise. So every release has labels of its own.
+``inversion``; the bits are an AES-CTR keystream. One root, law and labels give the same noise
+again, in any process and on any machine, and a longer draw begins with the shorter one; any other
+root, law, scale or label gives independent noise. So every release has labels of its own.
 
 Out of scope, and said in ``docs/threat.md``: how long a draw takes depends on what is drawn, and
 could be told by who shares the processor.
