@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from fedguide.cli.app import main
+from fedguide.cli.ledgers import policy_of
+from fedguide.config import load
 from fedguide.errors import RefusedError
 from fedguide.privacy.events import Event
 from fedguide.privacy.ledger import Ledger, open_ledger
 from fedguide.privacy.mechanisms import Gaussian, Unnoised
+from fedguide.privacy.policy import Policy
 from fedguide.privacy.spend import Budget, Charge
 
 NOISE = Gaussian(8.0, 1.0)
@@ -253,7 +257,8 @@ def test_a_restored_ledger_is_refused_until_acknowledged(
     ask = ["privacy", "ledger", "--config", config]
     assert asked([*ask, "--known", str(kept)], capsys, 6)["code"] == RefusedError.code
     assert "--acknowledge" in asked(ask, capsys, 6)["hint"]
-    assert asked([*ask, "--acknowledge"], capsys)["records"][-1]["kind"] == "gap"
+    both = [*ask, "--known", str(kept), "--acknowledge"]
+    assert asked(both, capsys)["records"][-1]["kind"] == "gap"
     assert asked([*ask, "--known", str(kept)], capsys)["of"] == 4
     assert main([*ask, "--acknowledge"]) == 0
     assert "nothing was lost" in capsys.readouterr().err
@@ -320,6 +325,18 @@ def test_a_damaged_ledger_is_an_error_of_few_lines(
         assert len(printed.strip().splitlines()) <= 4
 
 
+def test_config_becomes_a_policy(tmp_path: Path) -> None:
+    path = tmp_path / "fedguide.toml"
+    path.write_text(
+        "[privacy]\nepsilon = 5\ndelta = 1e-7\nadversary = 'outsider'\nleast_cohort = 3\n"
+        "most_clip = 2.0\npurposes = ['ads']\nallow_unnoised = true\n",
+        "utf-8",
+    )
+    budget = Budget(5.0, 1e-7, "outsider", allow_unnoised=True)
+    assert policy_of(load(path)) == Policy(budget, 3, 2.0, ("ads",))
+    assert policy_of(load(None)) == Policy()
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -339,3 +356,15 @@ def test_config_is_strict_about_privacy(
     path.write_text(f"[privacy]\n{line}\n", "utf-8")
     assert main(["config", "check", "--config", str(path)]) == 4
     assert said in capsys.readouterr().err
+
+
+def test_the_commands_of_the_docs_are_there(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text("utf-8")
+    commands = re.findall(r"fedguide ((?:privacy|audit|shopper) \w+)([^\n`|;]*)", page)
+    assert len(commands) >= 12
+    for command, rest in commands:
+        capsys.readouterr()
+        assert main([*command.split(), "--help"]) == 0
+        said = capsys.readouterr().out
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in said, f"{command} has no {option}"

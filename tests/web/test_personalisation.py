@@ -75,6 +75,15 @@ def test_an_opt_out_counts_at_the_next_question() -> None:
     assert engine.recommend(guide, ONE) == personal
 
 
+def test_who_opted_out_is_not_offered_to_be_tried() -> None:
+    listed = ask(an_app((), demo=True), "/").text
+    off = [name for name in (f"shopper-{n:02d}" for n in range(30)) if name in listed]
+    assert off
+    still = ask(an_app(off[:1], demo=True), "/").text
+    assert off[0] not in still
+    assert all(name in still for name in off[1:])
+
+
 def test_a_price_never_depends_on_the_shopper() -> None:
     app = an_app(())
     prices = {}

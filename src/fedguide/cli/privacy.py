@@ -12,7 +12,7 @@ import typer
 from fedguide.cli.configure import FileOption, found
 from fedguide.cli.ledgers import RunOption, ShopOption
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
-from fedguide.errors import ConfigError, NotFoundError
+from fedguide.errors import ConfigError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from fedguide.cli.ledgers import Standing
@@ -154,7 +154,7 @@ def ledger(
     place = one_place(settings, run, shop)
     with opened(place) as book:
         if known is not None:
-            _confront(settings, book, known)
+            _confront(settings, book, known, goes_on=acknowledge)
         if acknowledge:
             _acknowledge(out, book)
         book.require_whole()
@@ -344,7 +344,8 @@ def _records(out: Output, entries: Iterable[Entry]) -> Any:
     return made
 
 
-def _confront(settings: Settings, book: Ledger, known: Path) -> None:
+def _confront(settings: Settings, book: Ledger, known: Path, *, goes_on: bool) -> None:
+    """Holds the ledger against a kept head; with ``goes_on`` it will be acknowledged next."""
     from fedguide.cli.folders import signing_key
     from fedguide.cli.ledgers import verifier
     from fedguide.privacy.chain import head_from_json
@@ -356,7 +357,11 @@ def _confront(settings: Settings, book: Ledger, known: Path) -> None:
     except ValueError:
         raise ConfigError(f"{known} is not the head of a ledger") from None
     own_key = str(signing_key(settings.home).public)
-    book.confront(head_from_json(value), verifier(), own_key)
+    try:
+        book.confront(head_from_json(value), verifier(), own_key)
+    except RefusedError:
+        if not goes_on:
+            raise
 
 
 def _acknowledge(out: Output, book: Ledger) -> None:

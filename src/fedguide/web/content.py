@@ -203,6 +203,7 @@ def _shoppers(visit: Visit, shop: Guide) -> Page:
             "address": view.address("/", shop=shop.shop, user=name),
         }
         for name, count in busiest(shop.histories, _SHOPPERS)
+        if engine.addressed(shop, name)
     ]
     best = engine.recommend(shop, "", _SIMILAR).picks
     cards = view.cards(_setting(visit, shop), best)
