@@ -61,6 +61,37 @@ class TrainSettings(_Section):
     seed: int = Field(default=7, ge=0, description="seed of everything that is not secret")
 
 
+class PrivacySettings(_Section):
+    """``[privacy]``: this party's own policy, its budget ledger, and its shoppers' rights."""
+
+    party: str = Field(
+        default="shop", min_length=1, max_length=200, description="whose ledger it is"
+    )
+    ledger: str = Field(
+        default="", description="path or postgresql://USER@HOST/DATABASE; empty: under home"
+    )
+    mark: Path | None = Field(
+        default=None,
+        description="file of the ledger's high-water mark; best on another disk; default: home",
+    )
+    epsilon: float = Field(default=8.0, gt=0, le=10, description="most ε of a shopper, for ever")
+    delta: float = Field(default=1e-6, gt=0, le=1e-6, description="δ; at most N^-1.1 as well")
+    adversary: Literal["insider", "outsider"] = Field(
+        default="insider", description="whom ε holds against; an insider knows who was sampled"
+    )
+    least_cohort: int = Field(default=2, ge=1, description="fewest parties in a sum")
+    most_clip: float = Field(default=10.0, gt=0, description="largest clip of one shopper")
+    purposes: tuple[str, ...] = Field(
+        default=("recommend",), description="what the data may be used for"
+    )
+    allow_unnoised: bool = Field(
+        default=False, description="take part without noise; recorded as ε = ∞"
+    )
+    consent: Literal["opt-out", "opt-in"] = Field(
+        default="opt-out", description="opt-in: only shoppers who said yes are used"
+    )
+
+
 class ServeSettings(_Section):
     """``[serve]``: the guide page and the HTTP API."""
 
@@ -85,6 +116,7 @@ class Settings(BaseSettings):
     lang: Language = Field(default="en", description="language of messages and pages")
     data: DataSettings = DataSettings()
     train: TrainSettings = TrainSettings()
+    privacy: PrivacySettings = PrivacySettings()
     serve: ServeSettings = ServeSettings()
 
     @classmethod

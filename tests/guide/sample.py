@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fedguide.crypto.signing import PublicKey, SigningKey, make_key, sign, verify
-from fedguide.guide.engine import Guide, open_guide
+from fedguide.guide.engine import Guide, everybody, open_guide
 from fedguide.guide.histories import Histories, histories_from
 from fedguide.models.card import Card, Metric
 from fedguide.models.encoders import SCALES_DAYS, History, Network, item_vectors
@@ -197,8 +197,9 @@ def a_guide(
     card: Card | None = None,
     histories: Histories | None = None,
     today: Callable[[], int] = lambda: LAST_DAY + 1,
+    allows: Callable[[str], bool] = everybody,
 ) -> Guide:
     """A guide without files: its release is unsigned and says so."""
     model = model or a_model()
     release = Release(model, card or a_card(), "0" * 64, "f" * 64)
-    return open_guide(release, histories or some_histories(model), today)
+    return open_guide(release, histories or some_histories(model), today, allows=allows)

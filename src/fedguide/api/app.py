@@ -141,6 +141,7 @@ def _recommend(guide: Guide, request: Request) -> wire.Recommended:
         raise ConfigError(
             f"user must have 1 to {_LONGEST_NAME} characters, got {len(user)}", hint="?user=ID"
         )
+    user = engine.addressed(guide, user)
     answer = engine.recommend(guide, user, _k(request, 10), asked.get("slate", DISCOVER))
     release = guide.release
     return wire.Recommended(

@@ -40,7 +40,7 @@ def root(
 
 def build() -> typer.Typer:
     """The whole tree; the modules of its commands import only typer at their head."""
-    from fedguide.cli import configure, dataset, demo, doctor, guide, train
+    from fedguide.cli import audit, configure, dataset, demo, doctor, guide, privacy, shopper, train
 
     app = typer.Typer(
         name="fedguide",
@@ -60,6 +60,9 @@ def build() -> typer.Typer:
     app.command("serve")(guide.serve)
     app.add_typer(dataset.app, name="data")
     app.add_typer(train.evaluation, name="eval")
+    app.add_typer(privacy.app, name="privacy")
+    app.add_typer(audit.app, name="audit")
+    app.add_typer(shopper.app, name="shopper")
     app.add_typer(configure.app, name="config")
     return app
 

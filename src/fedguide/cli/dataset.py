@@ -17,7 +17,7 @@ from fedguide.cli.source import (
     FormatOption,
     WithholdOption,
     columns,
-    read,
+    read_kept,
 )
 from fedguide.errors import ConfigError, DataError
 
@@ -76,7 +76,7 @@ def profile(
 
     settings = config.load(found(path))
     out = begin("data profile", as_json=as_json, lang=lang, fallback=settings.lang)
-    datasets = read(source, format_name, settings.data, column, withhold)
+    datasets = read_kept(source, format_name, settings, column, withhold)
     profiles = [profile_of(dataset) for dataset in datasets]
     data = {"profiles": [dataclasses.asdict(made) for made in profiles]}
     out.finish(data, *(_profile_table(made, out) for made in profiles))
@@ -95,13 +95,14 @@ def import_(
 ) -> None:
     """Import a file into a store; a source of several shops makes one store each."""
     from fedguide import config
+    from fedguide.cli.rights import remember_store
     from fedguide.data.store import write_store
 
     settings = config.load(found(path))
     out = begin("data import", as_json=as_json, lang=lang, fallback=settings.lang)
     if target.suffix != STORE_SUFFIX:
         raise ConfigError(f"--out must end in {STORE_SUFFIX}, got {target.name!r}")
-    datasets = read(source, format_name, settings.data, column, withhold)
+    datasets = read_kept(source, format_name, settings, column, withhold)
     single = len(datasets) == 1
     targets = [
         target if single else target.with_name(f"{target.stem}-{d.name}{STORE_SUFFIX}")
@@ -114,6 +115,7 @@ def import_(
     for dataset, made in zip(datasets, targets, strict=True):
         made.parent.mkdir(parents=True, exist_ok=True)
         write_store(made, dataset)
+        remember_store(settings.home, made)
         stores.append({"path": str(made), **_imported(dataset)})
     lines = [out.pick("imported ", "已导入 ") + _imported_line(store, out) for store in stores]
     out.finish({"stores": stores}, *lines)

@@ -53,7 +53,7 @@ def demo(
     if serve and not as_json:
         listen_and_serve(
             out,
-            settings.home,
+            settings,
             folder,
             None,
             settings.serve.host if host is None else host,

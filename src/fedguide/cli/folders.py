@@ -2,6 +2,11 @@
 
 HOME/keys/signing.pem          this machine's signing key (0600)
 HOME/keys/trusted.txt          other public keys whose releases may be served, one a line
+HOME/keys/shoppers.key         key of the register (0600)
+HOME/stores.txt                stores that were imported to other places, one a line
+HOME/shoppers.txt              what shoppers said about their data, by keyed hash
+HOME/privacy/ledger.db, .mark  the party's budget ledger and its high-water mark
+HOME/ledgers/NAME/SHOP.db      the ledgers of a simulated run's shops
 HOME/runs/NAME/run.json        what was trained and measured
 HOME/runs/NAME/shops/SHOP/     release/ (signed) and store.duckdb (the shop's own events)
 HOME/latest                    the name of the newest run
@@ -20,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from fedguide.errors import ConfigError, DataError, NotFoundError
 
 if TYPE_CHECKING:
+    from fedguide.config import Settings
     from fedguide.crypto.signing import SigningKey
     from fedguide.data.contract import Dataset
     from fedguide.guide.engine import Guide
@@ -121,13 +127,16 @@ def run_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def open_guides(home: Path, folder: Path, only: str | None = None) -> dict[str, Guide]:
+def open_guides(settings: Settings, folder: Path, only: str | None = None) -> dict[str, Guide]:
     """The guides of a run's shops, by name; ``only`` one of them.
+
+    Nobody who may not be profiled has a history in them, and an opt-out counts at once.
 
     Raises:
         NotFoundError: no such shop.
         ReleaseError, SignatureError: a release must not be loaded.
     """
+    from fedguide.cli.rights import rights_of
     from fedguide.crypto.signing import PublicKey, verify
     from fedguide.data.store import read_store
     from fedguide.guide.engine import open_guide
@@ -136,7 +145,7 @@ def open_guides(home: Path, folder: Path, only: str | None = None) -> dict[str, 
     names = sorted(path.name for path in (folder / "shops").iterdir())
     if only is not None and only not in names:
         raise NotFoundError(f"shop {only!r} is not in this run", hint=f"one of: {', '.join(names)}")
-    trusted = trusted_keys(home)
+    trusted, rights = trusted_keys(settings.home), rights_of(settings, lasting=True)
     guides = {}
     for name in names if only is None else [only]:
         shop = folder / "shops" / name
@@ -148,13 +157,16 @@ def open_guides(home: Path, folder: Path, only: str | None = None) -> dict[str, 
             ),
         )
         dataset = read_store(shop / "store.duckdb")
-        histories = served_histories(dataset, release.model.catalogue.ids)
-        guides[name] = open_guide(release, histories, day_of_question(dataset), name)
+        ids, today = release.model.catalogue.ids, day_of_question(dataset)
+        histories = served_histories(dataset, ids, rights.allows)
+        guides[name] = open_guide(release, histories, today, name, allows=rights.allows)
     return guides
 
 
-def served_histories(dataset: Dataset, served: Sequence[str]) -> Histories:
-    """A shop's histories in the rows of a release; items it does not know are left out."""
+def served_histories(
+    dataset: Dataset, served: Sequence[str], allows: Callable[[str], bool]
+) -> Histories:
+    """Allowed shoppers' histories in the rows of a release; items it does not know are left out."""
     import numpy as np
 
     from fedguide.data.baskets import baskets
@@ -164,7 +176,9 @@ def served_histories(dataset: Dataset, served: Sequence[str]) -> Histories:
     rows = {name: row for row, name in enumerate(served)}
     known = np.array([rows.get(name, -1) for name in dataset.catalogue.ids], np.int32)
     events = dataset.events
-    keep = np.flatnonzero((events.items < 0) | (known[events.items] >= 0)).astype(np.int64)
+    may = np.array([allows(shopper) for shopper in events.user_ids], np.bool_)
+    serves = (events.items < 0) | (known[events.items] >= 0)
+    keep = np.flatnonzero(serves & may[events.users]).astype(np.int64)
     kept = restrict(dataset, keep, dataset.name)
     place = np.array([rows[name] for name in kept.catalogue.ids], np.int32)
     made = baskets(kept.events)

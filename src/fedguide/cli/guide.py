@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,9 @@ from fedguide.cli.configure import FileOption, found
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fedguide.config import Settings
     from fedguide.guide.answers import Because, Pick
 
 RunOption = Annotated[
@@ -45,12 +47,14 @@ def recommend(
 
     settings = config.load(found(path))
     out = begin("recommend", as_json=as_json, lang=lang, fallback=settings.lang)
-    guides = open_guides(settings.home, run_folder(settings.home, run), shop)
+    guides = open_guides(settings, run_folder(settings.home, run), shop)
     # Without --shop: the shop that knows the shopper; if none does, the first shop's best sellers.
     guide = next((g for g in guides.values() if user in g.histories.rows), None)
     guide = guide or next(iter(guides.values()))
     answer = engine.recommend(guide, user, count, slate)
-    if answer.source != "personal":
+    if not guide.allows(user):
+        out.note("personalisation is off: best sellers", "个性化已关闭：给出畅销品")
+    elif answer.source != "personal":
         out.note(
             f"{user} is new to {guide.shop}: its best sellers",
             f"{guide.shop} 还不认识 {user}：给出畅销品",
@@ -83,7 +87,7 @@ def search(
 
     settings = config.load(found(path))
     out = begin("search", as_json=as_json, lang=lang, fallback=settings.lang)
-    guides = open_guides(settings.home, run_folder(settings.home, run), shop)
+    guides = open_guides(settings, run_folder(settings.home, run), shop)
     guide = next(iter(guides.values()))
     answer = engine.search(guide, query, count)
     if answer.source == "meaning":
@@ -121,7 +125,7 @@ def serve(
     folder = run_folder(settings.home, run)
     listen_and_serve(
         out,
-        settings.home,
+        settings,
         folder,
         shop,
         settings.serve.host if host is None else host,
@@ -130,7 +134,7 @@ def serve(
 
 
 def listen_and_serve(
-    out: Output, home: Path, folder: Path, shop: str | None, host: str, port: int
+    out: Output, settings: Settings, folder: Path, shop: str | None, host: str, port: int
 ) -> None:
     """Opens the run's guides, prints the address once it can be asked, serves until Ctrl-C."""
     from fedguide.api.app import create_app
@@ -139,7 +143,7 @@ def listen_and_serve(
     from fedguide.cli.folders import open_guides
     from fedguide.web.pages import add_pages
 
-    guides = open_guides(home, folder, shop)
+    guides = open_guides(settings, folder, shop)
     listening = listen(host, port)
     address = f"http://{host}:{listening.getsockname()[1]}"
     app = create_app(guides)

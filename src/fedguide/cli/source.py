@@ -11,7 +11,7 @@ import typer
 from fedguide.errors import ConfigError
 
 if TYPE_CHECKING:
-    from fedguide.config import DataSettings
+    from fedguide.config import DataSettings, Settings
     from fedguide.data.columns import ColumnMap
     from fedguide.data.contract import Dataset
 
@@ -65,18 +65,61 @@ def columns(settings: DataSettings, pairs: Sequence[str] | None) -> ColumnMap:
     return column_map(made)
 
 
-def read(
+def read_kept(
     path: Path,
     format_name: str | None,
-    settings: DataSettings,
+    settings: Settings,
     pairs: Sequence[str] | None = None,
     withhold: Sequence[str] | None = None,
 ) -> tuple[Dataset, ...]:
-    """The data sets in a file, a folder or a store.
+    """The data sets in a file, a folder or a store, without anybody who was erased.
 
     Raises:
-        NotFoundError, ConfigError, DataError: see ``import_data`` and ``Store``.
+        NotFoundError, ConfigError, DataError: see ``import_data``, ``Store`` and ``Register``.
     """
+    from fedguide.cli.rights import rights_of
+    from fedguide.data.cohort import cohort
+
+    keeps = rights_of(settings).keeps
+    read = _read(path, format_name, settings.data, pairs, withhold)
+    return tuple(cohort(dataset, keeps) for dataset in read)
+
+
+def read_cohort(
+    path: Path,
+    format_name: str | None,
+    settings: Settings,
+    pairs: Sequence[str] | None = None,
+    withhold: Sequence[str] | None = None,
+) -> tuple[Dataset, ...]:
+    """The same for training: with those shoppers only who allow it.
+
+    Raises:
+        NotFoundError, ConfigError, DataError: as ``read_kept``.
+    """
+    return cohorts(settings, _read(path, format_name, settings.data, pairs, withhold))
+
+
+def cohorts(settings: Settings, datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
+    """The data sets with those shoppers only who allow that they are trained on.
+
+    Raises:
+        DataError: a data set has no such shopper, or the register cannot be read.
+    """
+    from fedguide.cli.rights import rights_of
+    from fedguide.data.cohort import cohort
+
+    allows = rights_of(settings).allows
+    return tuple(cohort(dataset, allows) for dataset in datasets)
+
+
+def _read(
+    path: Path,
+    format_name: str | None,
+    settings: DataSettings,
+    pairs: Sequence[str] | None,
+    withhold: Sequence[str] | None,
+) -> tuple[Dataset, ...]:
     if path.suffix == STORE_SUFFIX:
         from fedguide.data.store import read_store
 

@@ -22,7 +22,8 @@ from fedguide.cli.source import (
     SeedOption,
     ShopsOption,
     WithholdOption,
-    read,
+    cohorts,
+    read_cohort,
 )
 from fedguide.errors import ConfigError
 
@@ -192,19 +193,20 @@ def cut_datasets(
     partition: str,
     seed: int,
 ) -> tuple[Dataset, ...]:
-    """The shops to train: cut from the data named, or the synthetic market.
+    """The shops to train, with shoppers who allow it: of the data named, or synthetic.
 
     Raises:
-        NotFoundError, ConfigError, DataError: see ``read`` and ``cut``.
+        NotFoundError, ConfigError, DataError: see ``read_cohort`` and ``cut``.
     """
     if path is None:
         from fedguide.data.synth import market
         from fedguide.data.truth import MarketPlan
 
-        return market(MarketPlan(shops=4 if shops is None else shops, seed=seed)).shops
+        made = market(MarketPlan(shops=4 if shops is None else shops, seed=seed))
+        return cohorts(settings, made.shops)
     from fedguide.data.shops import cut
 
-    datasets = read(path, format_name, settings.data, pairs, withhold)
+    datasets = read_cohort(path, format_name, settings, pairs, withhold)
     if len(datasets) == 1 and shops is None:
         raise ConfigError(
             "one data set has to be cut into shops, and --shops is missing", hint="--shops 6"

@@ -50,6 +50,7 @@ class Guide:
         index: for the discover slate.
         lexicon: for search.
         query_of: gives the vector of a searched text and remembers the latest ones.
+        allows: may a shopper be profiled? Asked again at every question.
     """
 
     shop: str
@@ -60,6 +61,12 @@ class Guide:
     index: Index
     lexicon: Lexicon
     query_of: Callable[[str], Matrix]
+    allows: Callable[[str], bool]
+
+
+def everybody(_shopper: str) -> bool:
+    """Allows every shopper."""
+    return True
 
 
 def open_guide(
@@ -69,6 +76,7 @@ def open_guide(
     shop: str = "",
     *,
     threads: int = 2,
+    allows: Callable[[str], bool] = everybody,
 ) -> Guide:
     """Builds what answering needs; some seconds for 100,000 items.
 
@@ -78,6 +86,7 @@ def open_guide(
         today: gives the day of a question.
         shop: the name it is served under; the model card's when left out.
         threads: how many scan the catalogue for one answer.
+        allows: may a shopper be profiled?
 
     Raises:
         ConfigError: the release has no items, or a history names an item it does not have.
@@ -97,7 +106,17 @@ def open_guide(
         index=build_index(model, threads),
         lexicon=build_lexicon(model),
         query_of=lru_cache(_REMEMBERED)(partial(query_vector, model.network)),
+        allows=allows,
     )
+
+
+def addressed(guide: Guide, user: str) -> str:
+    """Whom an answer speaks to: the shopper, or nobody where they may not be profiled.
+
+    Everything that is made for a request asks this first, and the name only after it: so two
+    shoppers whose personalisation is off get the same bytes.
+    """
+    return user if guide.allows(user) else ""
 
 
 def recommend(guide: Guide, user: str, k: int = 10, slate: str = DISCOVER) -> Answer:
@@ -111,7 +130,7 @@ def recommend(guide: Guide, user: str, k: int = 10, slate: str = DISCOVER) -> An
     k = checked_k(k)
     if slate not in ASKABLE:
         raise ConfigError(f"slate must be one of {', '.join(ASKABLE)}, got {slate!r}")
-    history = history_for(guide.histories, user)
+    history = history_for(guide.histories, addressed(guide, user))
     if history is None:
         best = best_sellers(guide.release.model, k)
         return Answer(POPULAR, slate, _picks(guide, best, slate, ()))
@@ -251,7 +270,7 @@ def _pick(
 
 def latest_events(guide: Guide, user: str, count: int) -> list[tuple[str, str, str, str, int]]:
     """A shopper's latest events, newest first: (kind, item id, title, query, day)."""
-    history = history_for(guide.histories, user)
+    history = history_for(guide.histories, addressed(guide, user))
     if history is None:
         return []
     catalogue, latest = guide.release.model.catalogue, []

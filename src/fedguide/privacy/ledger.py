@@ -318,7 +318,7 @@ class Ledger:
             lost = {} if marked is None else _less(marked.spent, self._shared(db, head, marked))
             known = marked or Head(head.ledger, head.seq, "0" * 64, {})
             own = marked is not None and not marked.trail
-            facts = {"after": head.seq, "lost_to": known.seq, "own": own}
+            facts = {"after": head.seq, "lost_to": known.seq, "of": known.ledger, "own": own}
             name = (self.header.party, known.hash, known.seq)
             ahead = Head(head.ledger, max(head.seq, known.seq), head.hash, head.spent)
             head, receipt = self._append(db, ahead, GAP, name, facts, lost)
@@ -590,7 +590,8 @@ def _covers(gap: Record, kept: Head) -> bool:
     """
     if (gap["task"], gap["round"]) == (kept.hash, kept.seq):
         return True
-    return bool(gap["own"]) and gap["after"] < kept.seq <= gap["lost_to"]
+    same = bool(gap["own"]) and gap["of"] == kept.ledger
+    return same and gap["after"] < kept.seq <= gap["lost_to"]
 
 
 def _judged(counts: Counts, budget: Budget) -> dict[str, int] | None:

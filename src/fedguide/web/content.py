@@ -159,7 +159,7 @@ def render(visit: Visit, page: Page) -> str:
         t=visit.say,
         html_lang=HTML_LANG[visit.lang],
         other_lang=HTML_LANG[other],
-        other_address=_in_language(visit.request, other),
+        other_address=_in_language(visit, other),
         home=link("/"),
         about_address=link("/about") if guide else "",
         shop=shop,
@@ -203,6 +203,7 @@ def _shoppers(visit: Visit, shop: Guide) -> Page:
             "address": view.address("/", shop=shop.shop, user=name),
         }
         for name, count in busiest(shop.histories, _SHOPPERS)
+        if engine.addressed(shop, name)
     ]
     best = engine.recommend(shop, "", _SIMILAR).picks
     cards = view.cards(_setting(visit, shop), best)
@@ -259,6 +260,10 @@ def _drawn(cards: list[CardView], *more: Art) -> frozenset[str]:
     return frozenset({card.art.shape for card in cards} | {art.shape for art in more})
 
 
-def _in_language(request: Request, lang: Language) -> str:
-    query = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
-    return f"{quote(request.url.path)}?{urlencode([*query, ('lang', lang)])}"
+def _in_language(visit: Visit, lang: Language) -> str:
+    """The same page in another language; it names the shopper only where the page may."""
+    path, asked = visit.request.url.path, visit.request.query_params.multi_items()
+    kept = [(name, value) for name, value in asked if name not in ("lang", "user")]
+    if "user" in visit.request.query_params:
+        kept.append(("user", visit.user))
+    return f"{quote(path)}?{urlencode([*kept, ('lang', lang)])}"

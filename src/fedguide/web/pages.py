@@ -7,7 +7,7 @@ forbids both inline code and other hosts. Every text of a shop or a visitor is e
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import resources
 
 from fastapi import FastAPI
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fedguide.errors import ConfigError, FedGuideError, NotFoundError
-from fedguide.guide.engine import Guide
+from fedguide.guide.engine import Guide, addressed
 from fedguide.web import content
 from fedguide.web.art import load_drawings
 from fedguide.web.content import Page, Site, Visit
@@ -90,7 +90,9 @@ def respond(site: Site, request: Request, make: Callable[[Visit], Page]) -> Resp
     )
     visit = Visit(site, request, lang, None, "")
     try:
-        visit = Visit(site, request, lang, _guide(site, request), _user(request))
+        guide = _guide(site, request)
+        asked_of = [guide] if guide else list(site.guides.values())
+        visit = Visit(site, request, lang, guide, _user(request, asked_of))
         page = make(visit)
     except FedGuideError as error:
         page = content.error(visit, error)
@@ -127,11 +129,12 @@ def _guide(site: Site, request: Request) -> Guide | None:
     return site.guides[shop]
 
 
-def _user(request: Request) -> str:
+def _user(request: Request, guides: Sequence[Guide]) -> str:
+    """The shopper who asks; nobody where one of these shops may not profile them."""
     user = request.query_params.get("user", "").strip()
     if len(user) > _LONGEST_NAME:
         raise ConfigError(f"user must have at most {_LONGEST_NAME} characters, got {len(user)}")
-    return user
+    return user if all(addressed(guide, user) for guide in guides) else ""
 
 
 def _templates() -> Environment:
