@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fedguide.guide.answers import Because
 from fedguide.guide.moment import Moment
-from fedguide.models.encoders import Matrix, scores_without_groups
-from fedguide.models.scorer import total_weights
+from fedguide.models.encoders import Matrix
+from fedguide.models.reading import scores_without_groups
 from fedguide.values import BUY, KINDS
 
 MOST_REASONS = 3
@@ -26,14 +26,15 @@ def reasons(moment: Moment, slate: str, items: NDArray[np.int64]) -> list[tuple[
     top = _strongest(lifts, MOST_REASONS)
     effects = np.take_along_axis(lifts, top, axis=1)
     parts = effects / np.maximum(lifts.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    groups, events = moment.groups, moment.groups.first.take(top)
+    groups, grouping = moment.groups, moment.groups.grouping
+    events = grouping.order.take(grouping.starts.take(top))
     columns = (
         moment.history.items.take(events),
         events,
         groups.kind.take(top),
         effects,
         parts,
-        groups.times.take(top),
+        grouping.sizes.take(top),
         groups.last_day.take(top),
     )
     rows = zip(*(column.tolist() for column in columns), strict=True)
@@ -58,9 +59,9 @@ def _strongest(lifts: Matrix, most: int) -> NDArray[np.int64]:
 
 def group_effects(moment: Moment, slate: str, items: NDArray[np.int64]) -> Matrix:
     """How much each group lifts each item's score, shape ``(q, g)``: with, less without."""
-    model, groups = moment.model, moment.groups
-    weights = total_weights(model, slate)
-    scores = scores_without_groups(moment.reading, groups.of, model.item_vectors[items])
+    model, groups, weights = moment.model, moment.groups, moment.prepared.weights[slate]
+    vectors = model.item_vectors.take(items, axis=0)
+    scores = scores_without_groups(moment.reading, groups.grouping, vectors)
     effects: Matrix = np.float32(model.slates[slate].network) * (scores[-1] - scores[:-1]).T
     # Searches speak for no neighbours and count for nothing but the network.
     of_items = effects[:, groups.searches :]
