@@ -48,7 +48,8 @@ def a_question(seed: int, *, touched: int = 50, excluded: int = 10, lift: float 
 def asked(query: np.ndarray, sparse: np.ndarray, excluded: np.ndarray) -> Question:
     """A question whose touched items are not each there once."""
     touched = np.repeat(np.flatnonzero(sparse), 2).astype(np.int32)
-    return Question(query, sparse, np.append(touched, np.int32(-1)), excluded)
+    touched = np.append(touched, np.int32(-1))
+    return Question(query, sparse, touched, sparse[touched], excluded)
 
 
 @settings(max_examples=150, deadline=None)

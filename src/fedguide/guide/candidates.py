@@ -62,12 +62,14 @@ class Question:
         query: float32 ``(d + 2,)``.
         sparse: float32 ``(n,)``, 0 for most items.
         touched: every item whose sparse part is not 0; items may repeat, and -1 stands for none.
+        raised: float32, the sparse part of each of these; of -1, anything.
         excluded: int64, items never to be answered, each once.
     """
 
     query: Matrix
     sparse: Matrix
     touched: NDArray[np.int32]
+    raised: Matrix
     excluded: NDArray[np.int64]
 
 
@@ -128,8 +130,7 @@ def _proven(index: Index, sketch: Sketch, question: Question, k: int, depth: int
 
 def _rising(question: Question, least: float) -> NDArray[np.int64]:
     """The items whose sparse part is above ``least``, which is above 0; each once."""
-    touched = question.touched
-    high = touched[question.sparse.take(touched, mode="wrap") > least]
+    high = question.touched[question.raised > least]
     return np.unique(high[high >= 0]).astype(np.int64)
 
 

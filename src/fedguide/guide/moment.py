@@ -102,12 +102,14 @@ class SlateScore:
         sparse: ``(n,)``.
         touched: every item whose ``sparse`` is not 0, and perhaps others; items may repeat, and
             -1 stands for none.
+        raised: ``sparse`` of each of these; of -1, anything.
     """
 
     shopper: Matrix
     columns: Matrix
     sparse: Matrix
     touched: NDArray[np.int32]
+    raised: Matrix
 
 
 def prepare(model: ShopModel) -> Prepared:
@@ -158,11 +160,13 @@ def slate_score(moment: Moment, slate: str) -> SlateScore:
     for name, values in own.values.items():
         if weights[name]:
             sparse[own.items] += weights[name] * values
+    touched = np.concatenate([spoke.targets.ravel(), own.items.astype(np.int32)])
     return SlateScore(
         np.float32(model.slates[slate].network) * moment.shopper,
         np.array([weights["recent"], weights["popularity"]], np.float32),
         sparse,
-        np.concatenate([spoke.targets.ravel(), own.items.astype(np.int32)]),
+        touched,
+        sparse.take(touched, mode="wrap"),  # now, while the array is still in the cache
     )
 
 
