@@ -110,7 +110,7 @@ def recommend(guide: Guide, user: str, k: int = 10, slate: str = DISCOVER) -> An
     """
     k = checked_k(k)
     if slate not in ASKABLE:
-        raise ConfigError(f"slate must be one of {', '.join(ASKABLE)}, got {slate!r}")
+        raise ConfigError(f"slate must be one of {', '.join(ASKABLE)}, got {slate[:64]!r}")
     history = history_for(guide.histories, user)
     if history is None:
         best = best_sellers(guide.release.model, k)
