@@ -8,6 +8,8 @@ import sys
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fedguide.api.app import create_app
 from fedguide.guide import engine
@@ -125,6 +127,111 @@ def test_every_error_is_a_problem_document(path: str, status: int, code: str, sa
     assert body["titles"]["zh"] != body["titles"]["en"]
     assert body["title"] == body["titles"]["en"]
     assert body["instance"] == path.partition("?")[0]
+
+
+ODD = st.one_of(
+    st.binary(max_size=40),
+    st.text(max_size=30).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.sampled_from(
+        [
+            b"\x00",
+            b"\xed\xa0\x80",  # half a surrogate pair
+            b"\xff\xfe",
+            "\u202e\u200b".encode(),
+            "１０".encode(),
+            b"1_0",
+            b"+5",
+            b"1e3",
+            b"0x10",
+            b"NaN",
+            b"-0",
+            b"' OR 1=1 --",
+            b"<script>",
+            b"../../etc/passwd",
+            b"%s%n",
+            b"{{7*7}}",
+        ]
+    ),
+)
+ASKED = ("recommend", "search", "similar/sku-0001", "items/sku-0001", "shops")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    path=st.sampled_from(ASKED),
+    asked=st.lists(
+        st.tuples(st.sampled_from(["user", "k", "slate", "shop", "q", "other"]), ODD), max_size=5
+    ),
+)
+def test_odd_parameters_are_answered_or_refused_never_a_defect(
+    path: str, asked: list[tuple[str, bytes]]
+) -> None:
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked)
+    response = ask(APP, f"/api/v1/{path}?{query}")
+    assert response.status_code in (200, 400, 404)
+    if response.status_code != 200:
+        assert response.headers["content-type"] == "application/problem+json"
+        assert len(response.json()["detail"]) < 400
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["items", "similar"]), ODD)
+def test_an_odd_item_id_is_not_found(path: str, item: bytes) -> None:
+    # A client takes "." and ".." out of an address itself.
+    address = f"/api/v1/{path}/{quote(item, safe='').replace('.', '%2E')}"
+    response = ask(APP, address)
+    assert response.status_code in (404, 307)
+    if response.status_code == 404:
+        assert response.json()["code"] == "FG404"
+        assert len(response.json()["detail"]) < 400
+        assert len(response.json()["instance"]) <= 256
+
+
+@pytest.mark.parametrize("huge", ["x" * 5000, "龘" * 2000])
+@pytest.mark.parametrize("path", ["recommend?user={}", "recommend?user=a&k={}", "search?q={}"])
+@pytest.mark.parametrize("more", ["", "&slate={}", "&shop={}"])
+def test_huge_strings_are_refused_and_not_sent_back_whole(huge: str, path: str, more: str) -> None:
+    value = quote(huge)
+    response = ask(APP, "/api/v1/" + path.format(value) + more.format(value))
+    assert response.status_code in (400, 404)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert len(response.json()["detail"]) < 400
+
+
+@pytest.mark.parametrize("path", ["items/{}", "similar/{}", "{}"])
+def test_a_huge_address_is_not_sent_back_whole(path: str) -> None:
+    body = ask(APP, "/api/v1/" + path.format("x" * 5000)).json()
+    assert body["status"] == 404
+    assert len(body["detail"]) < 400
+    assert len(body["instance"]) == 256
+
+
+def test_a_huge_slate_is_refused_and_not_sent_back_whole() -> None:
+    body = ask(APP, f"/api/v1/recommend?user=shopper-07&slate={'x' * 5000}").json()
+    assert body["code"] == "FG401"
+    assert len(body["detail"]) < 400
+
+
+def test_the_first_of_repeated_parameters_does_not_hide_the_last() -> None:
+    response = ask(APP, "/api/v1/recommend?user=shopper-07&k=3&k=999")
+    assert response.status_code == 400
+    assert "got 999" in response.json()["detail"]
+
+
+def test_items_without_title_price_or_brand_are_answered() -> None:
+    body = ask(APP, "/api/v1/items/sku-0005").json()
+    assert body["title"] == ""
+    body = ask(APP, "/api/v1/similar/sku-0005?k=100").json()
+    assert len(body["items"]) == 79
+
+
+@pytest.mark.parametrize("query", ["перчатки", "ถุงมือ", "장갑", "γάντια", "!!!", "🧤", "a\u0301"])
+def test_a_query_in_a_language_never_seen_is_answered_by_meaning(query: str) -> None:
+    body = ask(APP, f"/api/v1/search?q={quote(query)}&k=4").json()
+    assert body["source"] == "meaning"
+    assert body["query"] == query
+    assert len(body["items"]) == 4
+    assert all("matched" not in item for item in body["items"])
 
 
 def test_the_title_follows_the_caller_s_language() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fedguide.guide.moment import group_events, moment_of, slate_score
+from fedguide.guide.moment import group_events, moment_of, prepare, slate_score
 from fedguide.models.encoders import History, empty_history
 from fedguide.models.scorer import SLATES, slate_scores
 from fedguide.values import BUY, CART, SEARCH, VIEW
@@ -17,7 +17,7 @@ from tests.guide.sample import LAST_DAY, a_history, a_model
 def test_the_parts_sum_to_the_scorer_s_score(slate: str, length: int) -> None:
     model = a_model(seed=2)
     history = a_history(np.random.default_rng(length), len(model), length)
-    score = slate_score(moment_of(model, history, LAST_DAY), slate)
+    score = slate_score(moment_of(prepare(model), history, LAST_DAY), slate)
     static = np.stack([np.log1p(model.recent_sales), np.log1p(model.popularity)], axis=1)
     total = model.item_vectors @ score.shopper + static @ score.columns + score.sparse
     np.testing.assert_allclose(
@@ -34,8 +34,8 @@ def test_groups_by_hand() -> None:
     )
     groups = group_events(history)
     assert groups.searches == 1
-    assert groups.of.tolist() == [2, 0, 1, 2, 0, 2]
-    assert groups.times.tolist() == [2, 1, 3]
+    assert groups.grouping.of.tolist() == [2, 0, 1, 2, 0, 2]
+    assert groups.grouping.sizes.tolist() == [2, 1, 3]
     assert groups.last_day.tolist() == [5, 3, 6]
     assert groups.kind.tolist() == [SEARCH, CART, BUY]
 
@@ -46,12 +46,12 @@ def test_bought_items_are_each_once_and_ascending() -> None:
         kinds=np.array([BUY, BUY, BUY, VIEW], np.uint8),
         days=np.array([1, 2, 3, 4], np.int32),
     )
-    assert moment_of(a_model(), history, LAST_DAY).bought.tolist() == [3, 9]
+    assert moment_of(prepare(a_model()), history, LAST_DAY).bought.tolist() == [3, 9]
 
 
 def test_an_empty_history_has_a_moment_too() -> None:
     model = a_model()
-    moment = moment_of(model, empty_history(), LAST_DAY)
+    moment = moment_of(prepare(model), empty_history(), LAST_DAY)
     np.testing.assert_allclose(moment.shopper, model.network.arrays["start"], rtol=1e-6)
     assert not slate_score(moment, "discover").sparse.any()
-    assert not len(moment.groups.first)
+    assert not len(moment.groups.grouping)

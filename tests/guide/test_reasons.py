@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedguide.guide.moment import moment_of
+from fedguide.guide.moment import moment_of, prepare
 from fedguide.guide.reasons import MOST_REASONS, group_effects, reasons
 from fedguide.models.attention import BLOCKS
 from fedguide.models.encoders import SCALES_DAYS, History
@@ -66,7 +66,7 @@ def test_removing_the_named_item_lowers_the_score(
     rng = np.random.default_rng(seed)
     history = a_history(rng, len(model), length)
     items = np.unique(np.concatenate([rng.integers(0, len(model), 5), history.items.clip(0)[:5]]))
-    moment = moment_of(model, history, LAST_DAY)
+    moment = moment_of(prepare(model), history, LAST_DAY)
     for item, found in zip(items.tolist(), reasons(moment, slate, items), strict=True):
         assert len(found) <= MOST_REASONS
         assert sum(reason.share for reason in found) <= 1 + 1e-5
@@ -84,11 +84,11 @@ def test_removing_the_named_item_lowers_the_score(
 @given(seed=st.integers(0, 10_000), length=st.integers(1, 30), slate=st.sampled_from(SLATES))
 def test_every_group_s_effect_is_the_fall(seed: int, length: int, slate: str) -> None:
     history = a_history(np.random.default_rng(seed), len(MODEL), length)
-    moment = moment_of(MODEL, history, LAST_DAY)
+    moment = moment_of(prepare(MODEL), history, LAST_DAY)
     items = np.arange(0, len(MODEL), 7)
     effects = group_effects(moment, slate, items)
     for group in range(effects.shape[1]):
-        fell = fall(MODEL, history, moment.groups.of != group, slate)
+        fell = fall(MODEL, history, moment.groups.grouping.of != group, slate)
         np.testing.assert_allclose(effects[:, group], fell[items], rtol=1e-3, atol=3e-5)
 
 
@@ -98,7 +98,7 @@ def test_the_last_basket_passes_on_when_its_only_item_goes() -> None:
         kinds=np.array([BUY, BUY, BUY], np.uint8),
         days=np.array([LAST_DAY - 9, LAST_DAY - 9, LAST_DAY - 1], np.int32),
     )
-    moment = moment_of(MODEL, history, LAST_DAY)
+    moment = moment_of(prepare(MODEL), history, LAST_DAY)
     items = np.array([1, 2, 5])
     effects = group_effects(moment, "again", items)
     for group, item in enumerate((1, 2, 5)):
@@ -116,7 +116,7 @@ def test_the_strongest_reason_comes_first_and_names_what_was_done() -> None:
         kinds=np.array([VIEW, BUY, VIEW], np.uint8),
         days=np.array([LAST_DAY - 30, LAST_DAY - 20, LAST_DAY - 2], np.int32),
     )
-    moment = moment_of(MODEL, history, LAST_DAY)
+    moment = moment_of(prepare(MODEL), history, LAST_DAY)
     (found,) = reasons(moment, "again", np.array([7]))
     effects = [reason.effect for reason in found]
     assert effects == sorted(effects, reverse=True)
@@ -127,7 +127,7 @@ def test_the_strongest_reason_comes_first_and_names_what_was_done() -> None:
 
 def test_nothing_that_lowers_a_score_is_called_a_reason() -> None:
     history = a_history(np.random.default_rng(5), len(MODEL), 30)
-    moment = moment_of(MODEL, history, LAST_DAY)
+    moment = moment_of(prepare(MODEL), history, LAST_DAY)
     items = np.arange(len(MODEL))
     effects = group_effects(moment, "discover", items)
     assert (effects < 0).any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from fedguide.errors import ConfigError
 from fedguide.guide.search import build_lexicon, search_items, similar_items, terms
+from fedguide.values import Catalogue
 from tests.guide.sample import a_model
 
 MODEL = a_model()
@@ -72,6 +75,37 @@ def test_terms_by_hand() -> None:
     assert terms("Red mugs") == {"red", "mug"}
     assert terms("登山杖") == {"登", "山", "杖", "登山", "山杖"}
     assert terms("...") == set()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.text("红色杯子山abs 12", max_size=12),
+            st.sampled_from(["", "Lumen", "山行", "red"]),
+            st.sampled_from(["", "Home/Red", "厨房/杯"]),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_the_lexicon_holds_every_term_of_every_item(rows: list[tuple[str, str, str]]) -> None:
+    titles, brands, categories = zip(*rows, strict=True)
+    count = len(rows)
+    catalogue = Catalogue(
+        tuple(map(str, range(count))), titles, brands, categories, np.ones(count, np.float32)
+    )
+    model = replace(MODEL, catalogue=catalogue, item_vectors=MODEL.item_vectors[:count])
+    lexicon = build_lexicon(model)
+    expected: dict[str, set[int]] = {}
+    for row, texts in enumerate(rows):
+        for term in set[str]().union(*map(terms, texts)):
+            expected.setdefault(term, set()).add(row)
+    held = {
+        term: lexicon.items[lexicon.starts[number] : lexicon.starts[number + 1]].tolist()
+        for term, number in lexicon.numbers.items()
+    }
+    assert held == {term: sorted(rows) for term, rows in expected.items()}
 
 
 def test_similar_items_leave_out_the_item_and_agree_with_cosine() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedguide.guide.candidates import build_index
-from fedguide.guide.moment import moment_of
+from fedguide.guide.moment import moment_of, prepare
 from fedguide.guide.slates import best_again, best_discover, best_sellers
 from fedguide.models.encoders import History
 from fedguide.models.scorer import slate_scores
@@ -21,7 +21,7 @@ INDEX = build_index(MODEL)
 def test_both_slates_are_in_the_scorer_s_order(seed: int) -> None:
     history = a_history(np.random.default_rng(seed), len(MODEL), 50)
     bought = set(history.items[history.kinds == BUY].tolist())
-    moment = moment_of(MODEL, history, LAST_DAY)
+    moment = moment_of(prepare(MODEL), history, LAST_DAY)
     again, discover = best_again(moment, INDEX, 10), best_discover(moment, INDEX, 10)
     assert set(again.items.tolist()) <= bought
     assert len(again.items) == min(10, len(bought))
@@ -38,14 +38,14 @@ def test_who_bought_everything_has_nothing_to_discover() -> None:
     everything = History(
         np.arange(n, dtype=np.int32), np.full(n, BUY, np.uint8), np.full(n, LAST_DAY, np.int32)
     )
-    moment = moment_of(MODEL, everything, LAST_DAY)
+    moment = moment_of(prepare(MODEL), everything, LAST_DAY)
     assert len(best_discover(moment, INDEX, 10).items) == 0
     assert len(best_again(moment, INDEX, 10).items) == 10
 
 
 def test_who_bought_nothing_has_nothing_to_buy_again() -> None:
     seen = History(np.array([1], np.int32), np.array([VIEW], np.uint8), np.array([1], np.int32))
-    assert len(best_again(moment_of(MODEL, seen, LAST_DAY), INDEX, 10).items) == 0
+    assert len(best_again(moment_of(prepare(MODEL), seen, LAST_DAY), INDEX, 10).items) == 0
 
 
 def test_best_sellers_by_recent_sales_then_all_sales() -> None:

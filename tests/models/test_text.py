@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedguide.errors import ConfigError
-from fedguide.models.text import TextSpec, item_features, query_features, words
+from fedguide.models.text import TextSpec, item_features, query_features, words, words_of_all
 from fedguide.values import Catalogue
 
 SPEC = TextSpec()
@@ -97,3 +97,19 @@ def test_an_empty_catalogue_has_no_rows() -> None:
 def test_a_wrong_spec_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
         TextSpec(**wrong)
+
+
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=12))
+def test_words_of_all_are_the_words_of_each(texts: list[str]) -> None:
+    found, which, owner = words_of_all(texts)
+    for number, text in enumerate(texts):
+        assert [found[at] for at in which[owner == number].tolist()] == words(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["red\nmug", "\n", "a\u0301\nb\u0301", "\u0301 mug", "ﬁne\r\nｔｅａ"]
+)
+def test_a_line_break_in_a_text_is_a_space(text: str) -> None:
+    found, which, owner = words_of_all(["first", text, "last"])
+    assert [found[at] for at in which[owner == 1].tolist()] == words(text)
+    assert [found[at] for at in which[owner == 2].tolist()] == ["last"]

@@ -29,6 +29,9 @@ TITLES: Mapping[str, Titles] = {
 
 RETRY_AFTER_S = 1
 
+LONGEST_ECHO = 256
+"""Characters of an address that are sent back."""
+
 
 def problem(request: Request, status: int, code: str, detail: str, hint: str = "") -> Response:
     """One problem document, titled in the language the caller prefers."""
@@ -41,7 +44,7 @@ def problem(request: Request, status: int, code: str, detail: str, hint: str = "
         status=status,
         detail=detail,
         code=code,
-        instance=request.url.path,
+        instance=request.url.path[:LONGEST_ECHO],
         hint=hint,
     )
     headers = {"Retry-After": str(RETRY_AFTER_S)} if code == OVERLOADED else None

@@ -7,7 +7,7 @@ import msgspec
 from fedguide.guide.answers import Answer, Because, Pick
 
 
-class WireBecause(msgspec.Struct, frozen=True, omit_defaults=True):
+class WireBecause(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Why: without the events with this item (or search) the score falls by ``effect``.
 
     ``share`` is that effect as a part of everything that lifts the item, in (0, 1].
@@ -22,7 +22,7 @@ class WireBecause(msgspec.Struct, frozen=True, omit_defaults=True):
     query: str = ""
 
 
-class WireItem(msgspec.Struct, frozen=True, omit_defaults=True):
+class WireItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One item with its place in the answer."""
 
     item_id: str

@@ -1,7 +1,8 @@
 """What the guide answers with: picks, and why.
 
 These are msgspec structs, not dataclasses: an answer holds forty of them, and a frozen dataclass
-takes twenty times as long to make.
+takes twenty times as long to make. They cannot be part of a cycle, so the collector need not look
+at them (``gc=False``).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ WORDS, MEANING, SIMILAR = "words", "meaning", "similar"
 search, the meaning of a search, or another item."""
 
 
-class Because(msgspec.Struct, frozen=True):
+class Because(msgspec.Struct, frozen=True, gc=False):
     """One reason for a pick, computed from the model, never made up.
 
     Taking every event with this item (or this search) out of the history lowers the pick's
@@ -46,7 +47,7 @@ class Because(msgspec.Struct, frozen=True):
     last_day: int
 
 
-class Pick(msgspec.Struct, frozen=True):
+class Pick(msgspec.Struct, frozen=True, gc=False):
     """One item of an answer.
 
     ``price`` is ``None`` where the shop gave none; ``matched`` are the words of a search that

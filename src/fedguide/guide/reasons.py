@@ -8,39 +8,56 @@ gradients or attention; this is occlusion, exact for every encoder.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.guide.answers import Because
 from fedguide.guide.moment import Moment
-from fedguide.models.encoders import Matrix, scores_without_groups
-from fedguide.models.scorer import total_weights
+from fedguide.models.encoders import Matrix
+from fedguide.models.reading import scores_without_groups
 from fedguide.values import BUY, KINDS
 
 MOST_REASONS = 3
+
+_TINY = np.finfo(np.float32).tiny
 
 
 def reasons(moment: Moment, slate: str, items: NDArray[np.int64]) -> list[tuple[Because, ...]]:
     """The strongest reasons for each item, strongest first; only what lifts its score."""
     lifts = np.maximum(group_effects(moment, slate, items), 0)
     top = _strongest(lifts, MOST_REASONS)
-    effects = np.take_along_axis(lifts, top, axis=1)
-    parts = effects / np.maximum(lifts.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    groups, events = moment.groups, moment.groups.first.take(top)
+    effects = lifts[np.arange(len(items))[:, None], top]
+    parts = effects / np.maximum(lifts.sum(axis=1, keepdims=True), _TINY)
+    groups, grouping = moment.groups, moment.groups.grouping
+    events = grouping.order.take(grouping.starts.take(top))
     columns = (
+        groups.kind.take(top),
         moment.history.items.take(events),
         events,
-        groups.kind.take(top),
         effects,
         parts,
-        groups.times.take(top),
+        grouping.sizes.take(top),
         groups.last_day.take(top),
     )
     rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [
-        tuple(_because(moment, *cell) for cell in zip(*row, strict=True) if cell[3] > 0)
-        for row in rows
-    ]
+    return [_because(moment, row) for row in rows]
+
+
+def _because(moment: Moment, row: tuple[list[Any], ...]) -> tuple[Because, ...]:
+    """One item's reasons from the columns of ``reasons``; what lifts nothing is none."""
+    ids, titles = moment.model.catalogue.ids, moment.model.catalogue.titles
+    queries = moment.history.queries
+    return tuple(
+        [
+            Because(KINDS[kind], ids[item], titles[item], "", effect, share, times, last_day)
+            if item >= 0
+            else Because(KINDS[kind], "", "", queries[event] or "", effect, share, times, last_day)
+            for kind, item, event, effect, share, times, last_day in zip(*row, strict=True)
+            if effect > 0
+        ]
+    )
 
 
 def _strongest(lifts: Matrix, most: int) -> NDArray[np.int64]:
@@ -58,9 +75,9 @@ def _strongest(lifts: Matrix, most: int) -> NDArray[np.int64]:
 
 def group_effects(moment: Moment, slate: str, items: NDArray[np.int64]) -> Matrix:
     """How much each group lifts each item's score, shape ``(q, g)``: with, less without."""
-    model, groups = moment.model, moment.groups
-    weights = total_weights(model, slate)
-    scores = scores_without_groups(moment.reading, groups.of, model.item_vectors[items])
+    model, groups, weights = moment.model, moment.groups, moment.prepared.weights[slate]
+    vectors = model.item_vectors.take(items, axis=0)
+    scores = scores_without_groups(moment.reading, groups.grouping, vectors)
     effects: Matrix = np.float32(model.slates[slate].network) * (scores[-1] - scores[:-1]).T
     # Searches speak for no neighbours and count for nothing but the network.
     of_items = effects[:, groups.searches :]
@@ -73,29 +90,6 @@ def group_effects(moment: Moment, slate: str, items: NDArray[np.int64]) -> Matri
             # Only what was bought can be, or become, part of the last basket.
             of_items += weights["last_basket"] * _last_basket(moment, items)
     return effects
-
-
-def _because(
-    moment: Moment,
-    item: int,
-    event: int,
-    kind: int,
-    effect: float,
-    share: float,
-    times: int,
-    last_day: int,
-) -> Because:
-    catalogue, queries = moment.model.catalogue, moment.history.queries
-    return Because(
-        kind=KINDS[kind],
-        item=catalogue.ids[item] if item >= 0 else "",
-        title=catalogue.titles[item] if item >= 0 else "",
-        query=(queries[event] or "") if queries else "",
-        effect=effect,
-        share=share,
-        times=times,
-        last_day=last_day,
-    )
 
 
 def _spoken(moment: Moment, items: NDArray[np.int64]) -> Matrix:

@@ -67,7 +67,7 @@ def build_lexicon(model: ShopModel) -> Lexicon:
     # One number for each (term, item) sorts them by term, then item, and drops what stands twice.
     pairs = np.concatenate([_pairs(column, count, numbers) for column in columns])
     pairs.sort()
-    pairs = pairs[run_starts(pairs)] if len(pairs) else pairs
+    pairs = pairs[run_starts(pairs)]
     starts = np.searchsorted(pairs, np.arange(len(numbers) + 1, dtype=np.int64) * count)
     lengths = np.linalg.norm(model.item_vectors, axis=1)
     return Lexicon(

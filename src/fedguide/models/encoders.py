@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,6 @@ Matrix = NDArray[np.float32]
 SCALES_DAYS = (7.0, 30.0, 120.0, 480.0)
 """How fast an event fades: the learned decay is a mixture of these exponentials."""
 
-
-_FADING = -np.array(SCALES_DAYS, np.float32)
 
 TINY = np.float32(1e-4)
 """Added to a squared length, so that a vector of zeros stays one."""
@@ -90,27 +87,6 @@ class Bags:
     kinds: NDArray[np.uint8]
     ages: Matrix
     texts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One history as an encoder reads it: packed once, asked more than once.
-
-    Attributes:
-        network: who reads.
-        vectors: item vectors ``(n, d)``.
-        history: what is read.
-        today: the day of the question.
-        bags: the whole history packed, m = 1 and l = h, also what is older than the encoder reads.
-        events: the vector of each event, ``(1, h, d)``.
-    """
-
-    network: Network
-    vectors: Matrix
-    history: History
-    today: int
-    bags: Bags
-    events: Matrix
 
 
 def empty_history() -> History:
@@ -220,64 +196,6 @@ def encode_without(network: Network, vectors: Matrix, history: History, today: i
     return encoder_named(network.encoder).without(network, events, bags)
 
 
-def read(
-    network: Network,
-    vectors: Matrix,
-    history: History,
-    today: int,
-    query_of: Callable[[str], Matrix] | None = None,
-) -> Reading:
-    """A history made ready for the encoder, given the item vectors ``(n, d)``.
-
-    ``query_of`` gives the vector of a searched text, when somebody remembers them.
-    """
-    bags = pack([history], np.array([today], np.int32), len(vectors), len(history))
-    if query_of is None:
-        searched = query_vectors(network, bags.texts)
-    else:
-        searched = np.zeros((len(bags.texts), vectors.shape[1]), np.float32)
-        for row, text in enumerate(bags.texts):
-            searched[row] = query_of(text)
-    return Reading(network, vectors, history, today, bags, _placed(vectors, bags, searched))
-
-
-def encode_read(reading: Reading) -> Matrix:
-    """The shopper's vector, shape ``(d,)``; the same as ``encode``."""
-    network, bags, events = reading.network, reading.bags, reading.events
-    if len(reading.history) > network.events:
-        latest = (slice(None), slice(-network.events, None))
-        items, kinds, ages = bags.items[latest], bags.kinds[latest], bags.ages[latest]
-        bags, events = Bags(items, kinds, ages, bags.texts), events[latest]
-    encoded: Matrix = encoder_named(network.encoder).encode(network, events, bags)[0]
-    return encoded
-
-
-def scores_without_groups(reading: Reading, groups: NDArray[np.integer], targets: Matrix) -> Matrix:
-    """Target · shopper vector with one whole group of events left out each, shape ``(g + 1, q)``.
-
-    ``groups``, shape ``(h,)``, numbers each event's group in [0, g), and no number is unused;
-    the last row leaves out nothing. ``targets``, shape ``(q, d)``, are item vectors. As exact as
-    running the encoder again on what remains, which is what is done where there is no shortcut.
-    """
-    network, history = reading.network, reading.history
-    fast = encoder_named(network.encoder).without_groups
-    if fast is not None:
-        return fast(network, reading.events, reading.bags, groups, targets)
-    count = int(groups.max(initial=-1)) + 2
-    rest = [_kept(history, groups != group) for group in range(count)]
-    todays = np.full(count, reading.today, np.int32)
-    bags = pack(rest, todays, len(reading.vectors), network.events)
-    scores: Matrix = encode_bags(network, reading.vectors, bags) @ targets.T
-    return scores
-
-
-def _kept(history: History, keep: NDArray[np.bool_]) -> History:
-    """The events of a history for which ``keep`` holds."""
-    chosen = np.flatnonzero(keep).tolist()
-    queries = tuple(history.queries[at] for at in chosen) if history.queries else ()
-    return History(history.items[keep], history.kinds[keep], history.days[keep], queries)
-
-
 def _event_vectors(network: Network, vectors: Matrix, bags: Bags) -> Matrix:
     """The vector of each event, shape ``(m, l, d)``, zero where there is none."""
     return _placed(vectors, bags, query_vectors(network, bags.texts))
@@ -295,9 +213,6 @@ def _placed(vectors: Matrix, bags: Bags, searched: Matrix) -> Matrix:
     return events
 
 
-WithoutGroups: TypeAlias = Callable[[Network, Matrix, Bags, NDArray[np.integer], Matrix], Matrix]
-
-
 @dataclass(frozen=True)
 class Encoder:
     """A shopper encoder in numpy.
@@ -305,26 +220,32 @@ class Encoder:
     Attributes:
         encode: (network, event vectors ``(m, l, d)``, bags) to shopper vectors ``(m, d)``.
         without: the same for one shopper with all h events, to ``(h, d)``: one event left out each.
-        without_groups: a shortcut for one shopper with all h events, the group of each ``(h,)``
-            of g, and targets ``(q, d)``, to ``(g + 1, q)``: target · shopper vector with one
-            group left out each, and with none; ``None`` where there is no shortcut.
+        linear: is the vector Σ weight x event / √(Σ weight + 1) through one linear layer, with
+            ``event_weights`` and ``bag_vectors``? Then events are left out by subtraction.
     """
 
     encode: Callable[[Network, Matrix, Bags], Matrix]
     without: Callable[[Network, Matrix, Bags], Matrix]
-    without_groups: WithoutGroups | None = None
+    linear: bool = False
 
 
-def event_weights(network: Network, bags: Bags) -> Matrix:
-    """How much the bag encoder counts each event, shape ``(m, l)``, ≥ 0."""
+def event_weights(network: Network, kinds: NDArray[np.uint8], ages: Matrix) -> Matrix:
+    """How much the bag encoder counts events, ≥ 0, in the shape of ``kinds`` and ``ages``."""
     kind, decay = np.exp(network.arrays["kind"]), np.exp(network.arrays["decay"])
-    fading: Matrix = np.exp(bags.ages[..., None] / _FADING) @ decay
-    fading[bags.items < 0] = 0
-    fading *= kind[bags.kinds]
+    fading = np.zeros_like(ages)
+    for share, scale in zip(decay, SCALES_DAYS, strict=True):
+        fading += share * np.exp(ages / np.float32(-scale))
+    fading *= kind[kinds]
     return fading
 
 
-def _bag(network: Network, total: Matrix, weight: Matrix) -> Matrix:
+def _bag_weights(network: Network, bags: Bags) -> Matrix:
+    weights = event_weights(network, bags.kinds, bags.ages)
+    weights[bags.items < 0] = 0
+    return weights
+
+
+def bag_vectors(network: Network, total: Matrix, weight: Matrix) -> Matrix:
     """From Σ weight x event ``(m, d)`` and Σ weight ``(m,)`` to shopper vectors ``(m, d)``."""
     arrays = network.arrays
     vectors: Matrix = (
@@ -334,12 +255,12 @@ def _bag(network: Network, total: Matrix, weight: Matrix) -> Matrix:
 
 
 def _bag_encode(network: Network, events: Matrix, bags: Bags) -> Matrix:
-    weights = event_weights(network, bags)
-    return _bag(network, (weights[:, None] @ events)[:, 0], weights.sum(axis=1))
+    weights = _bag_weights(network, bags)
+    return bag_vectors(network, np.einsum("ml,mld->md", weights, events), weights.sum(axis=1))
 
 
 def _bag_without(network: Network, events: Matrix, bags: Bags) -> Matrix:
-    weighted = event_weights(network, bags)[0]
+    weighted = _bag_weights(network, bags)[0]
     vectors, window = events[0], network.events
     read = np.zeros_like(weighted)
     read[-window:] = weighted[-window:]
@@ -349,58 +270,7 @@ def _bag_without(network: Network, events: Matrix, bags: Bags) -> Matrix:
         older = weighted[-window - 1]
         totals[-window:] += older * vectors[-window - 1]
         sums[-window:] += older
-    return _bag(network, totals, np.maximum(sums, 0))
-
-
-def _bag_without_groups(
-    network: Network, events: Matrix, bags: Bags, groups: NDArray[np.integer], targets: Matrix
-) -> Matrix:
-    weights = event_weights(network, bags)[0]
-    # Dot products first: q columns are summed by group instead of d.
-    parts = np.empty((len(weights), len(targets) + 1), np.float32)
-    np.matmul(events[0], network.arrays["shopper"] @ targets.T, out=parts[:, :-1])
-    parts[:, :-1] *= weights[:, None]
-    parts[:, -1] = weights
-    rest = _sums_without(parts, groups, network.events)
-    length = np.sqrt(np.maximum(rest[:, -1:], 0) + np.float32(1))
-    scores: Matrix = rest[:, :-1] / length + network.arrays["start"] @ targets.T
-    return scores
-
-
-def _sums_without(parts: Matrix, groups: NDArray[np.integer], window: int) -> Matrix:
-    """Sums ``(g + 1, c)`` of the rows ``(h, c)`` that are read without one group each, or none.
-
-    Only the last ``window`` rows that are left are read: when a group goes, older rows move in.
-    """
-    h, sizes = len(parts), np.bincount(groups)
-    rest: Matrix
-    if h <= window:
-        rest = np.repeat(parts.sum(axis=0)[None], len(sizes) + 1, axis=0)
-    else:
-        age, reach = np.arange(h)[::-1], _reach(groups, window)
-        newest_first = np.cumsum(parts[::-1], axis=0, dtype=np.float64)
-        rest = newest_first[reach - 1].astype(np.float32)
-        parts = parts * (age < reach[groups])[:, None]
-    if h:
-        by_group = parts.take(np.argsort(groups, kind="stable"), axis=0)
-        rest[:-1] -= np.add.reduceat(by_group, np.cumsum(sizes) - sizes, axis=0)
-    return rest
-
-
-def _reach(groups: NDArray[np.integer], window: int) -> NDArray[np.int64]:
-    """How many of the latest of h events hold ``window`` of other groups, ``(g + 1,)``; at most h.
-
-    The last entry is of no group.
-    """
-    h = len(groups)
-    age, count = np.arange(h)[::-1], int(groups.max(initial=-1)) + 1
-    reach = np.full(count + 1, min(window, h), np.int64)
-    while True:
-        gone = np.bincount(groups[age < reach[groups]], minlength=count + 1)
-        longer = np.minimum(window + gone, h)
-        if (longer == reach).all():
-            return reach
-        reach = longer
+    return bag_vectors(network, totals, np.maximum(sums, 0))
 
 
 def _transformer_encode(network: Network, events: Matrix, bags: Bags) -> Matrix:
@@ -420,7 +290,7 @@ def _transformer_without(network: Network, events: Matrix, bags: Bags) -> Matrix
 
 
 ENCODERS: Mapping[str, Encoder] = {
-    "bag": Encoder(_bag_encode, _bag_without, _bag_without_groups),
+    "bag": Encoder(_bag_encode, _bag_without, linear=True),
     "transformer": Encoder(_transformer_encode, _transformer_without),
 }
 """Every encoder a release may name."""

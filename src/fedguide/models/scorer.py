@@ -70,11 +70,8 @@ COMPONENTS = tuple(field.name for field in fields(SlateWeights))
 SPARSE = ("neighbours", "history", "returning", "last_basket", "interest")
 """Components that are 0 for every item the history does not lead to."""
 
-_OF_OWN = ("history", "returning", "interest", "last_basket")
-"""Components of the items a history names itself."""
-
-_NEVER = -(1 << 31)
-"""A day before every other."""
+OF_EVENTS = ("history", "returning", "interest", "loudness")
+"""What an event counts for by its kind and age alone; see ``of_events``."""
 
 STATIC = ("recent", "popularity")
 """Components that are the same for every shopper."""
@@ -251,31 +248,66 @@ def own_components(model: ShopModel, history: History, today: int) -> Own:
     order = np.argsort(history.items, kind="stable")
     order = order[np.searchsorted(history.items, 0, sorter=order) :]  # searches come first
     items, kinds, days = history.items[order], history.kinds[order], history.days[order]
+    ages = np.maximum(today - days, 0).astype(np.float32)
+    return own_of(items, kinds, days, run_starts(items), of_events(model, kinds, ages))
+
+
+def of_events(model: ShopModel, kinds: NDArray[np.uint8], ages: Matrix) -> Matrix:
+    """What each of h events counts for the item it names, by kind and age: ``(h, 4)``.
+
+    The columns are ``OF_EVENTS``: the first three are summed, of the last the loudest counts.
+    """
+    bought = kinds == BUY
+    columns = (
+        bought,
+        bought * np.exp(ages / -RETURNING_DAYS),
+        INTEREST[kinds] * np.exp(ages / -INTEREST_DAYS),
+        _loudness(model, kinds, ages),
+    )
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def own_of(
+    items: NDArray[np.int32],
+    kinds: NDArray[np.uint8],
+    days: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    counts: Matrix,
+) -> Own:
+    """``own_components`` of events that name an item, ordered by item.
+
+    Args:
+        items: ascending.
+        kinds: of each event.
+        days: of each event.
+        starts: where each item starts.
+        counts: ``of_events``; further columns are not looked at.
+    """
     if not len(items):
         nothing = np.zeros(0, np.float32)
-        return Own(items.astype(np.int64), dict.fromkeys(_OF_OWN, nothing), nothing)
-    ages = np.maximum(today - days, 0).astype(np.float32)
-    bought = kinds == BUY
-    last = days[bought].max(initial=_NEVER)
-    starts = run_starts(items)
-    # Summed in double precision, so that the order of equal items does not matter.
-    parts = np.empty((len(_OF_OWN), len(items)))
-    parts[0] = bought
-    parts[1] = bought * np.exp(ages / -RETURNING_DAYS)
-    parts[2] = INTEREST[kinds] * np.exp(ages / -INTEREST_DAYS)
-    parts[3] = bought & (days == last)
-    sums = np.add.reduceat(parts, starts, axis=1).astype(np.float32)
-    values = np.log1p(sums)
-    values[3] = np.minimum(sums[3], 1)
-    loudest = np.maximum.reduceat(_loudness(model, kinds, ages), starts)
-    own_values = dict(zip(_OF_OWN, values, strict=True))
-    return Own(items[starts].astype(np.int64), own_values, loudest)
+        names = (*OF_EVENTS[:3], "last_basket")
+        return Own(items.astype(np.int64), dict.fromkeys(names, nothing), nothing)
+    sums = np.add.reduceat(counts[:, :3], starts, axis=0, dtype=np.float64).astype(np.float32)
+    history, returning, interest = np.log1p(sums).T
+    last = np.zeros(len(items), np.float32)
+    bought = np.flatnonzero(kinds == BUY)
+    if len(bought):
+        days_bought = days[bought]
+        last[bought[days_bought == days_bought.max()]] = 1
+    values = {
+        "history": history,
+        "returning": returning,
+        "interest": interest,
+        "last_basket": np.maximum.reduceat(last, starts),
+    }
+    loudness = np.maximum.reduceat(counts[:, 3], starts)
+    return Own(items[starts].astype(np.int64), values, loudness)
 
 
 def run_starts(ordered: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Where each run of equal values starts, for at least one value."""
+    """Where each run of equal values starts."""
     opens = np.empty(len(ordered), np.bool_)
-    opens[0] = True
+    opens[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=opens[1:])
     return np.flatnonzero(opens)
 
