@@ -29,9 +29,6 @@ from report import Bar, at_least, data_folder, finish, parser, show
 PARTS = ("main", "country", "twelve", "amazon")
 ENOUGH_CASES = 80
 
-AMAZON_ROUNDS = 4
-"""Two shops of 12,000 items and 20,000 shoppers each: a round takes minutes on two cores."""
-
 
 def shops_of(part: str, data: Path, seed: int) -> tuple[ShopData, ...]:
     """The shops of one part."""
@@ -138,7 +135,8 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--part", choices=(*PARTS, "all"), default="all")
     made.add_argument("--seeds", type=int, default=3, help="trainings of every part, averaged")
-    made.add_argument("--rounds", type=int, help="most rounds; default 60, amazon 4")
+    made.add_argument("--rounds", type=int, help="most rounds; default 60")
+    made.add_argument("--patience", type=int, help="rounds without progress; default 12")
     made.add_argument("--cut-seed", type=int, default=0, help="seed of the cut into shops")
     args = made.parse_args()
     data = data_folder()
@@ -150,7 +148,10 @@ def main() -> None:
     for part in PARTS if args.part == "all" else (args.part,):
         seeds = tuple(range(args.seeds))
         print(f"\n{part}: training with seeds {seeds} …", flush=True)
-        train = TrainPlan(rounds=args.rounds or (AMAZON_ROUNDS if part == "amazon" else 60))
+        plain = TrainPlan()
+        train = TrainPlan(
+            rounds=args.rounds or plain.rounds, patience=args.patience or plain.patience
+        )
         shops = shops_of(part, data, args.cut_seed)
         found = compare(shops, ComparePlan(train, seeds), time.monotonic)
         table(part, found)

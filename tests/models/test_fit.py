@@ -99,15 +99,15 @@ def test_at_most_so_many_steps() -> None:
 
 def test_a_large_catalogue_takes_larger_batches_of_shorter_histories() -> None:
     assert stepped(PLAN, BOTH) == PLAN
-    sampled = replace(PLAN, full_softmax=11, sampled_batch=80, sampled_events=5)
+    sampled = replace(PLAN, full_softmax=11, sampled_batch=50, sampled_steps=3, sampled_events=5)
     assert BOTH.items == 12
     seen = stepped(sampled, BOTH)
-    assert seen == replace(sampled, batch=80, events=5, lines=BOTH.basket)
+    assert seen == replace(sampled, batch=50, steps=3, events=5, lines=BOTH.basket)
     assert 1 < BOTH.basket < PLAN.lines
     # A basket of one line in the cart would leave nothing to ask for.
     assert stepped(sampled, replace(BOTH, basket=1)).cart == 0
     fitted = a_fit(sampled)(first_params(PLAN, 0), None, 0)
-    assert fitted.optimizer_state[-1] == 2  # steps: 160 baskets by 80
+    assert fitted.optimizer_state[-1] == 3  # 160 baskets by 50 would be 4 steps
 
 
 def test_a_sampled_fit_learns_tastes_too() -> None:

@@ -70,9 +70,14 @@ def wider(shapes: Shapes) -> Shapes:
     )
 
 
-@pytest.mark.parametrize("encoder", sorted(GUIDE_ENCODERS))
-def test_numpy_and_jax_agree(encoder: str) -> None:
-    plan = GuidePlan(encoder=encoder, text=STILL.text, size=8, events=12)
+@pytest.mark.parametrize(
+    ("encoder", "buckets"),
+    [*((encoder, 128) for encoder in sorted(GUIDE_ENCODERS)), ("bag", 8)],
+    ids=str,
+)
+def test_numpy_and_jax_agree(encoder: str, buckets: int) -> None:
+    """With 128 buckets and with fewer buckets than items, which is summed in another order."""
+    plan = GuidePlan(encoder=encoder, text=TextSpec(buckets), size=8, events=12)
     params = some_params(plan)
     network, arrays = to_network(params, plan), on_device(plan, params)
     shop, train = catalogue(), baskets()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -102,6 +103,23 @@ def test_a_gate_that_keeps_alone_measures_alone(monkeypatch: pytest.MonkeyPatch)
         assert of["together", setting, shop] == of["alone", setting, shop]
         assert of["pooled", setting, shop] == of["alone", setting, shop]
     assert of["together_net", "all", MEAN] != of["alone_net", "all", MEAN]  # shown as it is
+
+
+def test_the_gate_asks_every_shopper_where_other_choices_ask_a_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[dict[str, int]] = []
+
+    def gate(gains: Mapping[str, np.ndarray]) -> dict[str, bool]:
+        told.append({name: len(gain) for name, gain in gains.items()})
+        return dict.fromkeys(gains, True)
+
+    monkeypatch.setattr("fedguide.runtime.compare.keeps_together", gate)
+    monkeypatch.setattr("fedguide.runtime.baselines.CELLS", 3 * 24)
+    plan = replace(PLAN, seeds=(1,), train=replace(PLAN.train, rounds=1, fine_tune_rounds=0))
+    found = compare(shops(), plan, ticking)
+    assert {len(b.validation["all"].asked) for b in found.baselines.benches} == {3}
+    assert told == [{shop.name: len(shop.validation) for shop in shops()}] * len(ARMS)
 
 
 def test_the_models_serve(found: Found) -> None:

@@ -91,9 +91,9 @@ def common_shapes(shops: Sequence[ShopData], plan: GuidePlan) -> Shapes:
 def stepped(plan: GuidePlan, shapes: Shapes) -> GuidePlan:
     """The plan as one step over arrays of these shapes follows it.
 
-    Where items are sampled, a step takes more baskets, reads fewer events, and keeps no place
-    for lines that no basket has; baskets of one line are never moved into the cart as a whole,
-    since nothing would be left to ask for.
+    Where items are sampled, a step takes more baskets, a round fewer steps; a step reads fewer
+    events and keeps no place for lines that no basket has. Baskets of one line are never moved
+    into the cart as a whole, since nothing would be left to ask for.
     """
     if shapes.items <= plan.full_softmax:
         return plan
@@ -101,6 +101,7 @@ def stepped(plan: GuidePlan, shapes: Shapes) -> GuidePlan:
     return replace(
         plan,
         batch=plan.sampled_batch,
+        steps=min(plan.steps, plan.sampled_steps),
         events=min(plan.events, plan.sampled_events),
         lines=lines,
         cart=plan.cart if lines > 1 else 0.0,

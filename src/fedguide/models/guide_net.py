@@ -131,7 +131,12 @@ summed_features.defvjp(_summed_forward, _summed_backward)
 
 def row_vectors(arrays: Arrays, keep: jax.Array, examples: Examples) -> jax.Array:
     """The vector of each item, then of each query, shape ``(r, d)``."""
-    mixed = summed_features(arrays["table"], keep, examples) @ arrays["item"]
+    table, item = arrays["table"], arrays["item"]
+    # The sum and the product may change places; the product is the dearer one.
+    if len(keep) > len(table):
+        mixed = summed_features(table @ item, keep, examples)
+    else:
+        mixed = summed_features(table, keep, examples) @ item
     length = jnp.sqrt((mixed * mixed).sum(axis=1, keepdims=True) + TINY)
     return mixed / length * jnp.exp(arrays["temperature"])
 

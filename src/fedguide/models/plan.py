@@ -36,6 +36,8 @@ class GuidePlan:
         full_softmax: up to this many items every item is ranked in every step.
         sampled_batch: baskets a step where items are sampled: a step costs as much as the
             catalogue is large, so it has to serve many.
+        sampled_steps: most steps a local round where items are sampled: as many as all shops of
+            Online Retail together take in a round, so that rounds and patience mean the same.
         sampled_events: latest events the encoder reads while training where items are sampled.
 
     Raises:
@@ -60,6 +62,7 @@ class GuidePlan:
     negatives: int = 2048
     full_softmax: int = 5000
     sampled_batch: int = 512
+    sampled_steps: int = 100
     sampled_events: int = 64
     one_vote: bool = False
 
@@ -71,7 +74,7 @@ class GuidePlan:
             )
         for name in (
             *("size", "events", "lines", "batch", "steps", "recent_days", "negatives"),
-            *("sampled_batch", "sampled_events"),
+            *("sampled_batch", "sampled_steps", "sampled_events"),
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")

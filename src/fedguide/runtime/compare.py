@@ -336,14 +336,26 @@ def _blend(benches: Sequence[Bench], trained: Trained, setting: str, plan: Train
 def _validated(
     bench: Bench, trained: Trained, blends: Mapping[tuple[str, str], Blend], plan: TrainPlan
 ) -> NDArray[np.float64]:
-    """NDCG@10 of an arm's blend on validation: a shopper's mean over both settings."""
+    """NDCG@10 of an arm's blend on validation: a shopper's mean over both settings.
+
+    Of every validation shopper, also where fewer were enough for the other choices: the smallest
+    loss that a shop with many shoppers can tell is one that its gate should see.
+    """
     total: dict[int, list[float]] = {}
     for setting in SETTINGS:
-        st = network_stack(bench, setting, trained.params[bench.shop.name], plan.guide)
-        scores = weigh(st, blends[trained.arm, setting].weights)
-        for row, value in zip(
-            st.asked.rows.tolist(), measure(scores, st.asked.targets).ndcg10.tolist(), strict=True
-        ):
+        asked = questions(bench.shop.validation, len(bench.shop.catalogue), setting)
+        weights = blends[trained.arm, setting].weights
+        if len(asked) == len(bench.validation[setting].asked):
+            st = network_stack(bench, setting, trained.params[bench.shop.name], plan.guide)
+            metrics = measure(weigh(st, weights), asked.targets)
+        else:
+            network = network_of(bench, trained, plan.guide)
+            one = Contender(network, vectors_of(network, bench.features), weights)
+            several = measure_all(
+                bench.model, bench.shop, asked, {trained.arm: one}, plan.guide.recent_days
+            )
+            metrics = several[trained.arm]
+        for row, value in zip(asked.rows.tolist(), metrics.ndcg10.tolist(), strict=True):
             total.setdefault(row, []).append(value)
     return np.array([np.mean(v) for _, v in sorted(total.items())], np.float64)
 
