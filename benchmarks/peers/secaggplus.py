@@ -1,7 +1,7 @@
-"""flwr's SecAgg+ on given sizes: seconds of its client's and of its server's own functions.
+"""flwr's SecAgg+ on given sizes: CPU seconds of its client's and of its server's own functions.
 
 Runs in an environment of its own, which ``benchmarks/secure_aggregation.py`` makes; prints one JSON
-object of CPU seconds. The client is timed on the functions of its four stages (less the encoding of messages),
+object. The client is timed on the functions of its four stages (less the encoding of messages),
 the server on adding up the masked vectors that came in and on ``unmask_stage``. ``--work all`` lets
 every client do its work and checks the result. With ``server`` one client masks and the server
 gets that vector from everybody: its work is the same, its result is not looked at. With ``client``
