@@ -9,19 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.horizontal.masked import (
-    LENGTH,
-    Start,
-    collected,
-    coordinator_key,
-    job,
-    names,
-    plain_sum,
-    policy_of,
-    room,
-    seat_of,
-    vector_of,
-)
 
 from fedguide.codec import encode
 from fedguide.crypto.agreement import agreement_key
@@ -53,6 +40,19 @@ from fedguide.horizontal.summed import SumTerms
 from fedguide.protocol import Ask, run
 from fedguide.ring import from_bits
 from fedguide.seeds import seeded_root
+from tests.horizontal.masked import (
+    LENGTH,
+    Start,
+    collected,
+    coordinator_key,
+    job,
+    names,
+    plain_sum,
+    policy_of,
+    room,
+    seat_of,
+    vector_of,
+)
 
 
 class Attacker:
