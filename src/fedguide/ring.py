@@ -32,6 +32,8 @@ WORD_BITS = 32  # a coordinate's own word in memory, and the widest modulus
 LEAST_MODULUS_BITS = 16
 LARGEST = 2**31 - 1  # largest sum mod 2^32 that is not read back as a negative number
 MAX_FRACTION_BITS = 30
+_BLOCK = 1 << 15  # coordinates rounded or packed at once; a multiple of 8
+_ROUNDING_BITS = 22  # the sum of 2^30 units and such a fraction is exact in float64
 _PLANES = (16, 8, 4, 2, 1)  # widths, in bits, of the pieces a coordinate below 2^32 is cut into
 
 
@@ -122,24 +124,50 @@ def check_modulus(modulus_bits: int) -> None:
         )
 
 
-def to_ring(vector: Vector, grid: Grid, generator: np.random.Generator) -> RingVector:
-    """One party's vector on the grid, each coordinate rounded up or down without bias.
+def to_ring(
+    vector: Vector | NDArray[np.float64],
+    grid: Grid,
+    generator: np.random.Generator,
+    factor: float = 1.0,
+    out: RingVector | None = None,
+) -> RingVector:
+    """One party's vector times ``factor`` on the grid, rounded up or down without bias.
+
+    A coordinate x becomes the whole number below x + u, with u a multiple of 2^-22 drawn uniformly
+    from [0, 1): up with the probability of the fraction that is left, to within 2^-22; whole
+    numbers stay. The result is written to ``out`` where there is one.
 
     Raises:
         NotFiniteError: a coordinate is NaN or infinite.
-        OversizedError: a coordinate is beyond ``max_abs``.
+        OversizedError: a coordinate times ``factor`` is beyond ``max_abs``.
     """
-    scaled = vector.astype(np.float64)
-    largest = float(np.abs(scaled).max(initial=0.0))
+    result = np.empty(len(vector), np.uint32) if out is None else out
+    mask = np.uint32((1 << grid.modulus_bits) - 1)
+    scaled, fractions = np.empty(_BLOCK, np.float64), np.empty(_BLOCK, np.float64)
+    # Block after block, so that what is in between never leaves a core's own cache.
+    for start in range(0, len(vector), _BLOCK):
+        part = vector[start : start + _BLOCK]
+        x, u = scaled[: len(part)], fractions[: len(part)]
+        np.multiply(part, factor, out=x, dtype=np.float64)
+        _check_range(x, grid)
+        draws = generator.integers(0, 1 << 32, len(part), np.uint32)
+        draws >>= np.uint32(WORD_BITS - _ROUNDING_BITS)
+        np.multiply(draws, 2.0**-_ROUNDING_BITS, out=u)
+        x *= grid.scale
+        x += u
+        np.floor(x, out=x)
+        units = x.astype(np.int32).view(np.uint32)
+        np.bitwise_and(units, mask, out=result[start : start + len(part)])
+    return result
+
+
+def _check_range(x: NDArray[np.float64], grid: Grid) -> None:
+    """Returns if these coordinates are allowed on the grid."""
+    largest = max(float(x.max(initial=0.0)), -float(x.min(initial=0.0)))
     if not math.isfinite(largest):
         raise NotFiniteError("a vector for the grid holds NaN or an infinity")
     if largest > grid.max_abs:
         raise OversizedError(f"a coordinate of {largest:g} is beyond max_abs {grid.max_abs:g}")
-    scaled *= grid.scale
-    low = np.floor(scaled)
-    scaled -= low
-    low += generator.random(scaled.shape) < scaled
-    return reduced(low.astype(np.int64).astype(np.uint32), grid.modulus_bits)
 
 
 def reduced(vector: RingVector, modulus_bits: int) -> RingVector:
@@ -191,15 +219,25 @@ def to_bits(vector: RingVector, modulus_bits: int) -> NDArray[np.uint8]:
     """A vector mod 2^b in b bits a coordinate, shape ``(bits_bytes(p, b),)``.
 
     Each coordinate is cut into pieces of 16, 8, 4, 2 and 1 bits, as many as b has; all pieces of
-    one width stand together, so that packing is a few passes over whole arrays.
+    one width stand together, so that packing is a few passes over whole arrays. With b = 32 it is
+    a view.
     """
-    return np.concatenate(
-        [_to_plane(vector, width, shift) for width, shift in _planes(modulus_bits)]
-    )
+    if modulus_bits == WORD_BITS:
+        return np.ascontiguousarray(vector, "<u4").view(np.uint8)
+    size = len(vector)
+    data = np.empty(bits_bytes(size, modulus_bits), np.uint8)
+    for start in range(0, size, _BLOCK):
+        part, plane_at = vector[start : start + _BLOCK], 0
+        for width, shift in _planes(modulus_bits):
+            at = plane_at + start * width // 8
+            piece = _to_plane(part, width, shift)
+            data[at : at + len(piece)] = piece
+            plane_at += -(-size * width // 8)
+    return data
 
 
 def from_bits(data: NDArray[np.uint8], size: int, modulus_bits: int) -> RingVector:
-    """The vector of shape ``(size,)`` that ``to_bits`` made ``data`` of.
+    """The vector of shape ``(size,)`` that ``to_bits`` made ``data`` of; with b = 32 a view.
 
     Raises:
         WrongShapeError: ``data`` is not ``bits_bytes(size, b)`` long.
@@ -209,12 +247,16 @@ def from_bits(data: NDArray[np.uint8], size: int, modulus_bits: int) -> RingVect
             f"{size} coordinates of {modulus_bits} bits have shape "
             f"({bits_bytes(size, modulus_bits)},), got {data.shape}"
         )
-    vector = np.zeros(size, np.uint32)
-    start = 0
-    for width, shift in _planes(modulus_bits):
-        end = start + -(-size * width // 8)
-        _from_plane(data[start:end], vector, width, shift)
-        start = end
+    if modulus_bits == WORD_BITS:
+        return data.view("<u4").astype(np.uint32, copy=False)
+    vector = np.empty(size, np.uint32)
+    for start in range(0, size, _BLOCK):
+        part, plane_at = vector[start : start + _BLOCK], 0
+        part.fill(0)
+        for width, shift in _planes(modulus_bits):
+            at = plane_at + start * width // 8
+            _from_plane(data[at : at + -(-len(part) * width // 8)], part, width, shift)
+            plane_at += -(-size * width // 8)
     return vector
 
 

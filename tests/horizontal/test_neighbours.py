@@ -14,6 +14,7 @@ from fedguide.horizontal.neighbours import (
     Shape,
     corruption,
     failure,
+    neighbours_around,
     neighbours_of,
     shape_of,
 )
@@ -107,6 +108,7 @@ def test_the_graph_is_regular_and_mutual(size, seed):
         assert party not in near
         assert list(near) == sorted(set(near))
         assert all(party in graph[other] for other in near)
+        assert neighbours_around(party, parties, shape, seed) == near
 
 
 def test_the_graph_follows_from_the_seed():

@@ -94,6 +94,14 @@ def test_an_update_that_is_too_long_is_shortened_and_keeps_its_direction():
     assert shortened(short, 5.0) is short
 
 
+@given(st.floats(-1e6, 1e6, width=32), st.floats(1e-3, 1e3))
+def test_a_single_coordinate_never_leaves_the_grid(value, max_norm):
+    bounds = Bounds(max_norm, 4, weighting="uniform")
+    mean = mean_of(summed(weighted_packing(bounds), open_sum()), {"a": update([value])})
+    expected = shortened(np.array([value], np.float32), max_norm)
+    np.testing.assert_allclose(mean.vector, expected, rtol=1e-6, atol=max_norm / bounds.grid.scale)
+
+
 def test_too_many_examples_are_refused():
     with pytest.raises(OversizedError, match=r"\[1, 1000\], got 1001"):
         weighted_packing(BOUNDS).pack(update([1], 1001), root())

@@ -40,7 +40,18 @@ def root(
 
 def build() -> typer.Typer:
     """The whole tree; the modules of its commands import only typer at their head."""
-    from fedguide.cli import audit, configure, dataset, demo, doctor, guide, privacy, shopper, train
+    from fedguide.cli import (
+        audit,
+        configure,
+        dataset,
+        demo,
+        doctor,
+        explain,
+        guide,
+        privacy,
+        shopper,
+        train,
+    )
 
     app = typer.Typer(
         name="fedguide",
@@ -54,6 +65,7 @@ def build() -> typer.Typer:
     )
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
+    app.command("explain")(explain.explain)
     app.command("sim")(train.sim)
     app.command("recommend")(guide.recommend)
     app.command("search")(guide.search)

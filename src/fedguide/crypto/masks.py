@@ -51,7 +51,7 @@ def _add(vector: RingVector, streams: Sequence[_Stream], combine: np.ufunc) -> N
 
     All streams of a block before the next block: the part of the vector stays in the cache.
     """
-    buffer = bytearray(BLOCK_BYTES)
+    buffer = bytearray(min(BLOCK_BYTES, _WORD_BYTES * len(vector)))
     block = np.frombuffer(buffer, "<u4")
     words = BLOCK_BYTES // _WORD_BYTES
     for start in range(0, len(vector), words):

@@ -1,4 +1,4 @@
-"""A masked mean for a whole job in one process: terms, keys and consent of everybody.
+"""Masked sums for a whole job in one process: terms, keys and consent of everybody.
 
 For simulations and tests: every identity key is derived from one root, so whoever holds it could
 sign for everybody. Parties of their own each bring a key (``signing.make_key``), consent to the
@@ -7,17 +7,24 @@ coordinator's terms (``roster.consent``) and take part by ``masked_party.masked_
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from fedguide.crypto.signing import SigningKey, key_of
 from fedguide.horizontal.masked_party import masked_party
 from fedguide.horizontal.masked_sum import masked_sum
+from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.packing import weighted_packing
-from fedguide.horizontal.roster import Member, Policy, TaskTerms, consent, sign_terms
+from fedguide.horizontal.roster import Member, Policy, Seat, TaskTerms, consent, sign_terms
 from fedguide.horizontal.sides import Job, Sides
-from fedguide.horizontal.summed import summed
+from fedguide.horizontal.summed import Packing, Summation, summed
 from fedguide.seeds import derive
 from fedguide.values import PartyId
 
 COORDINATOR = "coordinator"
+
+Around: TypeAlias = Callable[[Packing, Summation], Aggregator]
+"""What an aggregator makes of a packing and a summation: ``summed``, or a rule over buckets."""
 
 
 def masked_mean(job: Job) -> Sides:
@@ -26,20 +33,31 @@ def masked_mean(job: Job) -> Sides:
     Raises:
         ConfigError: there are fewer parties than ``min_cohort``, or ``min_cohort`` is below 3.
     """
-    keys = {party: simulated_key(job, party) for party in job.parties}
-    coordinator = simulated_key(job, COORDINATOR, "key")
-    packing, signed = weighted_packing(job.bounds), sign_terms(terms_of(job), coordinator)
-    known = {party: key.public for party, key in keys.items()}
+    return masked_sides(job, weighted_packing(job.bounds))
 
-    def party(name: PartyId) -> Policy:
-        return Policy(
-            name, keys[name].public, coordinator.public, known, job.min_cohort, job.max_norm
-        )
 
-    return Sides(
-        summed(packing, masked_sum(signed.terms, coordinator)),
-        lambda name: summed(packing, masked_party(consent(signed, party(name), keys[name]))),
+def masked_sides(job: Job, packing: Packing, around: Around = summed) -> Sides:
+    """Both sides of an aggregator around a masked sum.
+
+    Raises:
+        ConfigError: there are fewer parties than ``min_cohort``, or ``min_cohort`` is below 3.
+    """
+    terms, key = terms_of(job), simulated_key(job, COORDINATOR, "key")
+
+    def party(name: PartyId) -> Aggregator:
+        return around(packing, masked_party(simulated_seat(job, name)))
+
+    return Sides(around(packing, masked_sum(terms, key)), party)
+
+
+def simulated_seat(job: Job, party: PartyId) -> Seat:
+    """The seat of one party of a simulated job, which knows all others."""
+    terms, coordinator = terms_of(job), simulated_key(job, COORDINATOR, "key")
+    key = simulated_key(job, party)
+    policy = Policy(
+        party, key.public, coordinator.public, terms.identities, job.min_cohort, job.max_norm
     )
+    return consent(sign_terms(terms, coordinator), policy, key)
 
 
 def terms_of(job: Job) -> TaskTerms:

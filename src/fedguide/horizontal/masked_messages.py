@@ -148,24 +148,31 @@ class AwaitingRoster(State):
 
 @dataclass(frozen=True)
 class AwaitingShares(State):
-    """Shares are out, but for the party's ``own`` of its own secrets; the vector still waits."""
+    """Shares are out, but for the party's own of its own secrets; the vector still waits.
+
+    ``digest`` is the roster's. ``own`` is the party's share of the seed, then of the mask key;
+    ``openers`` are the keys of the boxes that its neighbours will have sealed for it.
+    """
 
     round: int
     vector: Annotated[RingVector, Array("uint32", "n")] = field(repr=False)
     roster: MaskRoster
+    digest: bytes
     own: bytes = field(repr=False)
+    openers: Mapping[PartyId, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class AwaitingSurvivors(State):
     """The masked vector is out and the vector forgotten; shares are held.
 
-    ``shares`` are those of each neighbour whose box opened, and of the party itself: of the seed,
-    then of the mask key.
+    ``cohort`` is the number of parties in the roster, ``digest`` the roster's. ``shares`` are those
+    of each neighbour whose box opened, and of the party itself: of the seed, then of the mask key.
     """
 
     round: int
-    roster: MaskRoster
+    cohort: int
+    digest: bytes
     sharers: tuple[PartyId, ...]
     shares: Mapping[PartyId, bytes] = field(repr=False)
 
@@ -175,7 +182,8 @@ class AwaitingUnmask(State):
     """One set of survivors is signed, and no other will be."""
 
     round: int
-    roster: MaskRoster
+    cohort: int
+    digest: bytes
     sharers: tuple[PartyId, ...]
     survivors: tuple[PartyId, ...]
     shares: Mapping[PartyId, bytes] = field(repr=False)

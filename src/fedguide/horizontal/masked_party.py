@@ -55,7 +55,7 @@ from fedguide.horizontal.masked_messages import (
     set_digest,
     signed,
 )
-from fedguide.horizontal.neighbours import Shape, neighbours_of, shape_of
+from fedguide.horizontal.neighbours import Shape, neighbours_around, shape_of
 from fedguide.horizontal.roster import Seat, TaskTerms
 from fedguide.horizontal.summed import Summation, SumTerms
 from fedguide.protocol import Ask, Message, Replies, State
@@ -151,13 +151,16 @@ def _share(
     seeds = _split(own.seed, shape, holders, root, "seed")
     keys = _split(own.mask_secret, shape, holders, root, "mask key")
     theirs = dict(zip(roster.parties, roster.keys, strict=True))
-    boxes = {}
+    boxes, openers = {}, {}
     for party in neighbours:
         both = channel(own.box_key, theirs[party].box_key, digest)
         place = _place(roster, party)
         boxes[party] = seal(both.sending, digest, seeds[place] + keys[place])
+        openers[party] = both.receiving
     mine = _place(roster, seat.party)
-    shared = AwaitingShares(state.round, state.vector, roster, seeds[mine] + keys[mine])
+    shared = AwaitingShares(
+        state.round, state.vector, roster, digest, seeds[mine] + keys[mine], openers
+    )
     return shared, signed(SealedShares(state.round, digest, boxes), seat.key)
 
 
@@ -165,16 +168,16 @@ def _mask(
     seat: Seat, state: AwaitingShares, relayed: RelayedShares, root: Root
 ) -> tuple[AwaitingSurvivors, MaskedInput]:
     """Step 3: the vector under its own mask and one with each neighbour that shared out."""
-    roster, digest, own = state.roster, digest_of(state.roster), secrets_of(root)
+    roster, digest, own = state.roster, state.digest, secrets_of(root)
     _check_coordinator(seat, relayed, state.round, digest)
     shape, neighbours = _around(seat, roster, digest)
     _check_set(seat, relayed.sharers, roster.parties, shape, "shared out")
     theirs = dict(zip(roster.parties, roster.keys, strict=True))
     shares = {seat.party: state.own}
-    paired = [party for party in neighbours if party in set(relayed.sharers)]
+    sharers = set(relayed.sharers)
+    paired = [party for party in neighbours if party in sharers]
     for party in paired:
-        both = channel(own.box_key, theirs[party].box_key, digest)
-        content = _opened(both.receiving, digest, relayed.boxes.get(party))
+        content = _opened(state.openers[party], digest, relayed.boxes.get(party))
         if content is not None:
             shares[party] = content
     if len(shares) < shape.threshold:
@@ -194,20 +197,20 @@ def _mask(
     sent = to_bits(reduced(vector, bits), bits)
     proof = tag(channel(own.box_key, roster.box_key, digest).sending, digest, sent.data)
     masked = MaskedInput(state.round, digest, sent, proof)
-    return AwaitingSurvivors(state.round, roster, relayed.sharers, shares), masked
+    held = AwaitingSurvivors(state.round, len(roster.parties), digest, relayed.sharers, shares)
+    return held, masked
 
 
 def _agree(
     seat: Seat, state: AwaitingSurvivors, message: Survivors
 ) -> tuple[AwaitingUnmask, SurvivorsAgreed]:
     """Step 4: signs the set of survivors, one set only."""
-    digest = digest_of(state.roster)
-    _check_coordinator(seat, message, state.round, digest)
-    shape = _shape(seat, state.roster)
+    _check_coordinator(seat, message, state.round, state.digest)
+    shape = _shape(seat, state.cohort)
     _check_set(seat, message.survivors, state.sharers, shape, "survived")
-    agreed = _agreed(state.round, digest, state.sharers, message.survivors)
+    agreed = _agreed(state.round, state.digest, state.sharers, message.survivors)
     bound = AwaitingUnmask(
-        state.round, state.roster, state.sharers, message.survivors, state.shares
+        state.round, state.cohort, state.digest, state.sharers, message.survivors, state.shares
     )
     return bound, signed(agreed, seat.key)
 
@@ -216,10 +219,9 @@ def _unmask(
     seat: Seat, state: AwaitingUnmask, request: UnmaskRequest
 ) -> tuple[Unmasked, UnmaskShares]:
     """Step 5: one share of each neighbour, if enough of the cohort signed the same set."""
-    digest = digest_of(state.roster)
-    _check_coordinator(seat, request, state.round, digest)
-    shape = _shape(seat, state.roster)
-    agreed = _agreed(state.round, digest, state.sharers, state.survivors)
+    _check_coordinator(seat, request, state.round, state.digest)
+    shape = _shape(seat, state.cohort)
+    agreed = _agreed(state.round, state.digest, state.sharers, state.survivors)
     count = _signers(seat, agreed, request, state.survivors, shape.agreement)
     if count < shape.agreement:
         raise RefusedError(
@@ -228,7 +230,7 @@ def _unmask(
     alive = set(state.survivors)
     seeds = {p: both[:SHARE_BYTES] for p, both in state.shares.items() if p in alive}
     keys = {p: both[SHARE_BYTES:] for p, both in state.shares.items() if p not in alive}
-    shares = UnmaskShares(state.round, digest, seeds, keys)
+    shares = UnmaskShares(state.round, state.digest, seeds, keys)
     return Unmasked(state.round), signed(shares, seat.key)
 
 
@@ -299,18 +301,18 @@ def _check_set(
         raise RefusedError(f"policy: at least {least} that {what}, got {len(parties)}")
 
 
-def _shape(seat: Seat, roster: MaskRoster) -> Shape:
-    """The shape of the roster's cohort."""
+def _shape(seat: Seat, parties: int) -> Shape:
+    """The shape of a cohort of this many."""
     try:
-        return cohort_shape(seat.terms, len(roster.parties))
+        return cohort_shape(seat.terms, parties)
     except ConfigError as error:
         raise RefusedError(f"policy: {error}") from error
 
 
 def _around(seat: Seat, roster: MaskRoster, digest: bytes) -> tuple[Shape, tuple[PartyId, ...]]:
     """The cohort's shape and the party's neighbours."""
-    shape = _shape(seat, roster)
-    return shape, neighbours_of(roster.parties, shape, digest)[seat.party]
+    shape = _shape(seat, len(roster.parties))
+    return shape, neighbours_around(seat.party, roster.parties, shape, digest)
 
 
 def _place(roster: MaskRoster, party: PartyId) -> int:

@@ -13,7 +13,7 @@ from fedguide.horizontal.fedavg import fedavg
 from fedguide.horizontal.fedsgd import fedsgd
 from fedguide.horizontal.geometric import GEOMETRIC
 from fedguide.horizontal.krum import KRUM, MULTI_KRUM
-from fedguide.horizontal.masked_job import masked_mean
+from fedguide.horizontal.masked_job import masked_mean, masked_sides
 from fedguide.horizontal.masked_messages import MASKED_WIRE
 from fedguide.horizontal.mean import Aggregator, weighted_mean
 from fedguide.horizontal.median import MEDIAN
@@ -25,7 +25,7 @@ from fedguide.horizontal.robust import LEAST_BUCKET, bucketed, robust_mean
 from fedguide.horizontal.rules import Rule, most_bad
 from fedguide.horizontal.server import momentum_sgd
 from fedguide.horizontal.sides import Job, Sides, both
-from fedguide.horizontal.summed import Addend, open_sum, summed
+from fedguide.horizontal.summed import Addend, Packing, Summation, open_sum, summed
 from fedguide.horizontal.trimmed import TRIMMED
 
 Builder: TypeAlias = Callable[[Aggregator], Algorithm[ServerState]]
@@ -58,6 +58,21 @@ def _over_buckets(name: str) -> Callable[[Job], Sides]:
     return build
 
 
+def _over_masked_buckets(name: str) -> Callable[[Job], Sides]:
+    """A rule over buckets of three, each summed under masks of its own."""
+    rule = ROBUST_RULES[name]
+
+    def build(job: Job) -> Sides:
+        bad = most_bad(rule, len(job.parties) // LEAST_BUCKET)
+
+        def around(packing: Packing, summation: Summation) -> Aggregator:
+            return bucketed(rule, bad, summation, packing, name=name)
+
+        return masked_sides(job, weighted_packing(job.bounds), around)
+
+    return build
+
+
 ROBUST_RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "median": MEDIAN,
@@ -79,6 +94,7 @@ AGGREGATORS: Mapping[str, Callable[[Job], Sides]] = MappingProxyType(
         "masked_sum": masked_mean,
         **{name: _over_updates(name) for name in ROBUST_RULES},
         **{f"bucketed_{name}": _over_buckets(name) for name in ROBUST_RULES},
+        **{f"masked_bucketed_{name}": _over_masked_buckets(name) for name in ROBUST_RULES},
     }
 )
 """Builds both sides of an aggregator for a job in one process, in one telling configuration."""

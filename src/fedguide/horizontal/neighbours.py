@@ -105,16 +105,36 @@ def neighbours_of(
         seed: 32 public bytes that follow from all parties' keys.
     """
     if shape.degree >= len(cohort) - 1:
-        return {party: tuple(p for p in cohort if p != party) for party in cohort}
-    order = stream(Root(seed), "circle").permutation(len(cohort))
-    circle = [cohort[i] for i in order]
-    half, size = shape.degree // 2, len(circle)
-    return {
-        party: tuple(
-            sorted(circle[(at + step) % size] for step in range(-half, half + 1) if step != 0)
-        )
-        for at, party in enumerate(circle)
-    }
+        return {party: _all_but(cohort, party) for party in cohort}
+    circle = _circle(cohort, seed)
+    return {party: _beside(circle, at, shape.degree) for at, party in enumerate(circle)}
+
+
+def neighbours_around(
+    party: PartyId, cohort: Sequence[PartyId], shape: Shape, seed: bytes
+) -> tuple[PartyId, ...]:
+    """One party's neighbours: its entry in ``neighbours_of``, without making all the others'."""
+    if shape.degree >= len(cohort) - 1:
+        return _all_but(cohort, party)
+    circle = _circle(cohort, seed)
+    return _beside(circle, circle.index(party), shape.degree)
+
+
+def _all_but(cohort: Sequence[PartyId], party: PartyId) -> tuple[PartyId, ...]:
+    """Everybody else, sorted as the cohort is."""
+    return tuple(other for other in cohort if other != party)
+
+
+def _circle(cohort: Sequence[PartyId], seed: bytes) -> list[PartyId]:
+    """The cohort in an order that nobody chose."""
+    return [cohort[i] for i in stream(Root(seed), "circle").permutation(len(cohort))]
+
+
+def _beside(circle: Sequence[PartyId], at: int, degree: int) -> tuple[PartyId, ...]:
+    """The ``degree`` nearest of one place on the circle, sorted."""
+    half = degree // 2
+    steps = (step for step in range(-half, half + 1) if step != 0)
+    return tuple(sorted(circle[(at + step) % len(circle)] for step in steps))
 
 
 def _share(rate: float, parties: int) -> int:

@@ -23,6 +23,9 @@ from fedguide.ring import WORD_BITS, Grid, RingVector, finest_grid, from_ring, t
 from fedguide.seeds import Root, stream
 from fedguide.values import Vector
 
+_WITHIN = 1 - 2.0**-50  # so that no rounding of the factor takes a coordinate beyond 1
+_BLOCK = 1 << 15  # coordinates squared at once, within a core's own cache
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -86,16 +89,15 @@ def weighted_packing(bounds: Bounds) -> Packing:
 
     def pack(update: Update, root: Root) -> RingVector:
         units = _weight_units(update, bounds)
-        weight = units / grid.scale
-        parts = np.concatenate(
-            [
-                shortened(update.vector, bounds.max_norm).astype(np.float64) / bounds.max_norm,
-                _cut(np.append(update.figures, update.loss), bounds.max_figure),
-            ]
-        )
-        rounding = stream(root, "round to the grid", update.round)
-        packed = to_ring((weight * parts).clip(-1, 1), grid, rounding)
-        return np.append(packed, np.uint32(units))
+        weight, rounding = units / grid.scale, stream(root, "round to the grid", update.round)
+        factor = weight * shortening(update.vector, bounds.max_norm) / bounds.max_norm * _WITHIN
+        figures = _cut(np.append(update.figures, update.loss), bounds.max_figure)
+        size = len(update.vector)
+        packed = np.empty(size + len(figures) + 1, np.uint32)
+        to_ring(update.vector, grid, rounding, factor, out=packed[:size])
+        to_ring(figures, grid, rounding, weight, out=packed[size:-1])
+        packed[-1] = units
+        return packed
 
     def unpack(total: Total, terms: Terms) -> Mean:
         values = from_ring(total.vector, grid)
@@ -119,10 +121,18 @@ def weighted_packing(bounds: Bounds) -> Packing:
 
 def shortened(vector: Vector, max_norm: float) -> Vector:
     """The vector, scaled down to L2 length ``max_norm`` where it is longer."""
-    norm = float(np.linalg.norm(vector.astype(np.float64)))
-    if norm <= max_norm:
-        return vector
-    return (vector * (max_norm / norm)).astype(vector.dtype)
+    factor = shortening(vector, max_norm)
+    return vector if factor == 1 else (vector * factor).astype(vector.dtype)
+
+
+def shortening(vector: Vector, max_norm: float) -> float:
+    """What a vector is multiplied by to be no longer than ``max_norm``; at most 1."""
+    squares = 0.0
+    for start in range(0, len(vector), _BLOCK):
+        part = vector[start : start + _BLOCK].astype(np.float64)
+        squares += float(part @ part)
+    norm = math.sqrt(squares)
+    return max_norm / norm if norm > max_norm else 1.0
 
 
 def _weight_units(update: Update, bounds: Bounds) -> int:

@@ -1,0 +1,37 @@
+"""``fedguide explain`` prints what ``docs/threat.md`` says."""
+
+import json
+
+import pytest
+
+from fedguide.cli.app import main
+from fedguide.horizontal.names import AGGREGATORS
+from fedguide.horizontal.threats import KINDS
+
+
+def test_without_a_term_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain"]) == 0
+    shown = capsys.readouterr().out
+    assert [line.split()[0] for line in shown.splitlines()] == list(AGGREGATORS)
+    assert main(["explain", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["data"]["terms"]) == set(AGGREGATORS)
+
+
+@pytest.mark.parametrize("name", ["masked_sum", "weighted_mean", "masked_bucketed_krum", "median"])
+def test_a_term_prints_its_lines(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", name, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)["data"]
+    kind = KINDS[data["kind"]]
+    assert main(["explain", name]) == 0
+    shown = capsys.readouterr().out
+    for threat, line in zip(kind.threats, data["threats"], strict=True):
+        assert line["learns"] == threat.learns.en
+        assert threat.learns.en in shown
+        assert threat.changes.en in shown
+    assert main(["explain", name, "--lang", "zh"]) == 0
+    assert kind.gist.zh in capsys.readouterr().out
+
+
+def test_an_unknown_term(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "nonsense"]) == 4
+    assert "no aggregator is called 'nonsense'" in capsys.readouterr().err
