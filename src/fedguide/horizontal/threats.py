@@ -43,9 +43,9 @@ _BOUNDS: Mapping[str, str] = MappingProxyType(
             "as krum for each of the updates averaged; f updates a little beside the honest mean "
             "are taken for honest and bias every round"
         ),
-        "bulyan": "every coordinate stays within twice the range of the honest updates",
+        "bulyan": ("no coordinate is farther outside the honest range than that range is wide"),
         "geometric": (
-            "the outcome is at most 2 (1 - f/n) / (1 - 2 f/n) times as long as the longest honest update"
+            "the outcome is at most 2 (1 - f/n) / (1 - 2 f/n) times as long as any honest update"
         ),
         "clipping": (
             "each update pulls the outcome by at most its share of the clip radius a pass, towards "
