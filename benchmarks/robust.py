@@ -305,6 +305,8 @@ def shops_part(data: Path, args: Any, results: dict[str, Any]) -> list[Bar]:
     print(f"the ordinary recipe, unattacked: {found['recipe']['none']['test']}", flush=True)
     for name, aggregator in aggregators().items():
         for attack, (made, poison) in attacks_of(name, args.quick).items():
+            if args.attacks and attack not in ("none", *args.attacks.split(",")):
+                continue
             began = time.monotonic()
             run = trained(
                 field, aggregator, start, args.rounds, made, poison=poison, defended=name != "mean"
@@ -531,6 +533,7 @@ def main() -> None:
     made.add_argument("--warm", type=int, default=15, help="clean rounds before the attack")
     made.add_argument("--rounds", type=int, default=5, help="rounds under attack")
     made.add_argument("--epochs", type=int, default=8, help="rounds of the shoppers part")
+    made.add_argument("--attacks", help="of the shops part, separated by commas; default all")
     made.add_argument("--quick", action="store_true", help="few attacks and rounds")
     args = made.parse_args()
     data = data_folder()
