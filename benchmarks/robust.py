@@ -45,6 +45,7 @@ from fedguide.horizontal.robust import bucketed, robust_mean
 from fedguide.horizontal.rules import most_bad
 from fedguide.horizontal.summed import open_sum
 from fedguide.models.blend import weigh
+from fedguide.models.bootstrap import Interval, difference, resampled_means
 from fedguide.models.evaluate import SETTINGS, questions
 from fedguide.models.examples import buying_baskets
 from fedguide.models.fit import common_shapes, first_params, make_fit, to_network
@@ -226,8 +227,8 @@ def truth_of(field: Ground, params: Vector) -> float:
     return float(np.concatenate([validation_values(b, params, field.plan) for b in honest]).mean())
 
 
-def tested(field: Ground, params: Vector) -> dict[str, float]:
-    """NDCG@10 over the honest shops' test shoppers, by setting."""
+def tested(field: Ground, params: Vector) -> dict[str, NDArray[np.float64]]:
+    """NDCG@10 of each of the honest shops' test shoppers, by setting."""
     network = to_network(params, field.plan)
     values: dict[str, list[NDArray[np.float64]]] = {}
     vectors = {}
@@ -237,7 +238,12 @@ def tested(field: Ground, params: Vector) -> dict[str, float]:
         st = with_network(asked, network, vectors[shop])
         metrics = measure(weigh(st, BARE), st.asked.targets)
         values.setdefault(setting, []).append(metrics.ndcg10)
-    return {setting: float(np.concatenate(parts).mean()) for setting, parts in values.items()}
+    return {setting: np.concatenate(parts) for setting, parts in values.items()}
+
+
+def means(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """The mean over shoppers, by setting."""
+    return {setting: float(one.mean()) for setting, one in values.items()}
 
 
 def trained(
@@ -276,16 +282,17 @@ def aggregators() -> dict[str, Aggregator]:
     }
 
 
-def attacks_of(name: str, quick: bool) -> dict[str, tuple[Attack | None, bool]]:
+def attacks_of(name: str, args: Any) -> dict[str, tuple[Attack | None, bool]]:
     """What an aggregator is put to: attack and whether its data are poisoned."""
     chosen: dict[str, tuple[Attack | None, bool]] = {"none": (None, False)}
     for attack, made in ATTACKS.items():
-        few = quick or name.startswith("bucketed")
+        few = args.quick or name.startswith("bucketed")
         if not few or attack in ("sign_flip", "scaling", "little_is_enough"):
             chosen[attack] = (made, attack in POISONED_DATA)
-    if name in CANDIDATES and not quick:  # a small one passes where a large one is seen
+    if name in CANDIDATES and not args.quick:  # a small one passes where a large one is seen
         chosen["inner_product_0.5"] = (inner_product(0.5), False)
-    return chosen
+    wanted = args.attacks.split(",") if args.attacks else list(chosen)
+    return {attack: one for attack, one in chosen.items() if attack in ("none", *wanted)}
 
 
 def shops_part(data: Path, args: Any, results: dict[str, Any]) -> list[Bar]:
@@ -298,81 +305,94 @@ def shops_part(data: Path, args: Any, results: dict[str, Any]) -> list[Bar]:
     start = first_params(field.plan, 0)
     if args.warm:
         start = trained(field, weighted_mean(), start, args.warm).best_params
-    found: dict[str, dict[str, Any]] = {"start": {"none": {"test": tested(field, start)}}}
-    print(f"start after {args.warm} clean rounds: {found['start']['none']['test']}", flush=True)
+    values = {("start", "none"): tested(field, start)}
+    print(f"start after {args.warm} clean rounds: {means(values['start', 'none'])}", flush=True)
     ordinary = trained(replace(field, fits=field.recipe), weighted_mean(), start, args.rounds)
-    found["recipe"] = {"none": {"test": tested(field, ordinary.best_params)}}
-    print(f"the ordinary recipe, unattacked: {found['recipe']['none']['test']}", flush=True)
+    values["recipe", "none"] = tested(field, ordinary.best_params)
+    print(f"the ordinary recipe, unattacked: {means(values['recipe', 'none'])}", flush=True)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for name, aggregator in aggregators().items():
-        for attack, (made, poison) in attacks_of(name, args.quick).items():
-            if args.attacks and attack not in ("none", *args.attacks.split(",")):
-                continue
+        for attack, (made, poison) in attacks_of(name, args).items():
             began = time.monotonic()
             run = trained(
                 field, aggregator, start, args.rounds, made, poison=poison, defended=name != "mean"
             )
-            one = {
+            values[name, attack] = tested(field, run.best_params)
+            found[name, attack] = {
                 "validation": truth_of(field, run.best_params),
-                "test": tested(field, run.best_params),
+                "test": means(values[name, attack]),
                 "best_round": run.best_round,
                 "undone": sum(report.undone for report in run.history),
                 "seconds": time.monotonic() - began,
             }
-            found.setdefault(name, {})[attack] = one
-            print(json.dumps([name, attack, one]), flush=True)
-    results["shops"] = found | {"malicious": list(field.bad), "share": share}
-    return shop_bars(found)
+            print(json.dumps([name, attack, found[name, attack]]), flush=True)
+    results["shops"] = {
+        "malicious": list(field.bad),
+        "share": share,
+        "runs": {f"{name} {attack}": one for (name, attack), one in found.items()},
+        **{name: means(values[name, "none"]) for name in ("start", "recipe")},
+    }
+    shops_table(found, values)
+    return shop_bars(found, values)
 
 
-def shop_bars(found: Mapping[str, Mapping[str, Any]]) -> list[Bar]:
+Values = Mapping[tuple[str, str], Mapping[str, NDArray[np.float64]]]
+"""(aggregator, attack) to setting to the NDCG@10 of every honest test shopper."""
+
+
+def fall(values: Values, run: tuple[str, str], of: tuple[str, str], setting: str) -> Interval:
+    """How far a run is below another one over the same shoppers, relative, with its interval."""
+    a, b = values[run][setting], values[of][setting]
+    drawn = resampled_means(np.stack([a, b]), np.random.default_rng(0))
+    gap = difference(a, b, drawn[0], drawn[1]).relative
+    return Interval(-gap.value, -gap.high, -gap.low)
+
+
+def shops_table(found: Mapping[tuple[str, str], Mapping[str, Any]], values: Values) -> None:
+    """Every run against the same aggregator and the plain mean, both unattacked."""
+    rows = []
+    for (name, attack), one in found.items():
+        line = [name, attack, f"{one['validation']:.4f}"]
+        for setting in SETTINGS:
+            own = fall(values, (name, attack), (name, "none"), setting)
+            mean = fall(values, (name, attack), ("mean", "none"), setting)
+            line += [
+                f"{one['test'][setting]:.4f}",
+                f"{own.value:+.1%} [{own.low:+.1%}, {own.high:+.1%}]",
+                f"{mean.value:+.1%}",
+            ]
+        rows.append([*line, str(one["undone"])])
+    heads = [f"{s}{of}" for s in SETTINGS for of in ("", " fall [95 %]", " of mean")]
+    columns = ("aggregator", "attack", "validation", *heads, "undone")
+    show("NDCG@10 on test; falls against itself and the mean, both unattacked", columns, rows)
+
+
+def shop_bars(found: Mapping[tuple[str, str], Mapping[str, Any]], values: Values) -> list[Bar]:
     """The recommended rule by validation, its falls on test, and the controls."""
-    worst = {name: min(one["validation"] for one in found[name].values()) for name in CANDIDATES}
+    worst = {
+        name: min(one["validation"] for (of, _), one in found.items() if of == name)
+        for name in CANDIDATES
+    }
     chosen = max(worst, key=lambda name: worst[name])
     print(f"\nrecommended by its worst case on validation: {chosen} ({worst})")
-    clean = found["mean"]["none"]["test"]
-
-    def fall(name: str, attack: str, setting: str, of: Mapping[str, float]) -> float:
-        return 1 - found[name][attack]["test"][setting] / of[setting]
-
-    rows = []
-    for name, attacked in found.items():
-        for attack, one in attacked.items():
-            if "validation" not in one:
-                continue
-            own = attacked["none"]["test"]
-            rows.append(
-                [name, attack]
-                + [f"{one['test'][s]:.4f}" for s in SETTINGS]
-                + [f"{fall(name, attack, s, own):+.1%}" for s in SETTINGS]
-                + [f"{fall(name, attack, s, clean):+.1%}" for s in SETTINGS]
-                + [str(one["undone"])]
-            )
-    heads = [f"{s}{of}" for of in ("", " fall", " of mean") for s in SETTINGS]
-    show(
-        "NDCG@10 on test; falls against itself and the mean, both unattacked",
-        ("aggregator", "attack", *heads, "undone"),
-        rows,
-    )
     bars = []
     for setting in SETTINGS:
-        for text, of in (("mean", clean), ("ordinary recipe", found["recipe"]["none"]["test"])):
-            cost = round(fall(chosen, "none", setting, of), 6)
-            bars.append(
-                Bar(f"{chosen}: cost without attack, {setting}, {text}", cost, "told", None)
-            )
-        own = found[chosen]["none"]["test"]
-        for attack in found[chosen]:
-            if attack != "none":
-                text = f"{chosen} under {attack}: fall, {setting}"
-                bars.append(at_most(text, fall(chosen, attack, setting, own), 0.02))
-    for attack in found["mean"]:
-        if attack != "none":
-            value = fall("mean", attack, "discovery", clean)
+        for of in ("mean", "recipe"):
+            cost = fall(values, (chosen, "none"), (of, "none"), setting).value
+            text = f"{chosen}: cost without attack, {setting}, against {of}"
+            bars.append(Bar(text, round(cost, 6), "told", None))
+        for name, attack in found:
+            if name == chosen and attack != "none":
+                lost = fall(values, (name, attack), (name, "none"), setting).value
+                bars.append(at_most(f"{name} under {attack}: fall, {setting}", lost, 0.02))
+    for name, attack in found:
+        if name == "mean" and attack != "none":
+            lost = fall(values, (name, attack), (name, "none"), "discovery").value
             text = f"undefended under {attack}: fall, discovery"
             bars.append(
-                at_least(text, value, 0.1)
+                at_least(text, lost, 0.1)
                 if attack in STRONG
-                else Bar(text, round(value, 6), "told: weak in the literature, too", None)
+                else Bar(text, round(lost, 6), "told: weak in the literature, too", None)
             )
     return bars
 
