@@ -11,7 +11,8 @@ over the test shoppers of the honest shops. All runs of *shops* start from one m
 honest shops (``--warm`` rounds), and go on under attack for ``--rounds``. Undefended runs give the
 last of their models. Defended ones are judged by what all shops say, the malicious ones lying;
 they undo rounds that harm and give the best of their models. The rule that is recommended is the
-one with the best worst case on validation; test is then reported for all.
+best one without attack among those that no attack lowers by more than the bar, all on validation;
+test is then reported for all.
 
 Needs the real data of ``FEDGUIDE_DATA``; says so and stops without them.
 """
@@ -92,6 +93,9 @@ TOLERANCE = 0.01
 
 MAX_NORM = 20.0
 """Clip bound of the bucketed sums: no honest change of a round was longer (printed)."""
+
+BAR = 0.02
+"""Most that an attack may take from NDCG@10, relative."""
 
 SHARE, TARGETS = 0.05, 5
 """Malicious shoppers in every shop, and the items they promote in each."""
@@ -367,14 +371,28 @@ def shops_table(found: Mapping[tuple[str, str], Mapping[str, Any]], values: Valu
     show("NDCG@10 on test; falls against itself and the mean, both unattacked", columns, rows)
 
 
-def shop_bars(found: Mapping[tuple[str, str], Mapping[str, Any]], values: Values) -> list[Bar]:
-    """The recommended rule by validation, its falls on test, and the controls."""
-    worst = {
-        name: min(one["validation"] for (of, _), one in found.items() if of == name)
+def recommended(found: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
+    """The candidate that is best unattacked, of those whose worst fall on validation holds.
+
+    Where none holds, the one with the smallest worst fall.
+    """
+    clean = {name: found[name, "none"]["validation"] for name in CANDIDATES}
+    falls = {
+        name: max(
+            1 - one["validation"] / clean[name] for (of, _), one in found.items() if of == name
+        )
         for name in CANDIDATES
     }
-    chosen = max(worst, key=lambda name: worst[name])
-    print(f"\nrecommended by its worst case on validation: {chosen} ({worst})")
+    print(f"\nworst fall on validation: {falls}; unattacked: {clean}")
+    holding = [name for name in CANDIDATES if falls[name] <= BAR]
+    if holding:
+        return max(holding, key=lambda name: clean[name])
+    return min(falls, key=lambda name: falls[name])
+
+
+def shop_bars(found: Mapping[tuple[str, str], Mapping[str, Any]], values: Values) -> list[Bar]:
+    """The recommended rule by validation, its falls on test, and the controls."""
+    chosen = recommended(found)
     bars = []
     for setting in SETTINGS:
         for of in ("mean", "recipe"):
@@ -384,7 +402,7 @@ def shop_bars(found: Mapping[tuple[str, str], Mapping[str, Any]], values: Values
         for name, attack in found:
             if name == chosen and attack != "none":
                 lost = fall(values, (name, attack), (name, "none"), setting).value
-                bars.append(at_most(f"{name} under {attack}: fall, {setting}", lost, 0.02))
+                bars.append(at_most(f"{name} under {attack}: fall, {setting}", lost, BAR))
     for name, attack in found:
         if name == "mean" and attack != "none":
             lost = fall(values, (name, attack), (name, "none"), "discovery").value
