@@ -99,7 +99,7 @@ SPOILT = {
     "scaling": 1.2 * CLEAN,
     "little_is_enough": 1.05 * CLEAN,
     "inner_product": 10 * BEFORE,
-    "gaussian": 1.02 * CLEAN,  # its updates are as small as the honest ones at the end
+    "gaussian": 10 * BEFORE,
     "label_flip": 1.1 * CLEAN,
 }
 """What the loss under a plain mean is at least."""

@@ -6,6 +6,7 @@ import pytest
 
 from fedguide.cli.app import main
 from fedguide.horizontal.names import AGGREGATORS
+from fedguide.horizontal.rule_threats import ROBUST_THREATS
 from fedguide.horizontal.threats import KINDS
 
 
@@ -28,6 +29,9 @@ def test_a_term_prints_its_lines(name: str, capsys: pytest.CaptureFixture[str]) 
         assert line["learns"] == threat.learns.en
         assert threat.learns.en in shown
         assert threat.changes.en in shown
+    rows = [row for row in ROBUST_THREATS if row.aggregator == name]
+    assert all(row.changes in shown and row.needs in shown for row in rows)
+    assert len(rows) == (name in ("median", "masked_bucketed_krum"))
     assert main(["explain", name, "--lang", "zh"]) == 0
     assert kind.gist.zh in capsys.readouterr().out
 

@@ -14,6 +14,7 @@ from fedguide.models.text import TextSpec
 from fedguide.values import BUY, SEARCH, VIEW, Baskets
 
 from .market import baskets, catalogue
+from .small import diary
 
 PLAN = GuidePlan(text=TextSpec(buckets=128), recent_days=5)
 
@@ -47,6 +48,16 @@ def test_sales_known_to_an_example_are_those_before_it() -> None:
     assert examples.popularity[first].sum() == 0
     np.testing.assert_allclose(examples.popularity[second][[1, 2, 3]], np.log([2, 2, 1]))
     assert examples.recent[second].sum() == 0  # day 10 is more than 5 days before day 20
+
+
+def test_with_one_vote_an_example_knows_shoppers_not_baskets() -> None:
+    lines = [(0, 10, [1]), (0, 12, [1]), (0, 20, [2]), (1, 11, [1]), (1, 20, [3])]
+    for one_vote, votes in ((False, 3), (True, 2)):
+        plan = replace(PLAN, one_vote=one_vote, recent_days=30)
+        examples = examples_of(catalogue(), diary(lines), plan)
+        last = examples.snapshot.max()
+        assert examples.popularity[last][1] == pytest.approx(np.log1p(votes))
+        assert examples.recent[last][1] == pytest.approx(np.log1p(votes))
 
 
 def test_the_transposed_layout_holds_every_feature_once() -> None:

@@ -98,3 +98,23 @@ def test_a_release_has_the_measured_parameters_and_todays_counters() -> None:
     assert_array_equal(served.popularity, sales(shop.train, 30))
     assert_array_equal(served.recent_sales, sales(shop.test.baskets, 30, 20))
     assert served.last_day == shop.test.baskets.days.max() > model.last_day
+
+
+def test_one_vote_counts_shoppers_wherever_sales_are_counted() -> None:
+    shop, plan = random_shop(), replace(PLAN, one_vote=True)
+    n = len(shop.catalogue)
+    neighbours = itemknn(shop.train, n)
+    model = model_without_network(shop, neighbours, 50.0, plan)
+    assert_array_equal(model.popularity, sales(shop.train, n, one_vote=True))
+    assert_array_equal(model.recent_sales, sales(shop.train, n, 20, one_vote=True))
+    assert (model.popularity < a_model(shop).popularity).any()  # somebody bought again
+    asked = questions(shop.test, n, "all")
+    seen = known(model, shop, asked, 20, one_vote=True)
+    votes = known_sales(shop.train, asked.cases, n, 20, one_vote=True)
+    assert_allclose(seen.terms["recent"], np.log1p(votes))
+    assert (seen.terms["recent"] < known(model, shop, asked, 20).terms["recent"]).any()
+    network = a_network()
+    vectors = vectors_of(network, features_of(shop, PLAN.text))
+    weights = dict.fromkeys(SETTINGS, WEIGHTS)
+    served = released(model, shop, network, vectors, weights, 20, one_vote=True)
+    assert_array_equal(served.recent_sales, sales(shop.test.baskets, n, 20, one_vote=True))

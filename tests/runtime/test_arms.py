@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from fedguide.models.examples import buying_baskets
 from fedguide.models.fit import Fitted, first_params
 from fedguide.runtime import arms
 from fedguide.runtime.arms import LEAST_STEPS, Trained, TrainPlan
@@ -55,6 +56,18 @@ def test_a_small_shop_alone_takes_enough_steps_between_two_looks(
         assert calls % 2 == 0  # two rounds
         assert calls // 2 * steps >= LEAST_STEPS > (calls // 2 - 1) * steps
         assert trained.params[bench.shop.name][0] != first_params(PLAN.guide, 0)[0]
+
+
+@pytest.mark.parametrize("steps", [2, 7, 40])
+def test_even_work_is_about_as_many_steps_in_every_shop(
+    benches: tuple[Bench, ...], steps: int
+) -> None:
+    plan = replace(PLAN.guide, steps=steps)
+    for bench in benches:
+        fit = Counting()
+        arms.even_work(fit, bench.shop, plan)(first_params(plan, 0), None, 1)
+        epoch = min(-(-len(buying_baskets(bench.shop.train)) // plan.batch), steps)
+        assert abs(fit.calls * epoch - steps) <= epoch / 2
 
 
 def test_the_judge_is_a_mean_over_the_shoppers_of_all_shops(benches: tuple[Bench, ...]) -> None:

@@ -46,8 +46,8 @@ def test_sign_flip_turns_and_lengthens_its_own_update():
 
 
 def test_scaling_outweighs_everybody():
-    np.testing.assert_array_equal(scaling()(sight()), [4, -4])  # (3 + 1) / 1
-    np.testing.assert_array_equal(scaling()(sight(bad=3)), [2, -2])
+    np.testing.assert_array_equal(scaling()(sight()), [4, -4])  # 3 + 1 parties
+    np.testing.assert_array_equal(scaling()(sight(bad=3)), [6, -6])
     np.testing.assert_array_equal(scaling(7)(sight()), [7, -7])
     # The plain mean of nothing but this is the attacker's own update.
     quiet = np.zeros((3, 2), np.float32)

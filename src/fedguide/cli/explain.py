@@ -21,6 +21,7 @@ def explain(
 ) -> None:
     """Explain an aggregator: who can learn what, who can change what."""
     from fedguide.horizontal.names import AGGREGATORS, ROBUST_RULES
+    from fedguide.horizontal.rule_threats import ROBUST_THREATS
     from fedguide.horizontal.threats import KINDS, kind_of
 
     out = begin("explain", as_json=as_json, lang=lang)
@@ -32,7 +33,14 @@ def explain(
         out.finish({"terms": {name: gist.en for name, gist in listed.items()}}, *lines)
         return
     kind = kind_of(term, ROBUST_RULES)
-    out.finish({"term": term, "kind": kind, **_body(KINDS[kind])}, *_shown(out, term, KINDS[kind]))
+    data = {"term": term, "kind": kind, **_body(KINDS[kind])}
+    lines = _shown(out, term, KINDS[kind])
+    for row in ROBUST_THREATS:
+        if row.aggregator == term:
+            data["rule"] = {"changes": row.changes, "needs": row.needs}
+            # Bounds of papers, in the papers' words in both languages.
+            lines += [f"\n{row.changes}", out.pick("needs: ", "条件：") + row.needs]
+    out.finish(data, *lines)
 
 
 def _body(explanation: Explanation) -> dict[str, Any]:

@@ -61,13 +61,12 @@ def scaling(strength: float | None = None) -> Attack:
 
     Bagdasaryan, Veit, Hua, Estrin and Shmatikov, "How To Backdoor Federated Learning", AISTATS
     2020, equation 3: the malicious change is multiplied by γ = n / η. Without ``strength`` γ is the
-    number of parties a malicious one has to outweigh: (h + f) / f. What is scaled is whatever the
-    attacker's fit gives, so this is joined with an attack on its data.
+    number n of parties, so that each malicious one replaces the model as if it were alone. What is
+    scaled is whatever the attacker's fit gives, so this is joined with an attack on its data.
     """
 
     def attack(sight: Sight) -> Vector:
-        parties = len(sight.honest) + sight.bad
-        gamma = parties / sight.bad if strength is None else strength
+        gamma = len(sight.honest) + sight.bad if strength is None else strength
         return np.float32(gamma) * sight.own
 
     return attack
@@ -116,7 +115,7 @@ def inner_product(strength: float = 10.0) -> Attack:
     return attack
 
 
-def gaussian(strength: float = 10.0) -> Attack:
+def gaussian(strength: float = 100.0) -> Attack:
     """Noise instead of an update, ``strength`` times as strong as the honest updates.
 
     Blanchard et al., "Machine Learning with Adversaries", NIPS 2017, section 6, where its σ is
