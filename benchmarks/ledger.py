@@ -26,8 +26,9 @@ from pathlib import Path
 from fedguide.crypto.signing import PublicKey, make_key, sign, verify
 from fedguide.errors import RefusedError
 from fedguide.privacy.accounting import noise_multiplier_for
-from fedguide.privacy.chain import CHARGE, PURPOSE, Signer, verify_export
+from fedguide.privacy.chain import CHARGE, PURPOSE, Signer
 from fedguide.privacy.events import Event
+from fedguide.privacy.evidence import verify_export
 from fedguide.privacy.ledger import Ledger, open_ledger
 from fedguide.privacy.mechanisms import Gaussian, Mechanism
 from fedguide.privacy.spend import Budget, Charge, accounted, counts_of

@@ -69,7 +69,7 @@ class NotFoundError(InputError):
 class TamperedError(InputError):
     """An export of a ledger is not, byte for byte, what the ledger wrote."""
 
-    code = "FG405"
+    code = "FG406"
 
 
 class PayloadError(FedGuideError):

@@ -209,7 +209,7 @@ def test_evidence_is_checked_by_somebody_who_has_nothing_else(
     assert data["pinned"] is False
     assert asked(["audit", "verify", "proof.jsonl", "--key", made["key"]], capsys)["pinned"]
     wrong = ["audit", "verify", "proof.jsonl", "--key", "0" * 64]
-    assert asked(wrong, capsys, 4)["code"] == "FG405"
+    assert asked(wrong, capsys, 4)["code"] == "FG406"
     assert main(["audit", "verify", "proof.jsonl", "--lang", "zh"]) == 0
     assert "验证通过" in capsys.readouterr().out
     assert list(elsewhere.iterdir()) == [elsewhere / "proof.jsonl"]

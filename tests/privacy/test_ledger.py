@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from fedguide.crypto.signing import make_key
 from fedguide.errors import ConfigError, LedgerError, RefusedError, TamperedError
-from fedguide.privacy.chain import CHARGE, ERASURE, GAP, REFUSAL, verify_export
+from fedguide.privacy.chain import CHARGE, ERASURE, GAP, REFUSAL
 from fedguide.privacy.events import Event
+from fedguide.privacy.evidence import verify_export
 from fedguide.privacy.ledger import Ledger
 from fedguide.privacy.mechanisms import CorrelatedGaussian, Gaussian, Laplace, Unnoised
 from fedguide.privacy.spend import Budget, accounted, counts_of, what_of

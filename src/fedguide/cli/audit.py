@@ -16,7 +16,7 @@ from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
 from fedguide.errors import ConfigError, NotFoundError, TamperedError
 
 if TYPE_CHECKING:
-    from fedguide.privacy.chain import Audit
+    from fedguide.privacy.evidence import Audit
 
 app = typer.Typer(help="Audit: export, verify / 审计", no_args_is_help=True)
 
@@ -81,7 +81,8 @@ def verify(
 ) -> None:
     """Check an export on itself alone: any changed, missing or added byte is found."""
     from fedguide.cli.ledgers import verifier
-    from fedguide.privacy.chain import fingerprint, verify_export
+    from fedguide.privacy.chain import fingerprint
+    from fedguide.privacy.evidence import verify_export
 
     out = begin("audit verify", as_json=as_json, lang=lang)
     if not file.is_file():
