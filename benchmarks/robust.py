@@ -100,6 +100,9 @@ BAR = 0.02
 SHARE, TARGETS = 0.05, 5
 """Malicious shoppers in every shop, and the items they promote in each."""
 
+PUSHING = ("disguised", "bare")
+"""Promotions that must succeed where sales are counted in baskets."""
+
 CANDIDATES = ("trimmed", "multi_krum")
 STRONG = ("sign_flip", "scaling", "inner_product", "gaussian")
 """Attacks that destroy a plain mean in the literature; the other two only hurt it there."""
@@ -536,6 +539,8 @@ def shopper_bars(found: Mapping[tuple[str, str], Exposed]) -> list[Bar]:
                 at_most(text, ratio, 2.0)
                 if defence == "one_vote"
                 else Bar(text, round(ratio, 4), "> 2 (control)", ratio > 2)
+                if attack in PUSHING
+                else Bar(text, round(ratio, 4), "told", None)
             )
     for setting in SETTINGS:
         cost = 1 - found["one_vote", "none"].ndcg10[setting] / clean.ndcg10[setting]
