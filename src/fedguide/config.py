@@ -92,6 +92,39 @@ class PrivacySettings(_Section):
     )
 
 
+class DpSettings(_Section):
+    """``[dp]``: differential privacy of what a shop sends while the guide is trained."""
+
+    mechanism: Literal["none", "gaussian", "laplace"] = Field(
+        default="none", description="noise on what leaves; none says dp: none on the model card"
+    )
+    epsilon: float = Field(default=8.0, gt=0, le=10, description="ε over all rounds")
+    delta: float = Field(default=1e-6, gt=0, lt=1, description="δ of a Gaussian")
+    unit: Literal["shopper", "shop"] = Field(
+        default="shopper", description="whose presence is hidden; shop costs far more quality"
+    )
+    noise: Literal["central", "distributed", "local"] = Field(
+        default="central", description="who adds the noise"
+    )
+    absent: int = Field(
+        default=0, ge=0, description="shops whose share of distributed noise may be missing"
+    )
+    clip: float = Field(default=1.0, gt=0, description="longest vector of a shopper in a round")
+    adaptive: bool = Field(default=False, description="clip follows the shoppers' median norm")
+    sampling: float = Field(
+        default=1.0, gt=0, le=1, description="probability that a shopper is in a round"
+    )
+    rounds: int = Field(default=20, ge=1, le=10_000, description="rounds, all of them")
+    part: Literal["tower", "head"] = Field(
+        default="tower", description="what is trained: all, or all but the text projection"
+    )
+    baskets: int = Field(default=4, ge=1, description="most baskets of a shopper in a round")
+    learning_rate: float = Field(default=0.01, gt=0, description="of the coordinator's Adam")
+    shoppers: int | None = Field(
+        default=None, ge=1, description="public figure: about how many shoppers all shops have"
+    )
+
+
 class ServeSettings(_Section):
     """``[serve]``: the guide page and the HTTP API."""
 
@@ -117,6 +150,7 @@ class Settings(BaseSettings):
     data: DataSettings = DataSettings()
     train: TrainSettings = TrainSettings()
     privacy: PrivacySettings = PrivacySettings()
+    dp: DpSettings = DpSettings()
     serve: ServeSettings = ServeSettings()
 
     @classmethod

@@ -41,6 +41,7 @@ def root(
 def build() -> typer.Typer:
     """The whole tree; the modules of its commands import only typer at their head."""
     from fedguide.cli import (
+        attack,
         audit,
         configure,
         dataset,
@@ -72,6 +73,7 @@ def build() -> typer.Typer:
     app.command("serve")(guide.serve)
     app.add_typer(dataset.app, name="data")
     app.add_typer(train.evaluation, name="eval")
+    privacy.app.command("attack-test")(attack.attack_test)
     app.add_typer(privacy.app, name="privacy")
     app.add_typer(audit.app, name="audit")
     app.add_typer(shopper.app, name="shopper")

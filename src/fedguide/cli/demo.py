@@ -48,7 +48,8 @@ def demo(
     comparison = compared(out, datasets, plan)
     run = f"demo-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}"
     record = body(comparison, plan, datasets) | {"run": run}
-    folder = save_run(settings.home, run, released(datasets, comparison), record)
+    shared = comparison.outcomes[0].trained["together"].shared
+    folder = save_run(settings.home, run, released(datasets, comparison, plan), record, shared)
     out.finish(record | {"folder": str(folder)}, *_texts(out, comparison))
     if serve and not as_json:
         listen_and_serve(

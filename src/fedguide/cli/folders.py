@@ -8,6 +8,7 @@ HOME/shoppers.txt              what shoppers said about their data, by keyed has
 HOME/privacy/ledger.db, .mark  the party's budget ledger and its high-water mark
 HOME/ledgers/NAME/SHOP.db      the ledgers of a simulated run's shops
 HOME/runs/NAME/run.json        what was trained and measured
+HOME/runs/NAME/shared.npy      the model all shops shared, before each went on by itself
 HOME/runs/NAME/shops/SHOP/     release/ (signed) and store.duckdb (the shop's own events)
 HOME/latest                    the name of the newest run
 """
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
     from fedguide.guide.histories import Histories
     from fedguide.models.card import Card
     from fedguide.models.scorer import ShopModel
+    from fedguide.values import Vector
 
 LATEST = "latest"
+SHARED = "shared.npy"
 LIVE_DAYS = 60
 """Data whose last day is younger than this are of today; older ones are asked as of their end."""
 
@@ -65,12 +68,22 @@ def trusted_keys(home: Path) -> set[str]:
     return {str(signing_key(home).public), *lines}
 
 
-def save_run(home: Path, name: str, shops: Sequence[Trained], record: Mapping[str, Any]) -> Path:
+def save_run(
+    home: Path,
+    name: str,
+    shops: Sequence[Trained],
+    record: Mapping[str, Any],
+    shared: Vector | None = None,
+) -> Path:
     """Writes a run whole, or not at all, and makes it the latest.
+
+    ``shared`` is the model all shops shared, which an audit of the run needs.
 
     Raises:
         ConfigError: a run of that name is there.
     """
+    import numpy as np
+
     from fedguide.crypto.signing import sign
     from fedguide.data.store import write_store
     from fedguide.models.release import PURPOSE, Signer, save_release
@@ -88,6 +101,8 @@ def save_run(home: Path, name: str, shops: Sequence[Trained], record: Mapping[st
             folder.mkdir(parents=True)
             write_store(folder / "store.duckdb", shop.dataset)
             save_release(folder / "release", shop.model, shop.card, signer)
+        if shared is not None:
+            np.save(half_done / SHARED, shared, allow_pickle=False)
         text = json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False)
         (half_done / "run.json").write_text(text, encoding="utf-8")
         half_done.rename(target)
@@ -125,6 +140,27 @@ def run_record(folder: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise DataError(f"{folder / 'run.json'} is damaged: {error}") from error
     return record
+
+
+def shared_model(folder: Path) -> Vector:
+    """The model all shops of a run shared.
+
+    Raises:
+        NotFoundError: the run is of an earlier version and has none.
+        DataError: the file is damaged.
+    """
+    import numpy as np
+
+    path = folder / SHARED
+    if not path.is_file():
+        raise NotFoundError(f"run {folder.name!r} kept no shared model", hint="fedguide sim")
+    try:
+        params: Vector = np.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    if params.ndim != 1 or params.dtype != np.float32:
+        raise DataError(f"{path} must hold a float32 vector, got {params.dtype}{params.shape}")
+    return params
 
 
 def open_guides(settings: Settings, folder: Path, only: str | None = None) -> dict[str, Guide]:

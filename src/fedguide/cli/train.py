@@ -7,13 +7,30 @@ import datetime
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedguide.cli.configure import FileOption, found
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, progress, table
+from fedguide.cli.private import (
+    ClipOption,
+    DeltaOption,
+    DpChoice,
+    DpOption,
+    EpsilonOption,
+    NoiseOption,
+    PartOption,
+    SamplingOption,
+    actors_of,
+    in_words,
+    lines,
+    private_plan,
+    receipt,
+)
 from fedguide.cli.source import (
     ColumnOption,
     DataOption,
@@ -28,12 +45,11 @@ from fedguide.cli.source import (
 from fedguide.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fedguide.cli.folders import Trained
     from fedguide.config import Settings
     from fedguide.data.contract import Dataset
     from fedguide.runtime.compare import ComparePlan, Comparison, Step
+    from fedguide.runtime.private_rounds import PrivatePlan
     from fedguide.runtime.table import Gap
 
 evaluation = typer.Typer(help="Evaluation: compare / 评测", no_args_is_help=True)
@@ -68,6 +84,13 @@ def sim(
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
     seeds: SeedsOption = 1,
+    dp: DpOption = None,
+    epsilon: EpsilonOption = None,
+    delta: DeltaOption = None,
+    clip: ClipOption = None,
+    noise: NoiseOption = None,
+    sampling: SamplingOption = None,
+    part: PartOption = None,
     column: ColumnOption = None,
     withhold: WithholdOption = None,
     path: FileOption = None,
@@ -83,17 +106,20 @@ def sim(
     number = settings.train.seed if seed is None else seed
     run = name or datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     require_new(settings.home, run)
+    choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
     plan = plan_of(settings, number, seeds, rounds, patience, encoder)
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
-    comparison = compared(out, datasets, plan)
+    plan = with_privacy(plan, private_plan(settings, choice, datasets))
+    comparison = compared(out, datasets, plan, settings.home / "ledgers" / run)
     record = body(comparison, plan, datasets) | {"run": run}
-    folder = save_run(settings.home, run, released(datasets, comparison), record)
+    shared = comparison.outcomes[0].trained["together"].shared
+    folder = save_run(settings.home, run, released(datasets, comparison, plan), record, shared)
     record["folder"] = str(folder)
     serve_hint = out.pick(
         f"run {run} is saved; fedguide serve, fedguide recommend SHOPPER --why",
         f"训练 {run} 已保存；fedguide serve，fedguide recommend SHOPPER --why",
     )
-    out.finish(record, *texts(out, comparison, datasets), serve_hint)
+    out.finish(record, *texts(out, comparison, datasets, plan), serve_hint)
 
 
 @evaluation.command("compare")
@@ -110,6 +136,13 @@ def compare_command(
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
     seeds: SeedsOption = 1,
+    dp: DpOption = None,
+    epsilon: EpsilonOption = None,
+    delta: DeltaOption = None,
+    clip: ClipOption = None,
+    noise: NoiseOption = None,
+    sampling: SamplingOption = None,
+    part: PartOption = None,
     column: ColumnOption = None,
     withhold: WithholdOption = None,
     path: FileOption = None,
@@ -127,13 +160,16 @@ def compare_command(
         from fedguide.cli.folders import run_folder, run_record
 
         saved = run_record(run_folder(settings.home, run))
-        out.finish(saved, *_tables(out, saved["rows"]))
+        privacy = in_words(saved.get("privacy", {"mechanism": "none"}))
+        out.finish(saved, *_tables(out, saved["rows"]), privacy)
         return
     number = settings.train.seed if seed is None else seed
+    choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
     plan = plan_of(settings, number, seeds, rounds, patience, encoder)
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
+    plan = with_privacy(plan, private_plan(settings, choice, datasets))
     comparison = compared(out, datasets, plan)
-    out.finish(body(comparison, plan, datasets), *texts(out, comparison, datasets))
+    out.finish(body(comparison, plan, datasets), *texts(out, comparison, datasets, plan))
 
 
 def require_new(home: Path, run: str) -> None:
@@ -183,6 +219,20 @@ def plan_of(
     )
 
 
+def with_privacy(plan: ComparePlan, private: PrivatePlan | None) -> ComparePlan:
+    """The plan with *together* under differential privacy, or without.
+
+    Raises:
+        ConfigError: several seeds, each of which would release, and be paid for, on its own.
+    """
+    if private is not None and len(plan.seeds) > 1:
+        raise ConfigError(
+            f"--dp trains once, got {len(plan.seeds)} seeds: every training spends its own ε",
+            hint="--seeds 1",
+        )
+    return dataclasses.replace(plan, train=dataclasses.replace(plan.train, private=private))
+
+
 def cut_datasets(
     settings: Settings,
     path: Path | None,
@@ -214,18 +264,30 @@ def cut_datasets(
     return cut(datasets, shops, partition, seed)
 
 
-def compared(out: Output, datasets: Sequence[Dataset], plan: ComparePlan) -> Comparison:
-    """Trains and measures, with a progress bar.
+def compared(
+    out: Output, datasets: Sequence[Dataset], plan: ComparePlan, ledgers: Path | None = None
+) -> Comparison:
+    """Trains and measures, with a progress bar; ``ledgers`` is where a private run is charged.
 
     Raises:
         DataError, RunError: see ``compare``.
+        RefusedError: a shop's policy does not allow a private run.
     """
     from fedguide.data.split import split
     from fedguide.runtime.compare import compare
 
-    shops = split(datasets)
-    with _shown(out, plan) as on_step:
-        return compare(shops, plan, time.monotonic, on_step)
+    private = plan.train.private
+    with ExitStack() as stack:
+        actors = None
+        if private is not None:
+            folder = ledgers or Path(stack.enter_context(TemporaryDirectory(prefix="fedguide-")))
+            task = f"together-{plan.seeds[0]}"
+            actors = stack.enter_context(
+                actors_of(private, plan.train.guide, datasets, folder, task)
+            )
+        shops = split(datasets)
+        on_step = stack.enter_context(_shown(out, plan))
+        return compare(shops, plan, time.monotonic, on_step, actors)
 
 
 @contextmanager
@@ -253,6 +315,7 @@ def _shown(out: Output, plan: ComparePlan) -> Iterator[Callable[[Step], None]]:
 
 def body(comparison: Comparison, plan: ComparePlan, datasets: Sequence[Dataset]) -> dict[str, Any]:
     """Everything measured, as JSON: the rows, the differences, what left, what was chosen."""
+    spent = receipt(plan.train.private, len(datasets), plan.train.guide)
     return {
         "synthetic": any(dataset.synthetic for dataset in datasets),
         "shops": [
@@ -287,14 +350,18 @@ def body(comparison: Comparison, plan: ComparePlan, datasets: Sequence[Dataset])
             "bytes_from_shops": comparison.bytes_up,
             "bytes_to_shops": comparison.bytes_down,
             "raw_rows_sent": 0,
-            "privacy": "dp: none",
+            "privacy": in_words(spent),
         },
-        "plan": _clean(dataclasses.asdict(plan)),
+        "privacy": dict(spent),
+        # Unrounded: an audit trains by it, and a δ of 1e-7 would be none.
+        "plan": dataclasses.asdict(plan),
         "stage_seconds": {stage: round(s, 3) for stage, s in comparison.seconds.items()},
     }
 
 
-def texts(out: Output, comparison: Comparison, datasets: Sequence[Dataset]) -> list[Any]:
+def texts(
+    out: Output, comparison: Comparison, datasets: Sequence[Dataset], plan: ComparePlan
+) -> list[Any]:
     """The printed comparison: tables, what together gains, what left."""
     rows = [_clean(dataclasses.asdict(row)) for row in comparison.rows]
     shown: list[Any] = []
@@ -302,8 +369,8 @@ def texts(out: Output, comparison: Comparison, datasets: Sequence[Dataset]) -> l
         shown.append(out.pick("synthetic data", "合成数据"))
     shown += _tables(out, rows)
     shown += [verdict(out, gap) for gap in comparison.differences if _is_shown(gap)]
-    shown.append(traffic(out, comparison))
-    return shown
+    spent = receipt(plan.train.private, len(datasets), plan.train.guide)
+    return [*shown, traffic(out, comparison, in_words(spent)), *lines(out, spent)]
 
 
 def verdict(out: Output, gap: Gap) -> str:
@@ -321,22 +388,26 @@ def verdict(out: Output, gap: Gap) -> str:
     )
 
 
-def traffic(out: Output, comparison: Comparison) -> str:
-    """What left the shops, counted."""
+def traffic(out: Output, comparison: Comparison, privacy: str = "dp: none") -> str:
+    """What left the shops, counted, and what protects it."""
     rounds = sum(len(outcome.rounds) for outcome in comparison.outcomes)
     sent = comparison.bytes_up / 1e6
     return out.pick(
         f"{rounds} rounds; {sent:.1f} MB left the shops as model updates; raw rows sent: 0; "
-        "dp: none",
-        f"{rounds} 轮；以模型更新的形式离开商店 {sent:.1f} MB；原始数据行：0；差分隐私：无",
+        f"{privacy}",
+        f"{rounds} 轮；以模型更新的形式离开商店 {sent:.1f} MB；原始数据行：0；"
+        f"{'差分隐私：无' if privacy == 'dp: none' else privacy}",
     )
 
 
-def released(datasets: Sequence[Dataset], comparison: Comparison) -> list[Trained]:
+def released(
+    datasets: Sequence[Dataset], comparison: Comparison, plan: ComparePlan
+) -> list[Trained]:
     """Every shop's model of the first seed with its card."""
     from fedguide.cli.folders import Trained
     from fedguide.models.card import Card, Metric
 
+    privacy = in_words(receipt(plan.train.private, len(datasets), plan.train.guide))
     outcome = comparison.outcomes[0]
     names = tuple(dataset.name for dataset in datasets)
     made = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -362,6 +433,7 @@ def released(datasets: Sequence[Dataset], comparison: Comparison) -> list[Traine
             # Updates of one layout are of one size, so a shop's part is an equal one.
             bytes_sent=sum(report.bytes_up for report in reports) // len(names),
             synthetic=dataset.synthetic,
+            privacy=privacy,
             clocked=dataset.clocked,
             metrics=metrics,
             chosen=outcome.source("together", dataset.name),

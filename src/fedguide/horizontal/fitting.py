@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
+from fedguide.ring import RingVector
+from fedguide.seeds import Root
 from fedguide.values import Vector
 
 
@@ -63,3 +65,11 @@ Gradient: TypeAlias = Callable[[Vector], Graded]
 
 Figures: TypeAlias = Callable[[Vector], Mapping[str, float]]
 """``figures(params)``: named means over a party's examples, of the model that came in."""
+
+Guarded: TypeAlias = Callable[[Vector, int, Root], RingVector]
+"""``guarded(params, round, root)``: what a guard lets out of local training, on the grid, ``(t,)``.
+
+The sum of the shoppers' clipped vectors, downhill, with the party's own noise where it adds any.
+The root is the party's own of the round, and secret: who of its shoppers is in the round, and the
+noise, are derived from it, so that a round that is asked for again gives the same vector again.
+"""

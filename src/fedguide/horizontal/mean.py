@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fedguide.errors import ConfigError, ProtocolError
 from fedguide.horizontal.messages import Submission
 from fedguide.protocol import Ask, Coordinator, Message, Missing, QuorumLost, Replies, State
+from fedguide.ring import RingVector
 from fedguide.seeds import Root
 from fedguide.values import PartyId, Vector
 
@@ -36,7 +37,8 @@ class Update:
     """One party's own update, before an aggregator has made it fit to leave.
 
     ``vector`` and ``figures`` have shapes ``(p,)`` and ``(m,)``; ``loss`` is a mean over
-    ``examples``.
+    ``examples``. Where a guard is, there is nothing but ``units``, shape ``(t,)``: what it let out,
+    on the grid. ``vector`` is then empty, so that no other aggregator has anything to send.
     """
 
     round: int
@@ -44,6 +46,7 @@ class Update:
     examples: int
     loss: float
     figures: NDArray[np.float64]
+    units: RingVector | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from fedguide.codec import Array
 from fedguide.errors import DataError, ProtocolError, RefusedError
-from fedguide.horizontal.fitting import Figures, Fit, Gradient
+from fedguide.horizontal.fitting import Figures, Fit, Gradient, Guarded
 from fedguide.horizontal.mean import Aggregator, Update
 from fedguide.horizontal.messages import Grade, Train
 from fedguide.protocol import Message, State
@@ -33,6 +34,11 @@ class PartyEnv:
         figures: figures about a model; ``None`` refuses to hand any in.
         least_examples: the party's own policy: with fewer it takes no part, because an update
             made on a handful of examples tells too much about each.
+        guarded: training of which only the guard's outcome comes out; where it is there, ``fit``
+            and ``gradient`` are not used, no figure leaves and no moment stays.
+        permit: asked before anything is computed: judges the message by the party's policy and
+            charges its ledger, once for each round however often it is asked. Raises
+            ``RefusedError``.
     """
 
     task: str
@@ -43,6 +49,8 @@ class PartyEnv:
     gradient: Gradient | None = None
     figures: Figures | None = None
     least_examples: int = 1
+    guarded: Guarded | None = None
+    permit: Callable[[Train | Grade], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,10 +103,18 @@ def _allow(env: PartyEnv, state: PartyState, message: Train | Grade) -> None:
         raise RefusedError(
             f"policy: at least {env.least_examples} examples to take part, there are {env.examples}"
         )
+    if env.guarded is not None and (message.figures or getattr(message, "keep_moments", False)):
+        # A figure is a release of its own; a moment would carry one shopper into the vectors of
+        # the others.
+        raise RefusedError("policy: under a guard no figures are handed in and no moments kept")
+    if env.permit is not None:
+        env.permit(message)
 
 
 def _train(env: PartyEnv, state: PartyState, message: Train) -> tuple[PartyState, Message]:
     """Local training; the change of the parameters goes to the aggregator."""
+    if env.guarded is not None:
+        return _guarded(env, state, env.guarded, message)
     if env.fit is None:
         raise RefusedError("policy: this party does not train in this task")
     root = env.roots(env.task, message.round)
@@ -113,6 +129,8 @@ def _train(env: PartyEnv, state: PartyState, message: Train) -> tuple[PartyState
 
 def _grade(env: PartyEnv, state: PartyState, message: Grade) -> tuple[PartyState, Message]:
     """The gradient over all examples goes to the aggregator."""
+    if env.guarded is not None:
+        return _guarded(env, state, env.guarded, message)
     if env.gradient is None:
         raise RefusedError("policy: this party hands in no gradients in this task")
     figures = _figures(env, message)
@@ -134,6 +152,19 @@ def _submit(
 def _aggregation_root(env: PartyEnv, round_number: int, attempt: int) -> Root:
     """What the aggregator's keys, masks and rounding of one attempt are derived from."""
     return Root(derive(env.roots(env.task, round_number), "aggregation", attempt))
+
+
+def _guarded(
+    env: PartyEnv, state: PartyState, guarded: Guarded, message: Train | Grade
+) -> tuple[PartyState, Message]:
+    """What the guard lets out goes to the aggregator, and nothing else does."""
+    root = env.roots(env.task, message.round)
+    units = guarded(message.params, message.round, root)
+    if isinstance(message, Grade):
+        units = np.uint32(0) - units  # a gradient points where the loss rises
+    nothing = np.zeros(0, np.float32)
+    update = Update(message.round, nothing, 0, 0.0, nothing.astype(np.float64), units)
+    return _submit(env, state, update, None)
 
 
 def _figures(env: PartyEnv, message: Train | Grade) -> NDArray[np.float64]:

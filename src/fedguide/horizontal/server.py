@@ -49,3 +49,40 @@ def momentum_sgd(learning_rate: float = 1.0, momentum: float = 0.0) -> ServerOpt
         return params + learning_rate * velocity, velocity if momentum else memory
 
     return ServerOptimizer(init, update)
+
+
+def adam(
+    learning_rate: float, first: float = 0.9, second: float = 0.99, epsilon: float = 1e-3
+) -> ServerOptimizer:
+    """Steps of about ``learning_rate`` a coordinate, whatever the length of the mean change.
+
+    Reddi et al., "Adaptive Federated Optimization", 2021, algorithm 2 (FedAdam), with the bias
+    corrections of Kingma and Ba, "Adam", 2015, algorithm 1. ``epsilon`` is τ, relative to the root
+    of the mean square of the change, so that it does not depend on the change's scale: a
+    coordinate that hardly ever moves makes no large steps.
+
+    Raises:
+        ConfigError: a number is out of its range.
+    """
+    for name, value in (("first", first), ("second", second)):
+        if not 0 <= value < 1:
+            raise ConfigError(f"{name} must be in [0, 1), got {value}")
+    for name, value in (("learning_rate", learning_rate), ("epsilon", epsilon)):
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"{name} must be finite and above 0, got {value}")
+
+    def init(params: Vector) -> Vector:
+        return np.zeros(2 * len(params) + 1, np.float32)
+
+    def update(delta: Vector, memory: Vector, params: Vector) -> tuple[Vector, Vector]:
+        size, count = len(params), float(memory[-1]) + 1
+        mean = first * memory[:size] + (1 - first) * delta
+        square = second * memory[size:-1] + (1 - second) * delta * delta
+        centred = mean / (1 - first**count)
+        root = np.sqrt(square / (1 - second**count))
+        rough = np.sqrt(np.mean(root.astype(np.float64) ** 2))
+        step = learning_rate * centred / (root + max(epsilon * rough, np.finfo(np.float32).tiny))
+        kept = np.concatenate([mean, square, np.array([count])]).astype(np.float32)
+        return (params + step).astype(np.float32), kept
+
+    return ServerOptimizer(init, update)

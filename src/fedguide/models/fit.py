@@ -8,7 +8,7 @@ shops padded to the same shapes it is compiled once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -22,7 +22,16 @@ from numpy.typing import NDArray
 from fedguide.errors import NotFiniteError, WrongShapeError
 from fedguide.models.encoders import Network
 from fedguide.models.examples import Examples, Shapes, examples_of, largest, shapes_of
-from fedguide.models.guide_net import Arrays, Body, loss, tower_init, tower_shapes
+from fedguide.models.guide_net import (
+    Arrays,
+    Body,
+    draws_of,
+    loss,
+    loss_of_rows,
+    scaled,
+    tower_init,
+    tower_shapes,
+)
 from fedguide.models.names import GUIDE_ENCODERS
 from fedguide.models.plan import GuidePlan
 from fedguide.values import Baskets, Catalogue, Layout, ShopData, Vector
@@ -164,6 +173,45 @@ def make_gradient(
         return Graded(_vector(layout, slope), count, float(value))
 
     return gradient
+
+
+def each_slope(
+    arrays: Mapping[str, NDArray[np.float32]],
+    mixed: NDArray[np.float32],
+    examples: Examples,
+    chosen: NDArray[np.int32],
+    seeds: NDArray[np.uint32],
+    plan: GuidePlan,
+    *,
+    rows: bool,
+) -> tuple[NDArray[np.float32] | None, dict[str, NDArray[np.float32]]]:
+    """The slope of each shopper's own mean loss: by row, and by each of ``arrays``.
+
+    Args:
+        arrays: every parameter but the text tower's.
+        mixed: rows ``(r, d)`` as the text tower gives them, before they are brought to length.
+        examples: the shop's.
+        chosen: each shopper's examples, ``(k, m)``, -1 for none.
+        seeds: of each shopper's dropout and cart, ``(k,)``.
+        plan: the network.
+        rows: are the slopes by row, ``(k, r, d)``, wanted?
+    """
+    by_row, by_array = _each_slope(
+        dict(arrays), mixed, examples, chosen, seeds, _shape_of(plan), rows
+    )
+    return (np.asarray(by_row) if rows else None), {k: np.asarray(v) for k, v in by_array.items()}
+
+
+def each_loss(
+    arrays: Mapping[str, NDArray[np.float32]],
+    mixed: NDArray[np.float32],
+    examples: Examples,
+    chosen: NDArray[np.int32],
+    plan: GuidePlan,
+) -> NDArray[np.float32]:
+    """Each shopper's own mean loss, ``(k,)``, nothing dropped; arguments as of ``each_slope``."""
+    still = replace(_shape_of(plan), event_dropout=0.0, dropout=0.0, cart=0.0)
+    return np.asarray(_each_loss(dict(arrays), mixed, examples, chosen, still))
 
 
 @dataclass(frozen=True)
@@ -347,6 +395,53 @@ def _full_gradient(
     slopes, sums = jax.lax.fori_loop(0, steps, step, (zeros, jnp.zeros(2)))
     weight = jnp.maximum(sums[1], 1e-6)
     return jax.tree.map(lambda total: total / weight, slopes), sums[0] / weight
+
+
+@partial(jax.jit, static_argnames=("plan", "rows"))
+def _each_slope(
+    arrays: Arrays,
+    mixed: jax.Array,
+    examples: Examples,
+    chosen: jax.Array,
+    seeds: jax.Array,
+    plan: GuidePlan,
+    rows: bool,
+) -> tuple[jax.Array, Arrays]:
+    # Rows and parameters are the same for all shoppers: only what depends on one is computed k
+    # times. A shopper with nothing asked has loss 0, and so has its slope.
+    def one(mixed: jax.Array, arrays: Arrays, chosen: jax.Array, seed: jax.Array) -> jax.Array:
+        return _own_loss(mixed, arrays, examples, chosen, seed, plan)
+
+    wanted = (0, 1) if rows else (1,)
+    graded = jax.vmap(jax.grad(one, argnums=wanted), in_axes=(None, None, 0, 0))
+    slopes = graded(mixed, arrays, chosen, seeds)
+    return (slopes[0], slopes[1]) if rows else (jnp.zeros(0), slopes[0])
+
+
+@partial(jax.jit, static_argnames=("plan",))
+def _each_loss(
+    arrays: Arrays, mixed: jax.Array, examples: Examples, chosen: jax.Array, plan: GuidePlan
+) -> jax.Array:
+    def one(chosen: jax.Array) -> jax.Array:
+        return _own_loss(mixed, arrays, examples, chosen, jnp.uint32(0), plan)
+
+    losses: jax.Array = jax.vmap(one)(chosen)
+    return losses
+
+
+def _own_loss(
+    mixed: jax.Array,
+    arrays: Arrays,
+    examples: Examples,
+    chosen: jax.Array,
+    seed: jax.Array,
+    plan: GuidePlan,
+) -> jax.Array:
+    """One shopper's mean loss over its examples ``chosen``, out of ready rows."""
+    bits = jax.random.bits(jax.random.key(seed), (draws_of(len(chosen), plan),))
+    uniform = (bits >> 8) / jnp.float32(1 << 24)
+    vectors = scaled(mixed, arrays)
+    return loss_of_rows(arrays, vectors, examples, chosen, uniform, plan, body_of(plan).encode)[0]
 
 
 def _count(examples: Examples) -> int:

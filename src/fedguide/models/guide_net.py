@@ -137,8 +137,14 @@ def row_vectors(arrays: Arrays, keep: jax.Array, examples: Examples) -> jax.Arra
         mixed = summed_features(table @ item, keep, examples)
     else:
         mixed = summed_features(table, keep, examples) @ item
+    return scaled(mixed, arrays)
+
+
+def scaled(mixed: jax.Array, arrays: Arrays) -> jax.Array:
+    """Rows ``(r, d)`` brought to the one learned length."""
     length = jnp.sqrt((mixed * mixed).sum(axis=1, keepdims=True) + TINY)
-    return mixed / length * jnp.exp(arrays["temperature"])
+    vectors: jax.Array = mixed / length * jnp.exp(arrays["temperature"])
+    return vectors
 
 
 def loss(
@@ -154,15 +160,38 @@ def loss(
     With ``key`` random features, parts of the shopper vectors and contexts are dropped.
     """
     m, places = len(chosen), examples.features.size
-    asking = 3 + plan.lines
-    wide = asking + plan.size + plan.events + plan.lines
     # One draw for everything: each one more costs half a second of compilation.
-    bits = jax.random.bits(key, (-(-places // 4) + m * wide + plan.negatives,))
+    bits = jax.random.bits(key, (-(-places // 4) + draws_of(m, plan),))
     bytes_ = jax.lax.bitcast_convert_type(bits[: -(-places // 4)], jnp.uint8).reshape(-1)
     keep = _kept(bytes_[:places].reshape(examples.features.shape) / 256, plan.token_dropout)
     uniform = (bits[-(-places // 4) :] >> 8) / jnp.float32(1 << 24)
+    return loss_of_rows(
+        arrays, row_vectors(arrays, keep, examples), examples, chosen, uniform, plan, encode
+    )
+
+
+def draws_of(m: int, plan: GuidePlan) -> int:
+    """How many uniform draws the loss of m examples takes."""
+    return m * (3 + plan.lines + plan.size + plan.events + plan.lines) + plan.negatives
+
+
+def loss_of_rows(
+    arrays: Arrays,
+    vectors: jax.Array,
+    examples: Examples,
+    chosen: jax.Array,
+    uniform: jax.Array,
+    plan: GuidePlan,
+    encode: Callable[[Arrays, jax.Array, Events], jax.Array],
+) -> tuple[jax.Array, jax.Array]:
+    """The loss over ready row vectors ``(r, d)``; ``uniform`` holds ``draws_of`` draws in [0, 1).
+
+    Does not read the table and the linear layer behind it, which the vectors are made of.
+    """
+    m = len(chosen)
+    asking = 3 + plan.lines
+    wide = asking + plan.size + plan.events + plan.lines
     draws = uniform[: m * wide].reshape(m, wide)
-    vectors = row_vectors(arrays, keep, examples)
     items = examples.recent.shape[1]
     context, target, weight, moved = _question(examples, chosen, draws[:, :asking], plan)
     read = draws[:, asking + plan.size :] >= plan.event_dropout

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError
+from fedguide.horizontal.algorithm import Algorithm, ServerState
 from fedguide.horizontal.fedavg import fedavg
-from fedguide.horizontal.mean import weighted_mean
+from fedguide.horizontal.mean import Aggregator, weighted_mean
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.server import momentum_sgd
 from fedguide.models.blend import DEPTH, Stack, weigh
@@ -41,6 +42,7 @@ from fedguide.models.scorer import SlateWeights
 from fedguide.models.served import vectors_of, with_network
 from fedguide.runtime.baselines import Bench
 from fedguide.runtime.couriers import Clock, Party, in_process
+from fedguide.runtime.private_rounds import PrivatePlan
 from fedguide.runtime.rounds import RoundReport, RoundsPlan, in_memory, run_rounds
 from fedguide.seeds import Root, derive, seeded_root, seeded_roots
 from fedguide.values import PartyId, ShopData, Vector
@@ -68,6 +70,8 @@ class TrainPlan:
         fine_tune_rounds: most local epochs after training, at ``fine_tune_rate``; the number
             that is best on the sum of all shops' validation is taken, 0 included.
         fine_tune_rate: AdamW's learning rate while fine-tuning.
+        private: *together* is trained under differential privacy, and every choice is made
+            within a shop; ``None`` without.
 
     Raises:
         ConfigError: a number is out of range.
@@ -80,6 +84,7 @@ class TrainPlan:
     keep_moments: bool = False
     fine_tune_rounds: int = 3
     fine_tune_rate: float = 3e-4
+    private: PrivatePlan | None = None
 
     def __post_init__(self) -> None:
         """Checks the ranges that no other plan checks."""
@@ -103,6 +108,7 @@ class Trained:
         fine_tuned: local epochs of fine-tuning that were kept.
         seconds: for training, judging included.
         history: every round of *together*; empty for the others.
+        shared: the model the shops shared before each went on by itself; ``None`` for the others.
     """
 
     arm: str
@@ -111,10 +117,11 @@ class Trained:
     fine_tuned: int
     seconds: float
     history: tuple[RoundReport, ...] = ()
+    shared: Vector | None = None
 
 
-OnRound = Callable[[str, int, float], None]
-"""Told the arm (or arm and shop), the round just done and its validation score."""
+OnRound = Callable[[str, int, float | None], None]
+"""Told the arm (or arm and shop), the round just done and its validation score, if it has one."""
 
 
 def network_stack(bench: Bench, setting: str, params: Vector, plan: GuidePlan) -> Stack:
@@ -181,32 +188,18 @@ def train_together(
     task = f"together-{seed}"
     start_s = clock()
     aggregator = weighted_mean()
-    parties = {}
-    for bench in benches:
-        name = bench.shop.name
-        env = PartyEnv(
-            task,
-            _roots_of(seed, name),
-            aggregator,
-            examples=len(buying_baskets(bench.shop.train)),
-            fit=fits[name],
-        )
-        parties[PartyId(name)] = Party(env, answer, PartyState)
+    shops = [bench.shop for bench in benches]
+    parties = parties_of(shops, fits, aggregator, task, seed)
     params = first_params(plan.guide, seed)
-    algorithm = fedavg(
-        aggregator,
-        server=momentum_sgd(1.0, plan.server_momentum),
-        keep_moments=plan.keep_moments,
-    )
     run = run_rounds(
-        algorithm,
+        algorithm_of(plan, aggregator),
         params,
         tuple(parties),
         in_process(parties, clock),
         RoundsPlan(plan.rounds, plan.patience),
         durable=in_memory(task, seeded_roots(seed), clock, params.size),
         judge=judge_of(benches, plan.guide) if can_judge(benches) else None,
-        on_round=lambda report: on_round("together", report.round, report.score or 0.0),
+        on_round=lambda report: on_round("together", report.round, report.score),
     )
     names = [bench.shop.name for bench in benches]
     return Trained(
@@ -216,6 +209,40 @@ def train_together(
         0,
         clock() - start_s,
         run.history,
+        run.best_params,
+    )
+
+
+def parties_of(
+    shops: Sequence[ShopData],
+    fits: Mapping[str, Fit],
+    aggregator: Aggregator,
+    task: str,
+    seed: int,
+) -> dict[PartyId, Party]:
+    """Every shop as a party of a simulation."""
+    return {
+        PartyId(shop.name): Party(
+            PartyEnv(
+                task,
+                _roots_of(seed, shop.name),
+                aggregator,
+                examples=len(buying_baskets(shop.train)),
+                fit=fits[shop.name],
+            ),
+            answer,
+            PartyState,
+        )
+        for shop in shops
+    }
+
+
+def algorithm_of(plan: TrainPlan, aggregator: Aggregator) -> Algorithm[ServerState]:
+    """The algorithm of *together*."""
+    return fedavg(
+        aggregator,
+        server=momentum_sgd(1.0, plan.server_momentum),
+        keep_moments=plan.keep_moments,
     )
 
 
@@ -236,10 +263,10 @@ def train_alone(
         judged = can_judge([bench])
         most = plan.rounds if judged or not rounds else round(float(np.median([*rounds.values()])))
         trained = train_rounds(
-            _lengthened(fits[name], bench.shop, plan.guide),
+            lengthened(fits[name], bench.shop, plan.guide),
             first_params(plan.guide, seed),
             judge_of([bench], plan.guide) if judged else _latest(),
-            _seeds(seed, "alone", name),
+            round_seeds(seed, "alone", name),
             rounds=most,
             patience=plan.patience,
             on_round=lambda n, score, at=f"alone {name}": on_round(at, n, score),  # type: ignore[misc]  # a default binds the loop's name
@@ -257,7 +284,7 @@ def train_pooled(
         make_pooled_fit([bench.shop for bench in benches], plan.guide),
         first_params(plan.guide, seed),
         judge_of(benches, plan.guide) if can_judge(benches) else _latest(),
-        _seeds(seed, "pooled"),
+        round_seeds(seed, "pooled"),
         rounds=plan.rounds,
         patience=plan.patience,
         on_round=lambda number, score: on_round("pooled", number, score),
@@ -296,7 +323,9 @@ def fine_tuned(
     best_score = _score(benches, params, plan.guide)
     for number in range(1, plan.fine_tune_rounds + 1):
         fitted = {
-            name: fits[name](params[name], moments[name], _seeds(seed, trained.arm, name)(-number))
+            name: fits[name](
+                params[name], moments[name], round_seeds(seed, trained.arm, name)(-number)
+            )
             for name in params
         }
         params = {name: one.params for name, one in fitted.items()}
@@ -320,7 +349,7 @@ def _score(benches: Sequence[Bench], params: Mapping[str, Vector], plan: GuidePl
     return float(np.concatenate(values).mean())
 
 
-def _lengthened(fit: Fit, shop: ShopData, plan: GuidePlan) -> Fit:
+def lengthened(fit: Fit, shop: ShopData, plan: GuidePlan) -> Fit:
     """The fit, repeated until it has taken ``LEAST_STEPS`` steps."""
     steps = -(-len(buying_baskets(shop.train)) // plan.batch)
     return _repeated(fit, -(-LEAST_STEPS // max(steps, 1)))
@@ -348,7 +377,7 @@ def _roots_of(seed: int, name: str) -> Callable[[str, int], Root]:
     return lambda task, number: seeded_root(seed, name, task, number)
 
 
-def _seeds(seed: int, *labels: str) -> Callable[[int], int]:
+def round_seeds(seed: int, *labels: str) -> Callable[[int], int]:
     """The seed of each round's fit; independent for every label."""
     root = seeded_root(seed, *labels)
     return lambda number: int.from_bytes(derive(root, number, size=4), "big") >> 1

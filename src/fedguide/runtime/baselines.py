@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -30,7 +30,7 @@ from fedguide.models.itemknn import KEEP, Neighbours, by_neighbours, itemknn, st
 from fedguide.models.metrics import ndcg_at
 from fedguide.models.plan import GuidePlan
 from fedguide.models.popularity import by_history, by_popularity
-from fedguide.models.scorer import COMPONENTS, ShopModel
+from fedguide.models.scorer import COMPONENTS, ShopModel, SlateWeights
 from fedguide.models.served import Known, features_of, known, model_without_network
 from fedguide.seeds import seeded_root, stream
 from fedguide.values import ShopData
@@ -81,12 +81,19 @@ class Baselines:
         scorers: (model, setting) to shop to scorer, for the models that are one scorer each.
         blends: (model, setting) to the blend, for ``nonneural`` and ``history_recent``.
         chosen: what was chosen on validation, in words.
+        own: by shop, where every shop chose for itself; ``blends`` is then empty.
     """
 
     benches: tuple[Bench, ...]
     scorers: Mapping[tuple[str, str], Mapping[str, Scorer]]
     blends: Mapping[tuple[str, str], Blend]
     chosen: Mapping[str, str]
+    own: Mapping[str, Baselines] = field(default_factory=dict)
+
+    def weights(self, model: str, setting: str, shop: str) -> SlateWeights:
+        """The weights of a blend in one shop."""
+        blends = self.own[shop].blends if self.own else self.blends
+        return blends[model, setting].weights
 
 
 def baselines(
@@ -123,6 +130,25 @@ def baselines(
             scorers["ease", setting] = ridge[setting].scorers
             chosen[f"ease {setting}"] = ridge[setting].label
     return Baselines(benches, scorers, blends, chosen)
+
+
+def own_baselines(
+    shops: Sequence[ShopData],
+    plan: GuidePlan,
+    seed: int,
+    on_step: Callable[[str], None] = lambda _step: None,
+) -> Baselines:
+    """The same with every choice made within each shop, on its own validation alone."""
+    own = {shop.name: baselines([shop], plan, seed, on_step) for shop in shops}
+    parts = list(own.values())
+    common = [key for key in parts[0].scorers if all(key in part.scorers for part in parts)]
+    return Baselines(
+        tuple(bench for part in parts for bench in part.benches),
+        {key: {n: s for part in parts for n, s in part.scorers[key].items()} for key in common},
+        {},
+        {f"{name} {what}": c for name, part in own.items() for what, c in part.chosen.items()},
+        own,
+    )
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,14 @@ from fedguide.models.blend import FLOOR, Blend, fit_blend, keeps_together, weigh
 from fedguide.models.bootstrap import DRAWS
 from fedguide.models.evaluate import SETTINGS, evaluate, questions
 from fedguide.models.examples import buying_baskets
+from fedguide.models.fit import Fit
 from fedguide.models.metrics import Metrics, measure
 from fedguide.models.scorer import ShopModel, SlateWeights
 from fedguide.models.served import Contender, measure_all, released, vectors_of
 from fedguide.runtime.arms import (
     ARMS,
     BARE,
+    OnRound,
     Trained,
     TrainPlan,
     fine_tuned,
@@ -37,9 +39,11 @@ from fedguide.runtime.arms import (
     train_pooled,
     train_together,
 )
-from fedguide.runtime.baselines import Baselines, Bench, baselines
+from fedguide.runtime.baselines import Baselines, Bench, baselines, own_baselines
 from fedguide.runtime.beside import Breath, side_by_side
 from fedguide.runtime.couriers import Clock
+from fedguide.runtime.private_arm import each_alone, gone_on, train_privately
+from fedguide.runtime.private_rounds import Actors
 from fedguide.runtime.rounds import RoundReport
 from fedguide.runtime.table import MEAN, Gap, Row, gap_of, rows_of, samples_of
 from fedguide.values import ShopData
@@ -128,7 +132,8 @@ class Outcome:
     Attributes:
         seed: the seed.
         trained: by arm.
-        blends: (arm, setting) to its blend.
+        blends: (arm, setting, shop) to its blend; the same in every shop, unless every shop
+            chose for itself.
         kept: arm to shop: was the arm's model kept by the shop's gate, or the one alone?
         validation: arm to mean NDCG@10 of its blend on validation, both settings averaged,
             before the gate.
@@ -137,7 +142,7 @@ class Outcome:
 
     seed: int
     trained: Mapping[str, Trained]
-    blends: Mapping[tuple[str, str], Blend]
+    blends: Mapping[tuple[str, str, str], Blend]
     kept: Mapping[str, Mapping[str, bool]]
     validation: Mapping[str, float]
     seconds: Mapping[str, float]
@@ -192,26 +197,36 @@ def compare(
     plan: ComparePlan,
     clock: Clock,
     on_step: Callable[[Step], None] = lambda _step: None,
+    actors: Actors | None = None,
 ) -> Comparison:
     """Trains, tunes and measures everything; the same seeds give the same table.
 
+    With a private plan *together* is trained under differential privacy by ``actors``, whose
+    randomness is theirs, and every choice of every model is made within a shop. ``pooled`` stays
+    what it is: what nobody wants.
+
     Raises:
+        ConfigError: a private plan has no actors.
         DataError: fewer than two shops, two of one name, a shop without purchases to learn from,
             or not one test case.
         CutShortError: more than half of the shops failed in a round.
     """
     _check(shops)
     start_s = clock()
-    parts = iter(range(1, 4))
-    base = baselines(
+    private = plan.train.private is not None
+    if private and actors is None:
+        raise ConfigError("training under differential privacy needs the actors' randomness")
+    most = 3 * len(shops) if private else 3
+    parts = iter(range(1, most + 1))
+    base = (own_baselines if private else baselines)(
         shops,
         plan.train.guide,
         plan.seeds[0],
-        lambda step: on_step(Step(f"tuning {step}", next(parts), 3)),
+        lambda step: on_step(Step(f"tuning {step}", next(parts), most)),
     )
     tuned_s = clock()
     outcomes = tuple(
-        _outcome(base.benches, plan.train, seed, clock, on_step, plan.workers)
+        _outcome(base.benches, plan.train, seed, clock, on_step, plan.workers, actors)
         for seed in plan.seeds
     )
     trained_s = clock()
@@ -272,19 +287,19 @@ def _outcome(
     clock: Clock,
     on_step: Callable[[Step], None],
     workers: int,
+    actors: Actors | None,
 ) -> Outcome:
     start_s = clock()
-    trained = _trained(benches, plan, seed, clock, on_step, workers)
+    trained = _trained(benches, plan, seed, clock, on_step, workers, actors)
     trained_s = clock()
-    blends: dict[tuple[str, str], Blend] = {}
+    blends: dict[tuple[str, str, str], Blend] = {}
     values: dict[str, dict[str, NDArray[np.float64]]] = {}
     for number, arm in enumerate(ARMS, 1):
-        blends |= {
-            (arm, setting): _blend(benches, trained[arm], setting, plan) for setting in SETTINGS
-        }
+        for setting in SETTINGS:
+            blends |= _blends(benches, trained[arm], setting, plan)
         values[arm] = {b.shop.name: _validated(b, trained[arm], blends, plan) for b in benches}
         on_step(Step("blending", number, len(ARMS), seed))
-    kept = {arm: _gate(values[arm], values["alone"]) for arm in ARMS}
+    kept = {arm: _gate(values[arm], values["alone"], plan) for arm in ARMS}
     means = {
         arm: float(np.concatenate([*by_shop.values()]).mean())
         if any(map(len, by_shop.values()))
@@ -302,18 +317,20 @@ def _trained(
     clock: Clock,
     on_step: Callable[[Step], None],
     workers: int,
+    actors: Actors | None,
 ) -> dict[str, Trained]:
-    """Every arm, trained and fine-tuned, side by side; told of one at a time."""
+    """Every arm, trained and gone on with, side by side; told of one at a time."""
     fits = fits_of([bench.shop for bench in benches], plan.guide)
     telling = threading.Lock()
 
     def arm(name: str, breathe: Breath) -> Trained:
-        def on_round(stage: str, number: int, score: float) -> None:
+        def on_round(stage: str, number: int, score: float | None) -> None:
             breathe()
-            most = plan.fine_tune_rounds if stage.endswith("fine-tune") else plan.rounds
             with telling:
-                on_step(Step(stage, number, most, seed, score))
+                on_step(Step(stage, number, _most(plan, stage), seed, score))
 
+        if plan.private is not None and actors is not None:
+            return _private_arm(name, benches, fits, plan, seed, actors, clock, on_round)
         if name == "pooled":
             made = train_pooled(benches, plan, seed, clock, on_round)
         else:
@@ -325,16 +342,55 @@ def _trained(
     return {trained.arm: trained for trained in found}
 
 
-def _blend(benches: Sequence[Bench], trained: Trained, setting: str, plan: TrainPlan) -> Blend:
-    stacks = [
-        network_stack(bench, setting, trained.params[bench.shop.name], plan.guide)
+def _most(plan: TrainPlan, stage: str) -> int:
+    """How many rounds a stage of training can have."""
+    if stage.endswith("fine-tune"):
+        return plan.fine_tune_rounds
+    if stage == "together" and plan.private is not None:
+        return plan.private.rounds
+    return plan.rounds
+
+
+def _private_arm(
+    name: str,
+    benches: Sequence[Bench],
+    fits: Mapping[str, Fit],
+    plan: TrainPlan,
+    seed: int,
+    actors: Actors,
+    clock: Clock,
+    on_round: OnRound,
+) -> Trained:
+    """One arm where *together* is private: nothing is chosen across shops."""
+    if name == "together":
+        shared = train_privately(benches, plan, seed, actors, clock, on_round)
+        return gone_on(shared, benches, fits, plan, seed, clock, on_round)
+    if name == "alone":
+        return each_alone(benches, fits, plan, seed, clock, on_round)
+    return train_pooled(benches, plan, seed, clock, on_round)
+
+
+def _blends(
+    benches: Sequence[Bench], trained: Trained, setting: str, plan: TrainPlan
+) -> dict[tuple[str, str, str], Blend]:
+    """The blend of each shop: one for all, or where training was private its own."""
+    stacks = {
+        bench.shop.name: network_stack(bench, setting, trained.params[bench.shop.name], plan.guide)
         for bench in benches
-    ]
-    return fit_blend(stacks, floor=FLOOR if setting == "discovery" else 0.0)
+    }
+    floor = FLOOR if setting == "discovery" else 0.0
+    if plan.private is not None:
+        found = {name: fit_blend([st], floor=floor) for name, st in stacks.items()}
+    else:
+        found = dict.fromkeys(stacks, fit_blend([*stacks.values()], floor=floor))
+    return {(trained.arm, setting, name): blend for name, blend in found.items()}
 
 
 def _validated(
-    bench: Bench, trained: Trained, blends: Mapping[tuple[str, str], Blend], plan: TrainPlan
+    bench: Bench,
+    trained: Trained,
+    blends: Mapping[tuple[str, str, str], Blend],
+    plan: TrainPlan,
 ) -> NDArray[np.float64]:
     """NDCG@10 of an arm's blend on validation: a shopper's mean over both settings.
 
@@ -344,7 +400,7 @@ def _validated(
     total: dict[int, list[float]] = {}
     for setting in SETTINGS:
         asked = questions(bench.shop.validation, len(bench.shop.catalogue), setting)
-        weights = blends[trained.arm, setting].weights
+        weights = blends[trained.arm, setting, bench.shop.name].weights
         if len(asked) == len(bench.validation[setting].asked):
             st = network_stack(bench, setting, trained.params[bench.shop.name], plan.guide)
             metrics = measure(weigh(st, weights), asked.targets)
@@ -361,9 +417,15 @@ def _validated(
 
 
 def _gate(
-    values: Mapping[str, NDArray[np.float64]], alone: Mapping[str, NDArray[np.float64]]
+    values: Mapping[str, NDArray[np.float64]],
+    alone: Mapping[str, NDArray[np.float64]],
+    plan: TrainPlan,
 ) -> dict[str, bool]:
-    return keeps_together({shop: values[shop] - alone[shop] for shop in values})
+    """Which shops keep the arm's model; where training was private each asks only its own."""
+    gains = {shop: values[shop] - alone[shop] for shop in values}
+    if plan.private is None:
+        return keeps_together(gains)
+    return {shop: keeps_together({shop: gain})[shop] for shop, gain in gains.items()}
 
 
 def _answers(
@@ -405,13 +467,13 @@ def _contenders(
     """The models of one shop that are weights over components, one for each seed."""
     silent = (bench.model.network, bench.model.item_vectors)
     contenders = {
-        model: [Contender(*silent, base.blends[model, setting].weights)]
+        model: [Contender(*silent, base.weights(model, setting, bench.shop.name))]
         for model in ("nonneural", "history_recent")
     }
     for outcome in outcomes:
         for arm in ARMS:
             source = outcome.source(arm, bench.shop.name)
-            blended = outcome.blends[source, setting].weights
+            blended = outcome.blends[source, setting, bench.shop.name].weights
             contenders.setdefault(arm, []).append(_contender(bench, outcome, source, blended, plan))
             contenders.setdefault(f"{arm}_net", []).append(
                 _contender(bench, outcome, arm, BARE, plan)
@@ -434,7 +496,7 @@ def _served(bench: Bench, outcome: Outcome, plan: TrainPlan) -> ShopModel:
         bench.shop,
         network,
         vectors_of(network, bench.features),
-        {setting: outcome.blends[source, setting].weights for setting in SETTINGS},
+        {setting: outcome.blends[source, setting, bench.shop.name].weights for setting in SETTINGS},
         plan.guide.recent_days,
         one_vote=plan.guide.one_vote,
     )

@@ -1,0 +1,518 @@
+"""What differential privacy costs the guide: NDCG@10 at ε 1 to 8 against the local blend.
+
+The unit is a shopper over all rounds, δ = 1e-6. Every row is one whole training: shared rounds
+under the guard, then every shop goes on by itself from the shared model, and fits its own blend
+and gate on its own validation. It is held against what the same shops have without anybody else:
+*local blend* trains, blends and gates by itself. The rows at ε = ∞ are the same training without
+noise, and federated averaging as it is without any protection; the federated gain is the better
+of the two minus local blend.
+
+    retail   Online Retail in six shops, about 1,200 shoppers
+    x10      synthetic market, 12 shops of 1,000 shoppers and 1,000 items, two visits each
+    x100     the same shops and 108 more: 120,000 shoppers
+
+Quality in the markets is measured in the first six shops, the same in both. Rows are kept in
+``--rows FILE``: a row that is there is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedguide.data.shops import load_shops
+from fedguide.data.split import split
+from fedguide.data.synth import market
+from fedguide.data.truth import MarketPlan
+from fedguide.horizontal.mean import weighted_mean
+from fedguide.models.evaluate import SETTINGS, questions
+from fedguide.models.fit import first_params
+from fedguide.models.plan import GuidePlan
+from fedguide.models.served import Contender, measure_all, vectors_of
+from fedguide.runtime import compare
+from fedguide.runtime.arms import (
+    Trained,
+    TrainPlan,
+    algorithm_of,
+    fits_of,
+    network_of,
+    parties_of,
+)
+from fedguide.runtime.baselines import own_baselines
+from fedguide.runtime.couriers import in_process
+from fedguide.runtime.private_arm import each_alone, gone_on
+from fedguide.runtime.private_rounds import (
+    PrivatePlan,
+    guard_of,
+    run_privately,
+    seeded_actors,
+    slopes_of,
+    spent,
+)
+from fedguide.runtime.rounds import RoundsPlan, in_memory, run_rounds
+from fedguide.seeds import seeded_roots
+from fedguide.values import Cases, ShopData, Vector
+from report import ROOT, Bar, data_folder, finish, parser, show
+
+SEED = 0
+MEASURED = 6
+CASES = 400
+"""Validation and test shoppers of one shop of the market, evenly taken."""
+
+LOCAL = "local blend"
+FEDAVG = "federated averaging"
+TARGETS = (math.inf, 8.0, 4.0, 2.0, 1.0)
+PICTURE = ROOT / "docs" / "privacy_utility.svg"
+
+
+@dataclass(frozen=True)
+class Population:
+    """Who is trained on, and how; chosen on validation.
+
+    Attributes:
+        name: of the row.
+        shops: 0 for Online Retail.
+        guide: the network.
+        sampling: of the private rounds.
+        rounds: of the private rounds.
+        averaged: rounds of federated averaging, 12 shops each.
+        clip: clipping norm.
+        rate: of the coordinator's Adam.
+    """
+
+    name: str
+    shops: int
+    guide: GuidePlan
+    sampling: float
+    rounds: int
+    averaged: int
+    clip: float
+    rate: float
+
+
+NARROW = GuidePlan(size=32)
+POPULATIONS = {
+    "retail": Population("retail", 0, GuidePlan(), 0.2, 40, 20, 2.0, 0.01),
+    "x10": Population("x10", 12, NARROW, 0.25, 40, 25, 2.0, 0.02),
+    "x100": Population("x100", 120, NARROW, 0.05, 40, 25, 2.0, 0.02),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training, measured.
+
+    ``values`` holds NDCG@10 of every test shopper by setting, so that rows can be paired.
+    """
+
+    population: str
+    arm: str
+    part: str
+    epsilon: float
+    insider: float
+    seconds: float
+    kept: int
+    values: dict[str, list[float]]
+
+    def mean(self, setting: str) -> float:
+        """NDCG@10 over all test shoppers."""
+        return float(np.mean(self.values[setting]))
+
+
+def shops_of(population: Population) -> list[ShopData]:
+    """The shops; of a market's only some test cases are kept."""
+    if not population.shops:
+        folder = data_folder()
+        if folder is None:
+            raise SystemExit("Online Retail needs FEDGUIDE_DATA")
+        retail = folder / "online_retail" / "online_retail.parquet"
+        return list(load_shops(retail, format_name="online-retail", shops=6, seed=SEED))
+    plan = MarketPlan(shops=population.shops, shoppers=1000, items=1000, visits=2.0)
+    shops = split(market(plan).shops)
+    return [replace(shop, validation=some(shop.validation), test=some(shop.test)) for shop in shops]
+
+
+def some(cases: Cases) -> Cases:
+    """At most ``CASES`` of them."""
+    kept = np.unique(np.linspace(0, len(cases) - 1, min(CASES, len(cases))).astype(np.int64))
+    return Cases(cases.baskets, cases.targets[kept], cases.starts[kept])
+
+
+class Lab:
+    """One population with what every row needs once: shops, benches, fits, the local blend."""
+
+    def __init__(self, population: Population, quick: bool) -> None:
+        self.population = population
+        self.quick = quick
+        self.started = time.perf_counter()
+        self.shops = shops_of(population)
+        self.measured = self.shops[:MEASURED]
+        private = PrivatePlan()  # says that every choice is made within a shop
+        rounds, patience = (2, 1) if quick else (40, 5)
+        self.plan = TrainPlan(population.guide, rounds, patience, private=private)
+        self.base = own_baselines(self.measured, population.guide, SEED)
+        self.fits = fits_of(self.measured, population.guide)
+        self.told = (self.plan, SEED, time.monotonic, lambda *_: None)
+        self.alone = each_alone(self.base.benches, self.fits, *self.told)
+        self.alone_blends = self.blends(self.alone)
+        self.slopes: dict[str, Any] = {}
+        self.say("local blend is ready")
+
+    def say(self, text: str) -> None:
+        """One line of progress."""
+        print(
+            f"  {self.population.name} {time.perf_counter() - self.started:6.0f} s {text}",
+            flush=True,
+        )
+
+    def blends(self, trained: Trained) -> Any:
+        """Each shop's own blend of both settings."""
+        found: dict[Any, Any] = {}
+        for setting in SETTINGS:
+            found |= compare._blends(self.base.benches, trained, setting, self.plan)
+        return found
+
+    def row(
+        self,
+        arm: str,
+        part: str,
+        epsilon: float,
+        insider: float,
+        shared: Vector | None,
+        seconds: float,
+    ) -> Row:
+        """Goes on in every shop, blends, gates, and measures on test."""
+        benches = self.base.benches
+        names = [bench.shop.name for bench in benches]
+        if shared is None:
+            trained, blends, kept = self.alone, self.alone_blends, dict.fromkeys(names, True)
+        else:
+            begun = Trained("together", dict.fromkeys(names, shared), dict.fromkeys(names, 0), 0, 0)
+            trained = gone_on(begun, benches, self.fits, *self.told)
+            blends = self.blends(trained)
+            values, local = (
+                {b.shop.name: compare._validated(b, t, bl, self.plan) for b in benches}
+                for t, bl in ((trained, blends), (self.alone, self.alone_blends))
+            )
+            kept = compare._gate(values, local, self.plan)
+        found: dict[str, list[float]] = {setting: [] for setting in SETTINGS}
+        for bench in benches:
+            name = bench.shop.name
+            source, its = (trained, blends) if kept[name] else (self.alone, self.alone_blends)
+            network = network_of(bench, source, self.plan.guide)
+            vectors = vectors_of(network, bench.features)
+            for setting in SETTINGS:
+                weights = its[source.arm, setting, name].weights
+                asked = questions(bench.shop.test, len(bench.shop.catalogue), setting)
+                metrics = measure_all(
+                    bench.model,
+                    bench.shop,
+                    asked,
+                    {0: Contender(network, vectors, weights)},
+                    self.plan.guide.recent_days,
+                )[0]
+                found[setting] += metrics.ndcg10.tolist()
+        row = Row(
+            self.population.name,
+            arm,
+            part,
+            epsilon,
+            insider,
+            round(seconds, 1),
+            sum(kept.values()),
+            found,
+        )
+        self.say(
+            f"{arm} {part} ε={epsilon:g}: discovery {row.mean('discovery'):.4f} all "
+            f"{row.mean('all'):.4f} kept {row.kept}"
+        )
+        return row
+
+    def averaged(self) -> Row:
+        """Federated averaging without any protection, the last round as well."""
+        start = time.perf_counter()
+        population, guide = self.population, self.population.guide
+        fits = fits_of(self.shops, guide)
+        aggregator = weighted_mean()
+        parties = parties_of(self.shops, fits, aggregator, "averaged", SEED)
+        params = first_params(guide, SEED)
+        run = run_rounds(
+            algorithm_of(self.plan, aggregator),
+            params,
+            tuple(parties),
+            in_process(parties, time.monotonic),
+            RoundsPlan(2 if self.quick else population.averaged, None, min(12, len(parties))),
+            durable=in_memory("averaged", seeded_roots(SEED), time.monotonic, params.size),
+        )
+        seconds = time.perf_counter() - start
+        return self.row(FEDAVG, "tower", math.inf, math.inf, run.best_params, seconds)
+
+    def private(self, part: str, epsilon: float) -> Row:
+        """The guard at one ε."""
+        population, guide = self.population, self.population.guide
+        shoppers = sum(len(shop.train.shopper_ids) for shop in self.shops)
+        private = PrivatePlan(
+            noise="none" if math.isinf(epsilon) else "gaussian",
+            epsilon=epsilon,
+            shoppers=round(shoppers, -2),
+            clip=population.clip,
+            sampling=population.sampling,
+            rounds=2 if self.quick else population.rounds,
+            part=part,
+            learning_rate=population.rate,
+        )
+        if part not in self.slopes:
+            self.slopes[part] = slopes_of(self.shops, guide, private)
+        start = time.perf_counter()
+        run = run_privately(
+            self.slopes[part],
+            guide,
+            private,
+            first_params(guide, SEED),
+            f"{part}-{epsilon:g}",
+            seeded_actors(SEED),
+            time.monotonic,
+            on_round=lambda report: (
+                self.say(f"{part} ε={epsilon:g} round {report.round}")
+                if report.round % 10 == 0
+                else None
+            ),
+        )
+        price = spent(private, guard_of(private, guide, len(self.shops)))
+        return self.row(
+            "guard",
+            part,
+            epsilon,
+            price.epsilon_insider,
+            run.best_params,
+            time.perf_counter() - start,
+        )
+
+
+def gain_interval(row: Row, local: Row, setting: str) -> tuple[float, float, float]:
+    """Paired difference to local blend and its 95 % bootstrap interval over shoppers."""
+    gaps = np.array(row.values[setting]) - np.array(local.values[setting])
+    draws = np.random.default_rng(SEED).integers(len(gaps), size=(2000, len(gaps)))
+    low, high = np.percentile(gaps[draws].mean(axis=1), [2.5, 97.5])
+    return float(gaps.mean()), float(low), float(high)
+
+
+def load(path: Path) -> list[Row]:
+    """The rows that are there; ∞ is null in the file."""
+    if not path.is_file():
+        return []
+    read = json.loads(path.read_text("utf-8"))
+    return [
+        Row(
+            **{
+                k: math.inf if v is None and k in ("epsilon", "insider") else v
+                for k, v in r.items()
+            }
+        )
+        for r in read
+    ]
+
+
+def save(path: Path, rows: Sequence[Row]) -> None:
+    """All rows."""
+    made = [
+        {k: None if isinstance(v, float) and math.isinf(v) else v for k, v in asdict(r).items()}
+        for r in rows
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(made), encoding="utf-8")
+
+
+def train(options: argparse.Namespace, rows: list[Row]) -> None:
+    """Trains every row that is asked for and not there."""
+    for name in options.only:
+        wanted: list[tuple[str, str, float]] = [(LOCAL, "-", 0.0), (FEDAVG, "tower", math.inf)]
+        wanted += [("guard", part, e) for part in options.parts for e in options.epsilons]
+        have = {(r.arm, r.part, r.epsilon) for r in rows if r.population == name}
+        missing = [key for key in wanted if key not in have]
+        if not missing:
+            continue
+        lab = Lab(POPULATIONS[name], options.quick)
+        for arm, part, epsilon in missing:
+            if arm == LOCAL:
+                rows.append(lab.row(LOCAL, "-", 0.0, 0.0, None, 0.0))
+            elif arm == FEDAVG:
+                rows.append(lab.averaged())
+            else:
+                rows.append(lab.private(part, epsilon))
+            save(options.rows, rows)
+
+
+def share_kept(rows: Sequence[Row], population: str, epsilon: float, setting: str) -> float | None:
+    """The best part's gain at ε over the best gain without noise; ``None`` where there is none."""
+    mine = [r for r in rows if r.population == population]
+    local = next((r for r in mine if r.arm == LOCAL), None)
+    free = [r.mean(setting) for r in mine if r.arm != LOCAL and math.isinf(r.epsilon)]
+    paid = [r.mean(setting) for r in mine if r.arm == "guard" and r.epsilon == epsilon]
+    if local is None or not free or not paid or max(free) <= local.mean(setting):
+        return None
+    base = local.mean(setting)
+    return (max(paid) - base) / (max(free) - base)
+
+
+def main(options: argparse.Namespace) -> None:
+    """Trains what is missing, prints everything, draws the picture."""
+    rows = load(options.rows)
+    train(options, rows)
+    order = {name: i for i, name in enumerate(POPULATIONS)}
+    rows.sort(key=lambda r: (order[r.population], r.part, -r.epsilon, r.arm))
+    lines = []
+    for row in rows:
+        local = next(r for r in rows if r.population == row.population and r.arm == LOCAL)
+        gaps = {s: gain_interval(row, local, s) for s in ("discovery", "all")}
+        lines.append(
+            (
+                row.population,
+                row.arm,
+                row.part,
+                "-" if row.arm == LOCAL else f"{row.epsilon:g}",
+                "-" if row.arm == LOCAL else f"{row.insider:.3g}",
+                *(
+                    cell
+                    for s in gaps
+                    for cell in (
+                        f"{row.mean(s):.4f}",
+                        "{:+.4f} [{:+.4f}, {:+.4f}]".format(*gaps[s]),
+                    )
+                ),
+                row.kept,
+            )
+        )
+    show(
+        "NDCG@10 against local blend",
+        (
+            "data",
+            "arm",
+            "part",
+            "ε",
+            "insider ε",
+            "discovery",
+            "minus local",
+            "all items",
+            "minus local",
+            "shops kept",
+        ),
+        lines,
+    )
+    bars = []
+    for setting in ("discovery", "all"):
+        value = share_kept(rows, "x100", 8.0, setting)
+        bars.append(
+            Bar(
+                f"x100: share of the federated gain kept at ε = 8, {setting}",
+                value,
+                ">= 0.9",
+                None if value is None else value >= 0.9,
+            )
+        )
+    if options.plot and rows:
+        PICTURE.write_text(picture(rows), encoding="utf-8")
+        print(f"\ndrawn: {PICTURE.relative_to(ROOT)}")
+    made = [{**asdict(r), "values": {s: r.mean(s) for s in SETTINGS}} for r in rows]
+    finish("privacy_utility", bars, {"rows": made}, options.json)
+
+
+def picture(rows: Sequence[Row]) -> str:
+    """The curve of each population as SVG: gain in discovery NDCG@10 over local blend by ε."""
+    width, height, left, top, inner_w, inner_h = 760, 330, 64, 42, 200, 220
+    places = {math.inf: 4, 8.0: 3, 4.0: 2, 2.0: 1, 1.0: 0}
+    colours = {"tower": "#2563a8", "head": "#b45309"}
+    shown = [p for p in POPULATIONS if any(r.population == p for r in rows)]
+    gains = {}
+    for row in rows:
+        local = next(r for r in rows if r.population == row.population and r.arm == LOCAL)
+        if row.arm != LOCAL:
+            gains[row.population, row.arm, row.part, row.epsilon] = 100 * (
+                row.mean("discovery") / local.mean("discovery") - 1
+            )
+    high = max([2.0, *gains.values()]) * 1.15
+    low = min([-1.0, *gains.values()]) * 1.15
+
+    def y(value: float) -> float:
+        return top + inner_h * (high - value) / (high - low)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="system-ui, sans-serif" font-size="12" role="img" '
+        'aria-label="Gain of the federated guide over local blend by epsilon">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        '<text x="16" y="20" font-weight="bold">Discovery NDCG@10 over local blend, %</text>',
+    ]
+    for number, name in enumerate(shown):
+        x0 = left + number * (inner_w + 34)
+
+        def x(epsilon: float, x0: float = x0) -> float:
+            return x0 + 14 + places[epsilon] * (inner_w - 28) / 4
+
+        parts.append(f'<text x="{x0}" y="{top - 6}">{name}</text>')
+        parts.append(
+            f'<line x1="{x0}" x2="{x0 + inner_w}" y1="{y(0):.1f}" y2="{y(0):.1f}" stroke="#888"/>'
+        )
+        for epsilon in places:
+            label = "∞" if math.isinf(epsilon) else f"{epsilon:g}"
+            parts.append(
+                f'<text x="{x(epsilon):.1f}" y="{top + inner_h + 16}" '
+                f'text-anchor="middle">{label}</text>'
+            )
+        for part, colour in colours.items():
+            dots = sorted(
+                (x(e), y(v))
+                for (p, arm, w, e), v in gains.items()
+                if (p, arm, w) == (name, "guard", part)
+            )
+            if not dots:
+                continue
+            line = " ".join(f"{a:.1f},{b:.1f}" for a, b in dots)
+            parts.append(
+                f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            )
+            parts += [
+                f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>' for a, b in dots
+            ]
+        free = gains.get((name, FEDAVG, "tower", math.inf))
+        if free is not None:
+            a, b = x(math.inf), y(free)
+            parts.append(
+                f'<path d="M{a - 5:.1f} {b:.1f}h10M{a:.1f} {b - 5:.1f}v10" stroke="black"/>'
+            )
+        if number == 0:
+            for tick in (low / 1.15, 0.0, high / 1.15):
+                parts.append(
+                    f'<text x="{x0 - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:+.1f}</text>'
+                )
+    foot = height - 12
+    parts += [
+        f'<circle cx="70" cy="{foot - 4}" r="3.5" fill="{colours["tower"]}"/>',
+        f'<text x="80" y="{foot}">full tower</text>',
+        f'<circle cx="160" cy="{foot - 4}" r="3.5" fill="{colours["head"]}"/>',
+        f'<text x="170" y="{foot}">small head</text>',
+        f'<path d="M245 {foot - 4}h10M250 {foot - 9}v10" stroke="black"/>',
+        f'<text x="260" y="{foot}">federated averaging, unprotected; ε against outsiders, '
+        "δ = 1e-6; line at 0: local blend</text>",
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    made = parser(__doc__)
+    made.add_argument("--only", nargs="+", choices=POPULATIONS, default=list(POPULATIONS))
+    made.add_argument("--parts", nargs="+", choices=("tower", "head"), default=["tower", "head"])
+    made.add_argument("--epsilons", nargs="+", type=float, default=list(TARGETS))
+    made.add_argument("--rows", type=Path, default=ROOT / "build" / "privacy_utility_rows.json")
+    made.add_argument("--plot", action="store_true", help="draw docs/privacy_utility.svg")
+    made.add_argument("--quick", action="store_true", help="two rounds of everything: a smoke test")
+    main(made.parse_args())

@@ -1,0 +1,260 @@
+"""Each shopper's own slope of the guide's loss: what per-shopper clipping is fed with.
+
+One vector a shopper a round: the gradient of the mean loss of the shopper's own baskets at the
+parameters of the round (McMahan, Ramage, Talwar and Zhang, "Learning Differentially Private
+Recurrent Language Models", 2018, algorithm 1, FedSGD). For the guarantee, no vector may depend on
+another shopper. So the shop's sales, which are other shoppers, are taken out of the loss, and
+negatives are all items, or uniform ones. Searches are left out as well: what people type is their
+own, and every typed text would be one more row of everybody's slope. What is left is the shopper's
+own baskets, the catalogue, which is public, and public randomness: the text features dropped in a
+round are the same for every shopper of a shop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from fedguide.errors import ConfigError
+from fedguide.models.examples import Examples, Shapes, examples_of
+from fedguide.models.fit import each_loss, each_slope, layout_of
+from fedguide.models.plan import GuidePlan
+from fedguide.values import SEARCH, Baskets, Catalogue, Layout, Vector
+
+Slopes = NDArray[np.float32]
+"""One row a shopper, shape ``(k, a)``."""
+
+PARTS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"tower": frozenset({"item"}), "head": frozenset({"item", "table"})}
+)
+"""What may be trained privately, and which arrays then stay as they are.
+
+The linear layer behind the table starts as the identity and stays: the table alone can express
+every text tower, and what is not trained needs no noise. The head also keeps the table: a fixed
+random projection of the text.
+"""
+
+CHUNK_FLOATS = 1 << 22
+"""Slopes by row held at once: more fall out of a processor's cache."""
+
+MOST_AT_ONCE = 16
+"""Most shoppers at once."""
+
+HANDED_OVER = 4
+"""Shoppers whose slopes are handed over at once."""
+
+Each: TypeAlias = Callable[[Vector, NDArray[np.int64], int], Iterator[Slopes]]
+"""``each(params, shoppers, seed)``: their slopes, some at a time, in their order.
+
+What it gives is overwritten by what it gives next.
+"""
+
+
+@dataclass(frozen=True)
+class ShopperSlopes:
+    """The slopes of one shop's shoppers.
+
+    Attributes:
+        shoppers: rows of the shop's ``Baskets.shopper_ids`` that have something to learn from.
+        places: int64 ``(a,)``, ascending: which coordinates of the flat parameters a slope
+            holds. All others of the trained part are 0 for every shopper of this shop.
+        each: the slopes; the numbers of its shoppers are places in ``shoppers``.
+    """
+
+    shoppers: NDArray[np.int64]
+    places: NDArray[np.int64]
+    each: Each
+
+
+def trained_slices(plan: GuidePlan, part: str) -> tuple[slice, ...]:
+    """Where the part lies in the flat parameters, ascending.
+
+    Raises:
+        ConfigError: ``part`` is unknown.
+    """
+    if part not in PARTS:
+        raise ConfigError(f"part must be one of {sorted(PARTS)}, got {part!r}")
+    layout = layout_of(plan)
+    return tuple(where for name, where in _slices(layout).items() if name not in PARTS[part])
+
+
+def shopper_slopes(
+    catalogue: Catalogue,
+    train: Baskets,
+    plan: GuidePlan,
+    part: str = "tower",
+    *,
+    baskets: int = 4,
+    shapes: Shapes | None = None,
+) -> ShopperSlopes:
+    """Prepares a shop; ``baskets`` is the most baskets of one shopper in one round.
+
+    A shopper with more shows another random part of them each round.
+
+    Raises:
+        ConfigError: ``part`` is unknown, or ``baskets`` is below 1.
+        DataError: the shop has no purchase to learn from.
+    """
+    if baskets < 1:
+        raise ConfigError(f"baskets must be at least 1, got {baskets}")
+    trained_slices(plan, part)  # checks its name
+    train = _without_searches(train)
+    examples = examples_of(catalogue, train, plan, shapes)
+    count = int((examples.stop > examples.start).sum())
+    # Other shoppers' purchases must not be in a shopper's loss. With no sales the sampled
+    # softmax draws its negatives uniformly.
+    examples = examples._replace(
+        recent=np.zeros_like(examples.recent), popularity=np.zeros_like(examples.popularity)
+    )
+    shoppers, owner = _owners(train, examples.start[:count])
+    text, layout = _text(examples, plan), layout_of(plan)
+    buckets = np.zeros(0, np.int64) if "table" in PARTS[part] else text.active
+    places = _places(layout, buckets, plan.size)
+    names = [name for name in layout.names if name not in ("table", "item")]
+    largest = len(examples.features) * plan.size if len(buckets) else 1
+    width = min(max(1, CHUNK_FLOATS // largest), MOST_AT_ONCE)
+
+    def each(params: Vector, chosen: NDArray[np.int64], seed: int) -> Iterator[Slopes]:
+        # Streams of their own, read in the shoppers' order: what a shopper draws does not depend
+        # on who comes after.
+        kept, order, own = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
+        arrays = layout.unflatten(params)
+        factors = text.dropped(kept, plan.token_dropout)
+        mixed = np.asarray(factors @ arrays["table"][text.active], np.float32) @ arrays["item"]
+        shown = _shown(owner, len(shoppers), baskets, order)
+        seeds = own.integers(1 << 32, size=len(shoppers), dtype=np.uint32)
+        rest = {name: arrays[name] for name in names}
+        spread = factors.T.tocsr()
+        # New memory for every few megabytes of slopes took longer than the slopes.
+        room = np.empty((min(width, HANDED_OVER), len(places)), np.float32)
+        behind = len(buckets) * plan.size
+        for start in range(0, len(chosen), width):
+            some = chosen[start : start + width]
+            filled = np.resize(some, width)  # one shape is compiled once; the rest is thrown away
+            by_row, by_array = each_slope(
+                rest, mixed, examples, shown[filled], seeds[filled], plan, rows=bool(len(buckets))
+            )
+            flat = np.concatenate([by_array[name].reshape(width, -1) for name in names], axis=1)
+            for first in range(0, len(some), len(room)):
+                rows = slice(first, min(first + len(room), len(some)))
+                out = room[: rows.stop - rows.start]
+                out[:, behind:] = flat[rows]
+                if by_row is not None:
+                    _by_bucket(spread, by_row[rows], arrays["item"], out[:, :behind])
+                yield out
+
+    return ShopperSlopes(shoppers, places, each)
+
+
+def shopper_losses(
+    catalogue: Catalogue, train: Baskets, plan: GuidePlan, params: Vector, *, baskets: int = 8
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Each shopper's mean loss under a model, for an audit: shoppers and losses, ``(n,)`` each.
+
+    Nothing is dropped, and the shop's sales are in the scores as the model uses them; of a
+    shopper with more baskets a part counts, the same for every model.
+    """
+    train = _without_searches(train)
+    examples = examples_of(catalogue, train, plan)
+    count = int((examples.stop > examples.start).sum())
+    shoppers, owner = _owners(train, examples.start[:count])
+    text, arrays = _text(examples, plan), layout_of(plan).unflatten(params)
+    factors = text.dropped(np.random.default_rng(0), 0.0)
+    mixed = np.asarray(factors @ arrays["table"][text.active], np.float32) @ arrays["item"]
+    shown = _shown(owner, len(shoppers), baskets, np.random.default_rng(0))
+    rest = {name: value for name, value in arrays.items() if name not in ("table", "item")}
+    parts = []
+    for start in range(0, len(shoppers), MOST_AT_ONCE):
+        some = np.arange(start, min(start + MOST_AT_ONCE, len(shoppers)))
+        found = each_loss(rest, mixed, examples, shown[np.resize(some, MOST_AT_ONCE)], plan)
+        parts.append(found[: len(some)].astype(np.float64))
+    return shoppers, np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Which of the ``active`` buckets each row's features fall into, as a sparse matrix."""
+
+    active: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    shape: tuple[int, int]
+
+    def dropped(self, rng: np.random.Generator, share: float) -> Any:
+        """The matrix ``(r, active)`` with a share of the features dropped, the others raised."""
+        kept = (rng.random(len(self.rows)) >= share).astype(np.float32) / np.float32(1 - share)
+        return csr_matrix((kept, (self.rows, self.columns)), shape=self.shape)
+
+
+def _without_searches(train: Baskets) -> Baskets:
+    kept = train.kinds != SEARCH
+    before = np.concatenate([[0], np.cumsum(kept)])
+    return replace(
+        train,
+        offsets=before[train.offsets].astype(np.int64),
+        items=train.items[kept],
+        kinds=train.kinds[kept],
+        queries=train.queries[kept],
+        query_texts=(),
+    )
+
+
+def _text(examples: Examples, plan: GuidePlan) -> _Text:
+    rows, nth = np.nonzero(examples.features < plan.text.buckets)
+    active, columns = np.unique(examples.features[rows, nth], return_inverse=True)
+    shape = (len(examples.features), len(active))
+    return _Text(active.astype(np.int64), rows, columns.astype(np.int64), shape)
+
+
+def _owners(train: Baskets, starts: NDArray[np.int32]) -> tuple[NDArray[np.int64], Any]:
+    """Shoppers with an example, and each example's place among them."""
+    # The last that begins there: baskets before it that begin there are empty.
+    basket = np.searchsorted(train.offsets, starts, side="right") - 1
+    shoppers, owner = np.unique(train.shoppers[basket], return_inverse=True)
+    return shoppers.astype(np.int64), owner
+
+
+def _shown(
+    owner: NDArray[np.int64], shoppers: int, most: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """A random part of each shopper's examples, at most ``most``, shape ``(shoppers, most)``."""
+    order = np.lexsort((rng.random(len(owner)), owner))
+    first = np.searchsorted(owner[order], np.arange(shoppers))
+    nth = np.arange(len(owner)) - first[owner[order]]
+    shown = np.full((shoppers, most), -1, np.int32)
+    kept = nth < most
+    shown[owner[order][kept], nth[kept]] = order[kept]
+    return shown
+
+
+def _by_bucket(
+    spread: Any, by_row: Slopes, item: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Writes the slopes of the table's active buckets, ``(k, active x d)``, out of those by row."""
+    plain = np.array_equal(item, np.eye(len(item), dtype=np.float32))
+    for one, rows in zip(out, by_row, strict=True):
+        found = spread @ rows
+        one[:] = (found if plain else found @ item.T).ravel()
+
+
+def _slices(layout: Layout) -> dict[str, slice]:
+    ends = np.cumsum([math.prod(shape) for shape in layout.shapes]).tolist()
+    return {
+        name: slice(end - math.prod(shape), end)
+        for name, shape, end in zip(layout.names, layout.shapes, ends, strict=True)
+    }
+
+
+def _places(layout: Layout, buckets: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """The coordinates of the active buckets, then those of all arrays behind the tower."""
+    where = _slices(layout)
+    table = where["table"].start + (buckets[:, None] * size + np.arange(size)).ravel()
+    rest = [np.arange(w.start, w.stop) for n, w in where.items() if n not in ("table", "item")]
+    return np.concatenate([table, *rest]).astype(np.int64)

@@ -1,0 +1,182 @@
+"""``privacy attack-test``: three attacks on a run, side by side with what it claims.
+
+The canaries go through the guard of the run at its own model. Members are asked for in a training
+of the run's plan on half of its shoppers. Items are read off the vectors of single shoppers at the
+run's model. All of it at the model's real size, and all of it with the code that trained it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from fedguide.horizontal.mean import weighted_mean
+from fedguide.models.fit import first_params
+from fedguide.models.shoppers import trained_slices
+from fedguide.runtime.arms import TrainPlan, algorithm_of, fits_of, parties_of
+from fedguide.runtime.attack_canary import Leak, canary_leak
+from fedguide.runtime.attack_inversion import Inversion, inversion
+from fedguide.runtime.attack_membership import halved, membership_auc
+from fedguide.runtime.couriers import Clock, in_process
+from fedguide.runtime.private_rounds import (
+    Actors,
+    PrivatePlan,
+    guard_of,
+    run_privately,
+    slopes_of,
+)
+from fedguide.runtime.rounds import RoundsPlan, in_memory, run_rounds
+from fedguide.seeds import seeded_roots
+from fedguide.values import ShopData, Vector
+
+AUC_WITHOUT = 0.6
+"""Without noise the attack must do better than this, or it finds nothing where there is much."""
+
+AUC_WITH = 0.55
+"""At ε of at most 8 it may not do better."""
+
+F1_WITHOUT = 0.8
+"""Without noise so much of a shopper's items must be found."""
+
+BOUND_EPSILON = 8.0
+"""Up to this ε ``AUC_WITH`` is held."""
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What the attacks found on one run.
+
+    Attributes:
+        epsilon: what the whole run claims; ∞ without noise.
+        leak: of the canaries; ``None`` without noise, where nothing is claimed.
+        auc: of membership inference, 0.5 for guessing.
+        auc_error: its standard error, were it guessing.
+        members: shoppers the twin was trained on; about as many were not.
+        inversion: of single shoppers' vectors; ``None`` where the table was not trained.
+    """
+
+    epsilon: float
+    leak: Leak | None
+    auc: float
+    auc_error: float
+    members: int
+    inversion: Inversion | None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What speaks against the run, or, without noise, against the attacks themselves.
+
+        An area is held against its bound with twice its error: with few shoppers it says little.
+        """
+        found = list(self.leak.flags) if self.leak is not None else []
+        if math.isinf(self.epsilon):
+            if self.auc + 2 * self.auc_error <= AUC_WITHOUT:
+                found.append(f"membership AUC {self.auc:.3f} without noise, > {AUC_WITHOUT} wanted")
+            if self.inversion is not None and self.inversion.f1 < F1_WITHOUT:
+                found.append(f"inversion F1 {self.inversion.f1:.3f}, >= {F1_WITHOUT} wanted")
+        elif self.epsilon <= BOUND_EPSILON and self.auc - 2 * self.auc_error > AUC_WITH:
+            found.append(f"membership AUC {self.auc:.3f} > {AUC_WITH} at ε {self.epsilon:.3g}")
+        return tuple(found)
+
+
+def attack_test(
+    shops: Sequence[ShopData],
+    plan: TrainPlan,
+    shared: Vector,
+    claimed: float,
+    actors: Actors,
+    clock: Clock,
+    *,
+    rounds: int,
+    seed: int = 0,
+    canaries: int = 200,
+    on_step: Callable[[str], None] = lambda _step: None,
+) -> Attacked:
+    """Attacks a finished run.
+
+    Args:
+        shops: as the run had them.
+        plan: the run's.
+        shared: the model the run's shops shared in the end.
+        claimed: the ε the run claims for all its rounds.
+        actors: randomness of the rounds that are run for the attacks; nothing is released.
+        clock: seconds.
+        rounds: that the run took; its twin takes as many.
+        seed: of canaries and halves.
+        canaries: see ``canary_leak``.
+        on_step: told each attack when it begins.
+    """
+    leak = None
+    private = plan.private
+    if private is not None and private.noise != "none":
+        on_step("canaries")
+        leak = _leak(shops, plan, private, shared, actors, seed, canaries)
+    on_step("membership")
+    halves = halved(shops, seed)
+    start = first_params(plan.guide, seed)
+    trained = twin([half.half for half in halves], plan, start, actors, clock, rounds, seed)
+    area = membership_auc(halves, {s.name: trained for s in shops}, start, plan.guide)
+    found = None
+    if private is None or private.part == "tower":
+        on_step("inversion")
+        guard = None if private is None else guard_of(private, plan.guide, len(shops))
+        # The shop with the smallest catalogue: the attack solves a system as large as it.
+        smallest = min(shops, key=lambda shop: len(shop.catalogue))
+        root = actors.roots("inversion")("audit", 0)
+        found = inversion(smallest, plan.guide, shared, guard=guard, root=root)
+    members = sum(int(half.members.sum()) for half in halves)
+    others = sum(int((~half.members).sum()) for half in halves)
+    # Of the rank sum of two samples of one law (Mann and Whitney, 1947, section 4).
+    error = math.sqrt((members + others + 1) / (12 * members * others))
+    return Attacked(math.inf if leak is None else claimed, leak, area, error, members, found)
+
+
+def _leak(
+    shops: Sequence[ShopData],
+    plan: TrainPlan,
+    private: PrivatePlan,
+    shared: Vector,
+    actors: Actors,
+    seed: int,
+    canaries: int,
+) -> Leak:
+    """The canaries through the run's own guard; a fixed clip, as the run began with."""
+    fixed = replace(private, adaptive=False)
+    return canary_leak(
+        slopes_of(shops, plan.guide, private),
+        guard_of(fixed, plan.guide, len(shops)),
+        trained_slices(plan.guide, private.part),
+        shared,
+        actors,
+        delta=private.delta,
+        canaries=canaries,
+        seed=seed,
+    )
+
+
+def twin(
+    halves: Sequence[ShopData],
+    plan: TrainPlan,
+    start: Vector,
+    actors: Actors,
+    clock: Clock,
+    rounds: int,
+    seed: int,
+) -> Vector:
+    """A training of the same plan and length on half of the shoppers."""
+    if plan.private is not None:
+        # The multiplier has to be the run's, which its own number of rounds gives.
+        private = replace(plan.private, shoppers=max(1, plan.private.shoppers // 2))
+        slopes = slopes_of(halves, plan.guide, private)
+        return run_privately(slopes, plan.guide, private, start, "twin", actors, clock).best_params
+    parties = parties_of(halves, fits_of(halves, plan.guide), weighted_mean(), "twin", seed)
+    run = run_rounds(
+        algorithm_of(plan, weighted_mean()),
+        start,
+        tuple(parties),
+        in_process(parties, clock),
+        RoundsPlan(rounds, None),
+        durable=in_memory("twin", seeded_roots(seed), clock, start.size),
+    )
+    return run.best_params

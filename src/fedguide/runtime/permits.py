@@ -1,0 +1,33 @@
+"""A party's permit for one task: judged by its policy once, charged to its ledger every round."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from fedguide.codec import encode
+from fedguide.horizontal.messages import Grade, Train
+from fedguide.privacy.ledger import Ledger
+from fedguide.privacy.policy import Policy, TaskTerms, charge_of, judge
+
+
+def permit(
+    ledger: Ledger, policy: Policy, terms: TaskTerms, account: str
+) -> Callable[[Train | Grade], None]:
+    """What ``PartyEnv.permit`` wants; the task as a whole is judged here, before its first round.
+
+    The permit charges the round of a message before anything is computed for it. A round that is
+    asked for again is there already; with another message it is refused.
+
+    Raises:
+        RefusedError: the policy does not allow the task; so does the permit for a round that the
+            budget does not afford.
+        LedgerError: the ledger cannot be used.
+    """
+    judge(policy, terms, ledger, account)
+
+    def charged(message: Train | Grade) -> None:
+        question = hashlib.sha256(encode(message)).hexdigest()
+        ledger.charge(charge_of(terms, account, message.round, question), policy.budget)
+
+    return charged

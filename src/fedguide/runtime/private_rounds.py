@@ -1,0 +1,237 @@
+"""*together* under differential privacy: shoppers' clipped slopes, summed, noised, averaged.
+
+The same protocol, driver and messages as without. What differs is what differential privacy asks
+for: one clipped vector a shopper a round, no moments kept, no figure handed in, a public number of
+rounds and a public divisor, and no choice on anybody's validation: the last round is the model.
+What a shop does afterwards with its own rows (more training, blend, gate) stays inside the shop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from fedguide.errors import ConfigError
+from fedguide.horizontal.algorithm import Waiting
+from fedguide.horizontal.fedavg import fedavg
+from fedguide.horizontal.messages import Grade, Train
+from fedguide.horizontal.party import PartyEnv, PartyState, answer
+from fedguide.horizontal.private_fit import guarded_fit
+from fedguide.horizontal.private_packing import private_packing
+from fedguide.horizontal.private_server import adapting
+from fedguide.horizontal.server import ServerOptimizer, adam
+from fedguide.horizontal.summed import open_sum, summed
+from fedguide.models.fit import common_shapes
+from fedguide.models.plan import GuidePlan
+from fedguide.models.shoppers import PARTS, ShopperSlopes, shopper_slopes, trained_slices
+from fedguide.privacy.accounting import Price, noise_multiplier_for, price_of
+from fedguide.privacy.events import Placement, Unit
+from fedguide.privacy.guard import Adaptive, Guard, Noise
+from fedguide.runtime.couriers import Clock, Party, in_process
+from fedguide.runtime.rounds import RoundReport, RoundsPlan, Run, in_memory, run_rounds
+from fedguide.seeds import Entropy, Root, Roots, fresh_root, seeded_root
+from fedguide.values import PartyId, ShopData, Vector
+
+Permit: TypeAlias = Callable[[Train | Grade], None]
+"""A party's own judge and ledger; see ``PartyEnv.permit``."""
+
+
+@dataclass(frozen=True)
+class Actors:
+    """What the actors of a private task keep to themselves.
+
+    Attributes:
+        roots: each actor's own roots, by its name; ``""`` is the coordinator. Asked again for the
+            same task and round they are the same.
+        permits: each party's own judge and ledger, by its name; a party without one takes part
+            in everything.
+    """
+
+    roots: Callable[[str], Roots]
+    permits: Mapping[str, Permit] = field(default_factory=dict)
+
+
+def fresh_actors(entropy: Entropy, permits: Mapping[str, Permit]) -> Actors:
+    """Actors that draw every root anew, with ``os.urandom`` as ``entropy`` outside of tests."""
+    known: dict[tuple[str, str, int], Root] = {}
+
+    def roots(actor: str) -> Roots:
+        def root(task: str, round_number: int) -> Root:
+            key = (actor, task, round_number)
+            if key not in known:
+                known[key] = fresh_root(entropy)
+            return known[key]
+
+        return root
+
+    return Actors(roots, permits)
+
+
+def seeded_actors(seed: int) -> Actors:
+    """Actors whose noise anybody can compute: for tests and benchmarks, NOT private."""
+    return Actors(
+        lambda actor: lambda task, number: seeded_root(seed, "actor", actor, task, number)
+    )
+
+
+@dataclass(frozen=True)
+class PrivatePlan:
+    """How *together* is trained under differential privacy.
+
+    Attributes:
+        noise: ``"gaussian"``, ``"laplace"``, or ``"none"`` (clipped, ε = ∞).
+        epsilon: the target over all rounds, against who does not know the cohorts; ∞ for
+            ``"none"``.
+        delta: of a Gaussian; a Laplace has none.
+        shoppers: about how many shoppers all shops have together: a public figure, of which the
+            divisor is made. Wrong figures make steps shorter or longer, nothing else.
+        clip: the clipping norm; the first one where it is adaptive.
+        adaptive: the clipping norm follows the median of the shoppers' norms.
+        placement: who adds the noise.
+        absent: under distributed noise, shops whose share may be missing.
+        sampling: the probability with which a shopper is in a round.
+        unit: whose presence is hidden.
+        rounds: how many, all of them.
+        part: ``"tower"`` trains everything, ``"head"`` leaves the text projection random.
+        baskets: most baskets of one shopper in one round.
+        learning_rate: of the coordinator's Adam, the step of a coordinate.
+
+    Raises:
+        ConfigError: a field is out of its range, or two do not fit together.
+    """
+
+    noise: Noise = "gaussian"
+    epsilon: float = 8.0
+    delta: float = 1e-6
+    shoppers: int = 1000
+    clip: float = 1.0
+    adaptive: bool = False
+    placement: Placement = "central"
+    absent: int = 0
+    sampling: float = 1.0
+    unit: Unit = "shopper"
+    rounds: int = 20
+    part: str = "tower"
+    baskets: int = 4
+    learning_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Checks what the guard does not."""
+        if not self.epsilon > 0 or math.isinf(self.epsilon) != (self.noise == "none"):
+            raise ConfigError(
+                f"epsilon must be above 0, and infinite for noise none alone, got {self.epsilon} "
+                f"for {self.noise}"
+            )
+        if not 0 < self.delta < 1:
+            raise ConfigError(f"delta must be in (0, 1), got {self.delta}")
+        for name in ("shoppers", "rounds", "baskets"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.part not in PARTS:
+            raise ConfigError(f"part must be one of {sorted(PARTS)}, got {self.part!r}")
+
+    @property
+    def multiplier(self) -> float:
+        """Noise over sensitivity that keeps all rounds within ``epsilon``."""
+        if self.noise == "none":
+            return 0.0
+        if self.noise == "laplace":
+            return self.rounds / self.epsilon  # basic composition of pure ε
+        return noise_multiplier_for(self.epsilon, self.delta, self.rounds, self.sampling)
+
+
+def guard_of(private: PrivatePlan, plan: GuidePlan, shops: int) -> Guard:
+    """The guard of so many shops.
+
+    Raises:
+        ConfigError: the plan does not make a guard; see ``Guard``.
+    """
+    trained = trained_slices(plan, private.part)
+    size = sum(part.stop - part.start for part in trained) + private.adaptive
+    population = shops if private.unit == "shop" else private.shoppers
+    return Guard(
+        private.noise,
+        private.multiplier,
+        private.clip,
+        size,
+        max(1, round(private.sampling * population)),
+        shops,
+        private.placement,
+        private.absent,
+        private.sampling,
+        private.unit,
+        Adaptive() if private.adaptive else None,
+    )
+
+
+def spent(private: PrivatePlan, guard: Guard) -> Price:
+    """The ε of the whole task for both adversaries."""
+    delta = 0.0 if private.noise == "laplace" else private.delta
+    return price_of([guard.event("task")] * private.rounds, delta)
+
+
+def slopes_of(
+    shops: Sequence[ShopData], plan: GuidePlan, private: PrivatePlan
+) -> dict[str, ShopperSlopes]:
+    """Every shop's slopes, padded alike, so that one compiled step serves all."""
+    shapes = replace(common_shapes(shops, plan), queries=0)
+    return {
+        shop.name: shopper_slopes(
+            shop.catalogue, shop.train, plan, private.part, baskets=private.baskets, shapes=shapes
+        )
+        for shop in shops
+    }
+
+
+def run_privately(
+    slopes: Mapping[str, ShopperSlopes],
+    plan: GuidePlan,
+    private: PrivatePlan,
+    params: Vector,
+    task: str,
+    actors: Actors,
+    clock: Clock,
+    *,
+    on_round: Callable[[RoundReport], None] = lambda _report: None,
+) -> Run:
+    """All rounds of the task; the run's model is the last one, without the clipping norm.
+
+    Raises:
+        CutShortError: too few shops answered in a round.
+        ConfigError: the plan does not make a guard.
+    """
+    guard = guard_of(private, plan, len(slopes))
+    trained = trained_slices(plan, private.part)
+    server: ServerOptimizer = adam(private.learning_rate)
+    start = params
+    if guard.adaptive is not None:
+        server = adapting(server, guard)
+        trained = (*trained, slice(len(params), len(params) + 1))
+        start = np.append(params, np.float32(math.log(private.clip)))
+    aggregator = summed(private_packing(guard, trained), open_sum())
+    parties = {}
+    for name, own in slopes.items():
+        env = PartyEnv(
+            task,
+            actors.roots(name),
+            aggregator,
+            examples=len(own.shoppers),
+            guarded=guarded_fit(own, guard, trained),
+            permit=actors.permits.get(name),
+        )
+        parties[PartyId(name)] = Party(env, answer, PartyState)
+    quorum = guard.parties - guard.absent if guard.placement == "distributed" else None
+    run = run_rounds(
+        fedavg(aggregator, server=server, waiting=Waiting(quorum)),
+        start,
+        tuple(parties),
+        in_process(parties, clock),
+        RoundsPlan(private.rounds, None),
+        durable=in_memory(task, actors.roots(""), clock, start.size),
+        on_round=on_round,
+    )
+    return Run(run.best_params[: len(params)], run.best_round, run.history)
