@@ -47,9 +47,20 @@ PatienceOption = Annotated[
 EncoderOption = Annotated[
     str | None, typer.Option("--encoder", help="Shopper encoder: bag or transformer")
 ]
+AggregatorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--aggregator",
+        help="How updates are added up: open, masked, or a name of `fedguide explain`",
+        metavar="NAME",
+    ),
+]
 SeedsOption = Annotated[
     int, typer.Option("--seeds", help="Trainings with different seeds, averaged", min=1)
 ]
+
+AGGREGATOR_NAMES = {"open": "weighted_mean", "masked": "masked_sum"}
+"""Short names of the two that are asked for most."""
 
 SHOWN_PAIRS = ("nonneural", "alone", "pooled", "history_recent")
 """What *together* is held against in the printed text; ``--json`` has every pair."""
@@ -67,6 +78,7 @@ def sim(
     rounds: RoundsOption = None,
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
+    aggregator: AggregatorOption = None,
     seeds: SeedsOption = 1,
     column: ColumnOption = None,
     withhold: WithholdOption = None,
@@ -83,7 +95,7 @@ def sim(
     number = settings.train.seed if seed is None else seed
     run = name or datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     require_new(settings.home, run)
-    plan = plan_of(settings, number, seeds, rounds, patience, encoder)
+    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator)
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     comparison = compared(out, datasets, plan)
     record = body(comparison, plan, datasets) | {"run": run}
@@ -109,6 +121,7 @@ def compare_command(
     rounds: RoundsOption = None,
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
+    aggregator: AggregatorOption = None,
     seeds: SeedsOption = 1,
     column: ColumnOption = None,
     withhold: WithholdOption = None,
@@ -130,7 +143,7 @@ def compare_command(
         out.finish(saved, *_tables(out, saved["rows"]))
         return
     number = settings.train.seed if seed is None else seed
-    plan = plan_of(settings, number, seeds, rounds, patience, encoder)
+    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator)
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     comparison = compared(out, datasets, plan)
     out.finish(body(comparison, plan, datasets), *texts(out, comparison, datasets))
@@ -155,6 +168,7 @@ def plan_of(
     rounds: int | None,
     patience: int | None,
     encoder: str | None,
+    aggregator: str | None = None,
 ) -> ComparePlan:
     """The plan of the config file, with the command line's options on top.
 
@@ -171,6 +185,7 @@ def plan_of(
             hint="pip install 'fedguide[train]'",
         ) from error
     train = settings.train
+    chosen = aggregator or train.aggregator
     return ComparePlan(
         TrainPlan(
             guide=GuidePlan(encoder=encoder or train.encoder),
@@ -178,6 +193,7 @@ def plan_of(
             patience=patience or train.patience,
             server_momentum=train.server_momentum,
             keep_moments=train.keep_client_moments,
+            aggregator=AGGREGATOR_NAMES.get(chosen, chosen),
         ),
         seeds=tuple(range(seed, seed + seeds)),
     )

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError
 from fedguide.horizontal.fedavg import fedavg
-from fedguide.horizontal.mean import weighted_mean
+from fedguide.horizontal.names import AGGREGATORS
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.server import momentum_sgd
+from fedguide.horizontal.sides import Job
 from fedguide.models.blend import DEPTH, Stack, weigh
 from fedguide.models.encoders import Network
 from fedguide.models.examples import buying_baskets
@@ -68,6 +69,8 @@ class TrainPlan:
         fine_tune_rounds: most local epochs after training, at ``fine_tune_rate``; the number
             that is best on the sum of all shops' validation is taken, 0 included.
         fine_tune_rate: AdamW's learning rate while fine-tuning.
+        aggregator: name of what makes the mean of the shops' updates.
+        max_norm: longest update, in L2, where the aggregator bounds updates.
 
     Raises:
         ConfigError: a number is out of range.
@@ -80,6 +83,8 @@ class TrainPlan:
     keep_moments: bool = False
     fine_tune_rounds: int = 3
     fine_tune_rate: float = 3e-4
+    aggregator: str = "weighted_mean"
+    max_norm: float = 100.0
 
     def __post_init__(self) -> None:
         """Checks the ranges that no other plan checks."""
@@ -90,6 +95,11 @@ class TrainPlan:
             raise ConfigError(f"fine_tune_rounds must be at least 0, got {self.fine_tune_rounds}")
         if not self.fine_tune_rate > 0:
             raise ConfigError(f"fine_tune_rate must be above 0, got {self.fine_tune_rate}")
+        if self.aggregator not in AGGREGATORS:
+            raise ConfigError(
+                f"aggregator must be one of {', '.join(AGGREGATORS)}, got {self.aggregator!r}",
+                hint="fedguide explain",
+            )
 
 
 @dataclass(frozen=True)
@@ -177,24 +187,28 @@ def train_together(
 
     Raises:
         CutShortError: more than half of the shops failed in a round.
+        ConfigError: there are too few shops for the aggregator.
     """
     task = f"together-{seed}"
     start_s = clock()
-    aggregator = weighted_mean()
+    params = first_params(plan.guide, seed)
+    shops = tuple(sorted(PartyId(bench.shop.name) for bench in benches))
+    root = seeded_root(seed, "identities")
+    job = Job(task, shops, params.size, root, max_norm=plan.max_norm)
+    sides = AGGREGATORS[plan.aggregator](job)
     parties = {}
     for bench in benches:
         name = bench.shop.name
         env = PartyEnv(
             task,
             _roots_of(seed, name),
-            aggregator,
+            sides.party(PartyId(name)),
             examples=len(buying_baskets(bench.shop.train)),
             fit=fits[name],
         )
         parties[PartyId(name)] = Party(env, answer, PartyState)
-    params = first_params(plan.guide, seed)
     algorithm = fedavg(
-        aggregator,
+        sides.coordinator,
         server=momentum_sgd(1.0, plan.server_momentum),
         keep_moments=plan.keep_moments,
     )
