@@ -29,6 +29,8 @@ def main() -> None:
         if outcome.wrong:
             bad.append((number, outcome.wrong))
             print(f"schedule {number}: {outcome.wrong}", file=sys.stderr)
+        if (number + 1) % 1000 == 0:
+            print(f"{number + 1} schedules, {len(bad)} wrong", file=sys.stderr)
     seconds = time.process_time() - start
     rows = [(args.count, counts["sums"], counts["ends"], len(bad), f"{seconds:.0f}")]
     show("fault schedules", ("schedules", "sums", "ends with a reason", "wrong", "CPU s"), rows)

@@ -58,6 +58,9 @@ class TrainSettings(_Section):
     keep_client_moments: bool = Field(
         default=False, description="a party keeps its optimiser's moments from round to round"
     )
+    aggregator: str = Field(
+        default="open", description="open, masked, or a name that `fedguide explain` lists"
+    )
     seed: int = Field(default=7, ge=0, description="seed of everything that is not secret")
 
 

@@ -39,6 +39,7 @@ def test_version_says_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["sim", "--shops", "many"], 4, "--shops"),
         (["sim", "--data", "absent.csv", "--shops", "2"], 4, "absent.csv"),
         (["sim", "--encoder", "gru"], 4, "encoder must be one of"),
+        (["sim", "--aggregator", "sum"], 4, "aggregator must be one of"),
         (["sim", "--name", "../up"], 4, "--name must be a plain name"),
         (["sim", "--partition", "dirichlet:0"], 4, "above 0"),
         (["eval", "compare", "--run", "absent"], 4, "run 'absent' is not there"),

@@ -118,6 +118,11 @@ def test_terms_out_of_range(changes, text):
         replace(terms_of(MADE), **changes)
 
 
+def test_two_members_are_too_few():
+    with pytest.raises(ConfigError, match="at least 3 parties, got 2: with two"):
+        replace(terms_of(MADE), members=terms_of(MADE).members[:2])
+
+
 def test_two_members_under_one_key():
     first = terms_of(MADE).members[0]
     with pytest.raises(ConfigError, match="one identity key"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from fedguide.errors import ConfigError
 from fedguide.models.examples import buying_baskets
 from fedguide.models.fit import Fitted, first_params
 from fedguide.runtime import arms
@@ -127,3 +128,32 @@ def test_kept_moments_and_momentum_are_other_trainings(benches: tuple[Bench, ...
     assert plain[1] != kept[1]
     assert plain[1] == pushed[1]  # the first push is the first mean
     assert plain[2] != pushed[2]
+
+
+def test_together_under_masks_is_together_in_the_open_bit_for_bit(
+    benches: tuple[Bench, ...],
+) -> None:
+    fits = arms.fits_of([bench.shop for bench in benches], PLAN.guide)
+    trained = {
+        name: arms.train_together(
+            benches, fits, replace(PLAN, aggregator=name), 0, ticking, silent
+        ).history
+        for name in ("open_sum", "masked_sum", "weighted_mean")
+    }
+    scores = {name: [report.score for report in history] for name, history in trained.items()}
+    losses = {name: [report.loss for report in history] for name, history in trained.items()}
+    assert scores["masked_sum"] == scores["open_sum"]
+    assert losses["masked_sum"] == losses["open_sum"]
+    assert losses["masked_sum"] == pytest.approx(losses["weighted_mean"], rel=1e-3)
+    # Keys, shares and signatures of three shops on top of the vectors, which weigh the same.
+    masked, plain = (trained[name][0].bytes_up for name in ("masked_sum", "open_sum"))
+    assert 0 < masked - plain < 3 * 4000
+
+
+def test_an_unknown_aggregator_and_too_few_shops_are_refused(benches: tuple[Bench, ...]) -> None:
+    with pytest.raises(ConfigError, match="aggregator must be one of weighted_mean, open_sum"):
+        replace(PLAN, aggregator="sum")
+    fits = {bench.shop.name: Counting() for bench in benches}
+    plan = replace(PLAN, aggregator="masked_sum")
+    with pytest.raises(ConfigError, match="at least 3 parties, got 2"):
+        arms.train_together(benches[:2], fits, plan, 0, ticking, silent)

@@ -63,9 +63,20 @@ PatienceOption = Annotated[
 EncoderOption = Annotated[
     str | None, typer.Option("--encoder", help="Shopper encoder: bag or transformer")
 ]
+AggregatorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--aggregator",
+        help="How updates are added up: open, masked, or a name of `fedguide explain`",
+        metavar="NAME",
+    ),
+]
 SeedsOption = Annotated[
     int, typer.Option("--seeds", help="Trainings with different seeds, averaged", min=1)
 ]
+
+AGGREGATOR_NAMES = {"open": "weighted_mean", "masked": "masked_sum"}
+"""Short names of the two that are asked for most."""
 
 SHOWN_PAIRS = ("nonneural", "alone", "pooled", "history_recent")
 """What *together* is held against in the printed text; ``--json`` has every pair."""
@@ -83,6 +94,7 @@ def sim(
     rounds: RoundsOption = None,
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
+    aggregator: AggregatorOption = None,
     seeds: SeedsOption = 1,
     dp: DpOption = None,
     epsilon: EpsilonOption = None,
@@ -107,7 +119,7 @@ def sim(
     run = name or datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     require_new(settings.home, run)
     choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
-    plan = plan_of(settings, number, seeds, rounds, patience, encoder)
+    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator)
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, datasets))
     comparison = compared(out, datasets, plan, settings.home / "ledgers" / run)
@@ -135,6 +147,7 @@ def compare_command(
     rounds: RoundsOption = None,
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
+    aggregator: AggregatorOption = None,
     seeds: SeedsOption = 1,
     dp: DpOption = None,
     epsilon: EpsilonOption = None,
@@ -165,7 +178,7 @@ def compare_command(
         return
     number = settings.train.seed if seed is None else seed
     choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
-    plan = plan_of(settings, number, seeds, rounds, patience, encoder)
+    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator)
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, datasets))
     comparison = compared(out, datasets, plan)
@@ -191,6 +204,7 @@ def plan_of(
     rounds: int | None,
     patience: int | None,
     encoder: str | None,
+    aggregator: str | None = None,
 ) -> ComparePlan:
     """The plan of the config file, with the command line's options on top.
 
@@ -207,6 +221,7 @@ def plan_of(
             hint="pip install 'fedguide[train]'",
         ) from error
     train = settings.train
+    chosen = aggregator or train.aggregator
     return ComparePlan(
         TrainPlan(
             guide=GuidePlan(encoder=encoder or train.encoder),
@@ -214,6 +229,7 @@ def plan_of(
             patience=patience or train.patience,
             server_momentum=train.server_momentum,
             keep_moments=train.keep_client_moments,
+            aggregator=AGGREGATOR_NAMES.get(chosen, chosen),
         ),
         seeds=tuple(range(seed, seed + seeds)),
     )

@@ -15,7 +15,15 @@ from fedguide.horizontal.masked_party import masked_party
 from fedguide.horizontal.masked_sum import masked_sum
 from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.packing import weighted_packing
-from fedguide.horizontal.roster import Member, Policy, Seat, TaskTerms, consent, sign_terms
+from fedguide.horizontal.roster import (
+    Member,
+    Policy,
+    Seat,
+    SignedTerms,
+    TaskTerms,
+    consent,
+    sign_terms,
+)
 from fedguide.horizontal.sides import Job, Sides
 from fedguide.horizontal.summed import Packing, Summation, summed
 from fedguide.seeds import derive
@@ -42,22 +50,22 @@ def masked_sides(job: Job, packing: Packing, around: Around = summed) -> Sides:
     Raises:
         ConfigError: there are fewer parties than ``min_cohort``, or ``min_cohort`` is below 3.
     """
-    terms, key = terms_of(job), simulated_key(job, COORDINATOR, "key")
+    key = simulated_key(job, COORDINATOR, "key")
+    signed = sign_terms(terms_of(job), key)
 
     def party(name: PartyId) -> Aggregator:
-        return around(packing, masked_party(simulated_seat(job, name)))
+        return around(packing, masked_party(simulated_seat(job, name, signed)))
 
-    return Sides(around(packing, masked_sum(terms, key)), party)
+    return Sides(around(packing, masked_sum(signed.terms, key)), party)
 
 
-def simulated_seat(job: Job, party: PartyId) -> Seat:
+def simulated_seat(job: Job, party: PartyId, signed: SignedTerms) -> Seat:
     """The seat of one party of a simulated job, which knows all others."""
-    terms, coordinator = terms_of(job), simulated_key(job, COORDINATOR, "key")
-    key = simulated_key(job, party)
+    terms, key = signed.terms, simulated_key(job, party)
     policy = Policy(
-        party, key.public, coordinator.public, terms.identities, job.min_cohort, job.max_norm
+        party, key.public, terms.coordinator, terms.identities, job.min_cohort, job.max_norm
     )
-    return consent(sign_terms(terms, coordinator), policy, key)
+    return consent(signed, policy, key)
 
 
 def terms_of(job: Job) -> TaskTerms:

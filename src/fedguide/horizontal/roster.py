@@ -77,6 +77,11 @@ class TaskTerms(Message):
             raise ConfigError("members must be sorted by party and different")
         if len({member.identity for member in self.members}) != len(names):
             raise ConfigError("two members have one identity key")
+        if len(names) < LEAST_COHORT:
+            raise ConfigError(
+                f"a masked sum needs at least {LEAST_COHORT} parties, got {len(names)}: with two, "
+                "it tells each the other's update"
+            )
         if not LEAST_COHORT <= self.min_cohort <= len(names):
             raise ConfigError(
                 f"min_cohort must be in [{LEAST_COHORT}, {len(names)}] for {len(names)} members, "

@@ -126,8 +126,8 @@ KINDS: Mapping[str, Explanation] = MappingProxyType(
                         "with fewer than t: the sum over the other shops, however few these are; "
                         "with t of a shop's neighbours, or n/3 of up to 50 shops if it tells them "
                         "different things: that shop's update",
-                        "少于 t 家：其余商店之和，无论其余有几家；达到某店邻居中的 t 家，或（不超过 "
-                        "50 家且协调方言行不一时）n/3 家：该店的更新",
+                        "少于 t 家：其余商店之和，无论其余有几家；达到某店邻居中的 t 家，"
+                        "或（不超过 50 家且协调方言行不一时）n/3 家：该店的更新",
                     ),
                     Text("as each of them alone", "与各自单独时相同"),
                 ),

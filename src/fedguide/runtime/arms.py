@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from fedguide.errors import ConfigError
 from fedguide.horizontal.algorithm import Algorithm, ServerState
 from fedguide.horizontal.fedavg import fedavg
-from fedguide.horizontal.mean import Aggregator, weighted_mean
+from fedguide.horizontal.mean import Aggregator
+from fedguide.horizontal.names import AGGREGATORS
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.server import momentum_sgd
+from fedguide.horizontal.sides import Job, Sides
 from fedguide.models.blend import DEPTH, Stack, weigh
 from fedguide.models.encoders import Network
 from fedguide.models.examples import buying_baskets
@@ -72,6 +74,8 @@ class TrainPlan:
         fine_tune_rate: AdamW's learning rate while fine-tuning.
         private: *together* is trained under differential privacy, and every choice is made
             within a shop; ``None`` without.
+        aggregator: name of what makes the mean of the shops' updates.
+        max_norm: longest update, in L2, where the aggregator bounds updates.
 
     Raises:
         ConfigError: a number is out of range.
@@ -85,6 +89,8 @@ class TrainPlan:
     fine_tune_rounds: int = 3
     fine_tune_rate: float = 3e-4
     private: PrivatePlan | None = None
+    aggregator: str = "weighted_mean"
+    max_norm: float = 100.0
 
     def __post_init__(self) -> None:
         """Checks the ranges that no other plan checks."""
@@ -95,6 +101,11 @@ class TrainPlan:
             raise ConfigError(f"fine_tune_rounds must be at least 0, got {self.fine_tune_rounds}")
         if not self.fine_tune_rate > 0:
             raise ConfigError(f"fine_tune_rate must be above 0, got {self.fine_tune_rate}")
+        if self.aggregator not in AGGREGATORS:
+            raise ConfigError(
+                f"aggregator must be one of {', '.join(AGGREGATORS)}, got {self.aggregator!r}",
+                hint="fedguide explain",
+            )
 
 
 @dataclass(frozen=True)
@@ -184,15 +195,18 @@ def train_together(
 
     Raises:
         CutShortError: more than half of the shops failed in a round.
+        ConfigError: there are too few shops for the aggregator.
     """
     task = f"together-{seed}"
     start_s = clock()
-    aggregator = weighted_mean()
-    shops = [bench.shop for bench in benches]
-    parties = parties_of(shops, fits, aggregator, task, seed)
     params = first_params(plan.guide, seed)
+    shops = [bench.shop for bench in benches]
+    names = tuple(sorted(PartyId(shop.name) for shop in shops))
+    job = Job(task, names, params.size, seeded_root(seed, "identities"), max_norm=plan.max_norm)
+    sides = AGGREGATORS[plan.aggregator](job)
+    parties = parties_of(shops, fits, sides, task, seed)
     run = run_rounds(
-        algorithm_of(plan, aggregator),
+        algorithm_of(plan, sides.coordinator),
         params,
         tuple(parties),
         in_process(parties, clock),
@@ -201,11 +215,10 @@ def train_together(
         judge=judge_of(benches, plan.guide) if can_judge(benches) else None,
         on_round=lambda report: on_round("together", report.round, report.score),
     )
-    names = [bench.shop.name for bench in benches]
     return Trained(
         "together",
-        dict.fromkeys(names, run.best_params),
-        dict.fromkeys(names, run.best_round),
+        dict.fromkeys([shop.name for shop in shops], run.best_params),
+        dict.fromkeys([shop.name for shop in shops], run.best_round),
         0,
         clock() - start_s,
         run.history,
@@ -216,7 +229,7 @@ def train_together(
 def parties_of(
     shops: Sequence[ShopData],
     fits: Mapping[str, Fit],
-    aggregator: Aggregator,
+    sides: Sides,
     task: str,
     seed: int,
 ) -> dict[PartyId, Party]:
@@ -226,7 +239,7 @@ def parties_of(
             PartyEnv(
                 task,
                 _roots_of(seed, shop.name),
-                aggregator,
+                sides.party(PartyId(shop.name)),
                 examples=len(buying_baskets(shop.train)),
                 fit=fits[shop.name],
             ),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from fedguide.horizontal.mean import weighted_mean
+from fedguide.horizontal.sides import both
 from fedguide.models.fit import first_params
 from fedguide.models.shoppers import trained_slices
 from fedguide.runtime.arms import TrainPlan, algorithm_of, fits_of, parties_of
@@ -170,7 +171,7 @@ def twin(
         private = replace(plan.private, shoppers=max(1, plan.private.shoppers // 2))
         slopes = slopes_of(halves, plan.guide, private)
         return run_privately(slopes, plan.guide, private, start, "twin", actors, clock).best_params
-    parties = parties_of(halves, fits_of(halves, plan.guide), weighted_mean(), "twin", seed)
+    parties = parties_of(halves, fits_of(halves, plan.guide), both(weighted_mean()), "twin", seed)
     run = run_rounds(
         algorithm_of(plan, weighted_mean()),
         start,
