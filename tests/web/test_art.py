@@ -24,6 +24,13 @@ DRAWINGS = load_drawings()
         ("双肩背包", "", "backpack"),
         ("轻量陶瓷杯 Light ceramic mug", "", "mug"),
         ("Model 7", "Home/Lamps", "lamp"),
+        ("燕麦片 浅灰 Oatmeal Light Grey", "", "bowl"),
+        ("保温杯 家庭装 Thermos Cup Family Pack", "", "mug"),
+        ("瑜伽垫 Yoga Mat", "", "ball"),
+        ("床品四件套 Bedding Set", "", "cushion"),
+        ("DOOR MAT UNION FLAG", "", "bunting"),
+        ("PINK LIGHT", "", "lamp"),
+        ("Model 7 light", "Home/Clocks", "clock"),
         ("", "厨房/茶", "teapot"),
     ],
 )
@@ -50,6 +57,7 @@ def test_every_drawing_is_sound_and_asks_for_nothing_outside() -> None:
     assert {symbol.get("id") for symbol in root} == {f"art-{name}" for name in DRAWINGS.svg}
     assert "href" not in drawn
     assert "style" not in drawn
-    assert set(DRAWINGS.latin.values()) | set(DRAWINGS.han.values()) <= set(DRAWINGS.svg)
+    for words in (DRAWINGS.words, DRAWINGS.weak):
+        assert set(words.latin.values()) | set(words.han.values()) <= set(DRAWINGS.svg)
     for element in root.iter():
         assert element.get("class") in (None, "a", "b", "l")

@@ -26,11 +26,11 @@ def a_setting(*, clocked: bool = True, currency: str = "CNY") -> Setting:
 @pytest.mark.parametrize(
     ("price", "currency", "shown"),
     [
-        (399.0, "CNY", "¥399"),
+        (399.0, "CNY", "¥399.00"),
         (12.75, "GBP", "£12.75"),
         (1234.5, "USD", "$1,234.50"),
-        (8.0, "SEK", "8 SEK"),
-        (8.0, "", "8"),
+        (8.0, "SEK", "8.00 SEK"),
+        (8.0, "", "8.00"),
         (None, "CNY", "No price"),
     ],
 )

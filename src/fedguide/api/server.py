@@ -52,7 +52,10 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
         timeout_graceful_shutdown=5,
         server_header=False,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        gc.unfreeze()  # what is frozen is not taken down at the end, and libraries complain
 
 
 def _give_back() -> None:

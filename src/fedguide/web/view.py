@@ -109,7 +109,7 @@ def price_of(setting: Setting, price: float | None) -> str:
     if price is None:
         return setting.say("price.none")
     currency = setting.guide.release.card.currency
-    amount = f"{price:,.0f}" if float(price).is_integer() else f"{price:,.2f}"
+    amount = f"{price:,.2f}"
     sign = _SIGNS.get(currency)
     return f"{sign}{amount}" if sign else f"{amount} {currency}".strip()
 
