@@ -246,10 +246,12 @@ def _epsilon(terms: Terms, delta: float) -> float:
     # The law judged is within e^±slack of the true one: (ε, δ) becomes (ε + 2·slack, δ·e^slack).
     slack = sum(rounds * term.divergence for term, rounds in terms)
     within = delta * math.exp(-slack)
+    sampled, plain = _split(terms)
+    if not sampled and slack == 0:  # no other proof gives less
+        return _gaussian_epsilon(_one_sigma(plain), delta)
     rdp = _rdp_epsilon(terms, delta)
     if within == 0:
         return min(pure, rdp)
-    sampled, plain = _split(terms)
     if not sampled:
         return min(rdp, _gaussian_epsilon(_one_sigma(plain), within) + 2 * slack)
     interval = _INTERVAL * max(1.0, min(pure, rdp) / _WIDE_EPSILON)
