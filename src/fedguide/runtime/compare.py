@@ -408,7 +408,12 @@ def _validated(
             network = network_of(bench, trained, plan.guide)
             one = Contender(network, vectors_of(network, bench.features), weights)
             several = measure_all(
-                bench.model, bench.shop, asked, {trained.arm: one}, plan.guide.recent_days
+                bench.model,
+                bench.shop,
+                asked,
+                {trained.arm: one},
+                plan.guide.recent_days,
+                one_vote=plan.guide.one_vote,
             )
             metrics = several[trained.arm]
         for row, value in zip(asked.rows.tolist(), metrics.ndcg10.tolist(), strict=True):
