@@ -18,6 +18,7 @@ Quality in the markets is measured in the first six shops, the same in both. Row
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import time
@@ -66,6 +67,10 @@ SEED = 0
 MEASURED = 6
 CASES = 400
 """Validation and test shoppers of one shop of the market, evenly taken."""
+
+NOISES = {"fresh": "guard", "correlated": "guard, correlated"}
+"""Fresh noise on sampled shoppers; or banded noise on a known schedule of the same length, whose
+ε holds against insiders as well."""
 
 LOCAL = "local blend"
 FEDAVG = "federated averaging"
@@ -255,17 +260,22 @@ class Lab:
         seconds = time.perf_counter() - start
         return self.row(FEDAVG, "tower", math.inf, math.inf, run.best_params, seconds)
 
-    def private(self, part: str, epsilon: float) -> Row:
+    def private(self, arm: str, part: str, epsilon: float) -> Row:
         """The guard at one ε."""
         population, guide = self.population, self.population.guide
         shoppers = sum(len(shop.train.shopper_ids) for shop in self.shops)
+        rounds = 2 if self.quick else population.rounds
+        is_tied = arm == NOISES["correlated"]
+        cycle = min(rounds, round(1 / population.sampling))
         private = PrivatePlan(
             noise="none" if math.isinf(epsilon) else "gaussian",
             epsilon=epsilon,
             shoppers=round(shoppers, -2),
             clip=population.clip,
-            sampling=population.sampling,
-            rounds=2 if self.quick else population.rounds,
+            sampling=1.0 if is_tied else population.sampling,
+            cycle=cycle if is_tied else 1,
+            bands=cycle if is_tied and epsilon < math.inf else 1,
+            rounds=rounds,
             part=part,
             learning_rate=population.rate,
         )
@@ -288,7 +298,7 @@ class Lab:
         )
         price = spent(private, guard_of(private, guide, len(self.shops)))
         return self.row(
-            "guard",
+            arm,
             part,
             epsilon,
             price.epsilon_insider,
@@ -335,7 +345,13 @@ def train(options: argparse.Namespace, rows: list[Row]) -> None:
     """Trains every row that is asked for and not there."""
     for name in options.only:
         wanted: list[tuple[str, str, float]] = [(LOCAL, "-", 0.0), (FEDAVG, "tower", math.inf)]
-        wanted += [("guard", part, e) for part in options.parts for e in options.epsilons]
+        wanted += [
+            (NOISES[noise], part, e)
+            for part in options.parts
+            for noise in options.noises
+            for e in options.epsilons
+            if noise == "fresh" or e < math.inf
+        ]
         have = {(r.arm, r.part, r.epsilon) for r in rows if r.population == name}
         missing = [key for key in wanted if key not in have]
         if not missing:
@@ -347,7 +363,7 @@ def train(options: argparse.Namespace, rows: list[Row]) -> None:
             elif arm == FEDAVG:
                 rows.append(lab.averaged())
             else:
-                rows.append(lab.private(part, epsilon))
+                rows.append(lab.private(arm, part, epsilon))
             save(options.rows, rows)
 
 
@@ -356,7 +372,7 @@ def share_kept(rows: Sequence[Row], population: str, epsilon: float, setting: st
     mine = [r for r in rows if r.population == population]
     local = next((r for r in mine if r.arm == LOCAL), None)
     free = [r.mean(setting) for r in mine if r.arm != LOCAL and math.isinf(r.epsilon)]
-    paid = [r.mean(setting) for r in mine if r.arm == "guard" and r.epsilon == epsilon]
+    paid = [r.mean(setting) for r in mine if r.arm in NOISES.values() and r.epsilon == epsilon]
     if local is None or not free or not paid or max(free) <= local.mean(setting):
         return None
     base = local.mean(setting)
@@ -467,17 +483,18 @@ def picture(rows: Sequence[Row]) -> str:
                 f'<text x="{x(epsilon):.1f}" y="{top + inner_h + 16}" '
                 f'text-anchor="middle">{label}</text>'
             )
-        for part, colour in colours.items():
+        for (part, colour), (arm, dash) in itertools.product(
+            colours.items(),
+            ((NOISES["fresh"], ""), (NOISES["correlated"], ' stroke-dasharray="5 4"')),
+        ):
             dots = sorted(
-                (x(e), y(v))
-                for (p, arm, w, e), v in gains.items()
-                if (p, arm, w) == (name, "guard", part)
+                (x(e), y(v)) for (p, a, w, e), v in gains.items() if (p, a, w) == (name, arm, part)
             )
             if not dots:
                 continue
             line = " ".join(f"{a:.1f},{b:.1f}" for a, b in dots)
             parts.append(
-                f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
+                f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
             )
             parts += [
                 f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>' for a, b in dots
@@ -498,10 +515,10 @@ def picture(rows: Sequence[Row]) -> str:
         f'<circle cx="70" cy="{foot - 4}" r="3.5" fill="{colours["tower"]}"/>',
         f'<text x="80" y="{foot}">full tower</text>',
         f'<circle cx="160" cy="{foot - 4}" r="3.5" fill="{colours["head"]}"/>',
-        f'<text x="170" y="{foot}">small head</text>',
-        f'<path d="M245 {foot - 4}h10M250 {foot - 9}v10" stroke="black"/>',
-        f'<text x="260" y="{foot}">federated averaging, unprotected; ε against outsiders, '
-        "δ = 1e-6; line at 0: local blend</text>",
+        f'<text x="170" y="{foot}">small head (dashed: correlated noise)</text>',
+        f'<path d="M385 {foot - 4}h10M390 {foot - 9}v10" stroke="black"/>',
+        f'<text x="400" y="{foot}">federated averaging, unprotected; '
+        "δ = 1e-6; 0: local blend</text>",
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -511,6 +528,7 @@ if __name__ == "__main__":
     made = parser(__doc__)
     made.add_argument("--only", nargs="+", choices=POPULATIONS, default=list(POPULATIONS))
     made.add_argument("--parts", nargs="+", choices=("tower", "head"), default=["tower", "head"])
+    made.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
     made.add_argument("--epsilons", nargs="+", type=float, default=list(TARGETS))
     made.add_argument("--rows", type=Path, default=ROOT / "build" / "privacy_utility_rows.json")
     made.add_argument("--plot", action="store_true", help="draw docs/privacy_utility.svg")

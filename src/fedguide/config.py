@@ -117,6 +117,12 @@ class DpSettings(_Section):
     sampling: float = Field(
         default=1.0, gt=0, le=1, description="probability that a shopper is in a round"
     )
+    cycle: int = Field(
+        default=1, ge=1, description="instead of sampling: a shopper is in every so many rounds"
+    )
+    bands: int = Field(
+        default=1, ge=1, description="of central noise correlated over the rounds; 1: fresh noise"
+    )
     rounds: int = Field(default=20, ge=1, le=10_000, description="rounds, all of them")
     part: Literal["tower", "head"] = Field(
         default="tower", description="what is trained: all, or all but the text projection"

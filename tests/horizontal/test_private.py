@@ -19,7 +19,14 @@ from fedguide.horizontal.private_packing import private_packing, with_noise
 from fedguide.horizontal.private_server import adapting
 from fedguide.horizontal.server import adam, momentum_sgd
 from fedguide.horizontal.summed import Addend, Total, open_sum, summed
-from fedguide.privacy.guard import Adaptive, Guard, central_noise, party_noise
+from fedguide.privacy.correlated import independent
+from fedguide.privacy.guard import (
+    Adaptive,
+    Guard,
+    central_noise,
+    correlated_noise,
+    party_noise,
+)
 from fedguide.protocol import run
 from fedguide.runtime.couriers import Party, in_process
 from fedguide.seeds import seeded_root, seeded_roots
@@ -289,6 +296,29 @@ def test_one_step_of_the_clipping_norm_by_hand():
     )
     # log C falls by 0.2 · (1/2 - 1/4) = 0.05, up to noise of sigma_b / n = 0.05 · 0.2.
     assert state.params[-1] == pytest.approx(math.log(2.0) - 0.05, abs=6 * 0.01)
+
+
+def test_on_a_cycle_everybody_has_a_turn_of_their_own():
+    guard = replace(QUIET, noise="gaussian", multiplier=1.0, cycle=2, strategy=independent(4))
+    many = rows(*[[n, 0] for n in range(5)])
+    fit = guarded_fit(many, replace(guard, clip=10.0), TRAINED)
+    unit = guard.bound.target / 10
+    for number, turn in enumerate(([0, 2, 4], [1, 3]) * 2):
+        found = -fit(ZERO, number, seeded_root(number)).view(np.int32)[0]
+        assert found == pytest.approx(sum(turn) * unit, abs=3)
+
+
+def test_correlated_noise_needs_the_roots_of_all_rounds():
+    guard = replace(NOISY, strategy=independent(3))
+    packing = private_packing(guard, TRAINED)
+    whole = Total(np.zeros(3, np.uint32), (PartyId("a"),), ())
+    with pytest.raises(ConfigError, match="roots of all rounds"):
+        packing.unpack(whole, Terms(0, 5, 0, seeded_root(0)))
+    tied = private_packing(guard, TRAINED, lambda number: seeded_root(3, number))
+    noise = correlated_noise(guard, lambda number: seeded_root(3, number))
+    for number in range(3):
+        found = tied.unpack(whole, Terms(number, 5, 0, seeded_root(0))).vector
+        np.testing.assert_allclose(found[1:4] / unit_of(guard), noise(number), rtol=1e-5)
 
 
 def test_noise_wraps_as_the_grid_does():

@@ -8,8 +8,23 @@ from hypothesis import strategies as st
 
 from fedguide.errors import ConfigError
 from fedguide.privacy.accounting import epsilon_of
-from fedguide.privacy.guard import Adaptive, Guard, central_noise, party_noise
+from fedguide.privacy.correlated import (
+    Participation,
+    independent,
+    next_noise,
+    sensitivity,
+    start,
+    toeplitz,
+)
+from fedguide.privacy.guard import (
+    Adaptive,
+    Guard,
+    central_noise,
+    correlated_noise,
+    party_noise,
+)
 from fedguide.privacy.mechanisms import (
+    CorrelatedGaussian,
     Gaussian,
     GaussianShares,
     Laplace,
@@ -146,3 +161,65 @@ def test_guards_out_of_range(change, text):
 def test_adaptive_out_of_range(change):
     with pytest.raises(ConfigError, match=next(iter(change))):
         Adaptive(**change)
+
+
+STRATEGY = toeplitz(6)
+TIED = replace(GUARD, size=50, cycle=2, strategy=STRATEGY)
+
+
+def roots(number):
+    return seeded_root(7, number)
+
+
+def test_correlated_noise_is_that_of_its_strategy_and_comes_again():
+    noise, again = correlated_noise(TIED, roots), correlated_noise(TIED, roots)
+    state, wanted = start(), []
+    for number in range(6):
+        state, one = next_noise(STRATEGY, TIED.correlated, state, 50, roots(number))
+        wanted.append(one)
+    np.testing.assert_array_equal([noise(n) for n in range(6)], wanted)
+    # Begun in the middle, as after a crash, and asked for a round that was before.
+    for number in (4, 5, 2):
+        np.testing.assert_array_equal(again(number), wanted[number])
+
+
+def test_correlated_rounds_are_one_charge():
+    # A shopper is in 3 of 6 rounds, 2 apart: the strategy's sensitivity is for that.
+    event = TIED.event("t")
+    assert isinstance(event.mechanism, CorrelatedGaussian)
+    assert event.mechanism.steps == 6
+    assert event.mechanism.strategy_sensitivity == pytest.approx(
+        sensitivity(STRATEGY, Participation(2, 3)), rel=1e-3
+    )
+    assert (TIED.charges(6), GUARD.charges(6)) == (1, 6)
+    once = epsilon_of([GUARD.event("t")], 1e-6, "insider")
+    assert epsilon_of([event], 1e-6, "insider") == pytest.approx(once, rel=1e-3)
+
+
+def test_a_cycle_alone_costs_as_often_as_a_shopper_is_in():
+    """Fresh noise, every third of six rounds: two Gaussians, whatever the matrix is called."""
+    cycle = replace(GUARD, cycle=3, strategy=independent(6))
+    # The one mechanism's multiplier is z; a round's noise is z · sqrt(2), and two rounds are z.
+    assert cycle.scale / cycle.units == pytest.approx(2.0 * math.sqrt(2), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"noise": "laplace"}, "correlated noise is Gaussian"),
+        ({"placement": "local"}, "correlated noise is Gaussian"),
+        ({"sampling": 0.5}, "correlated noise is Gaussian"),
+        ({"strategy": None}, "cycle of 2"),
+        ({"cycle": 0}, "cycle"),
+    ],
+)
+def test_correlated_guards_out_of_range(change, text):
+    with pytest.raises(ConfigError, match=text):
+        replace(TIED, **change)
+
+
+def test_correlated_noise_is_not_asked_for_round_by_round():
+    with pytest.raises(ConfigError, match="round by round"):
+        central_noise(TIED, seeded_root(0), 0)
+    with pytest.raises(ConfigError, match="its own noise"):
+        correlated_noise(GUARD, roots)

@@ -119,6 +119,8 @@ def test_what_is_not_trained_stays_bit_for_bit() -> None:
         {"adaptive": True, "shoppers": 1000},
         {"sampling": 0.5},
         {"unit": "shop"},
+        {"cycle": 3},
+        {"cycle": 3, "bands": 2},
         {"noise": "none", "epsilon": math.inf},
     ],
 )
@@ -134,7 +136,13 @@ def test_every_kind_of_guard_runs_and_repeats(change: dict[str, object]) -> None
 
 @pytest.mark.parametrize(
     ("change", "wanted"),
-    [({}, 8.0), ({"epsilon": 2.0}, 2.0), ({"noise": "laplace"}, 8.0), ({"sampling": 0.2}, 8.0)],
+    [
+        ({}, 8.0),
+        ({"epsilon": 2.0}, 2.0),
+        ({"noise": "laplace"}, 8.0),
+        ({"sampling": 0.2}, 8.0),
+        ({"cycle": 3}, 8.0),
+    ],
 )
 def test_what_was_spent_is_what_was_wanted(change: dict[str, object], wanted: float) -> None:
     private = replace(PRIVATE, **change)

@@ -100,6 +100,8 @@ def private_plan(
         part=chosen("part", ours.part),
         baskets=ours.baskets,
         learning_rate=ours.learning_rate,
+        cycle=ours.cycle,
+        bands=ours.bands,
     )
 
 
@@ -154,11 +156,11 @@ def actors_of(
                 shoppers=len(dataset.events.user_ids),
                 events=(guard.event(task),),
                 clip=private.clip,
-                rounds=private.rounds,
+                rounds=guard.charges(private.rounds),
                 norm=guard.bound.norm,
                 unit=private.unit,
             )
-            permits[name] = permit(ledger, policy, terms, name)
+            permits[name] = permit(ledger, policy, terms, name, once=guard.strategy is not None)
         yield fresh_actors(os.urandom, permits)
 
 
@@ -181,6 +183,8 @@ def receipt(private: PrivatePlan | None, shops: int, guide: Any) -> Mapping[str,
         "delta": price.delta,
         "rounds": private.rounds,
         "sampling": private.sampling,
+        "cycle": private.cycle,
+        "bands": private.bands,
         "clip": private.clip,
         "noise_multiplier": guard.multiplier,
         "trained": guard.size,

@@ -65,7 +65,7 @@ def guarded_fit(slopes: Slopes, guard: Guard, trained: Sequence[slice]) -> Guard
         clip, model = guard.clip, params
         if guard.adaptive is not None:
             clip, model = math.exp(params[-1]), params[:-1]
-        chosen = _chosen(len(slopes.shoppers), guard, root, round_number)
+        chosen = _chosen(slopes.shoppers, guard, root, round_number)
         each = slopes.each(model, chosen, _seed(root, round_number, "loss"))
         vectors = _one(each) if guard.unit == "shop" else each
         found = clipped_sum(vectors, clip, guard.bound, _seed(root, round_number, "rounding"))
@@ -91,11 +91,20 @@ def drawn(count: int, probability: float, root: Root, *labels: Label) -> NDArray
     return np.flatnonzero(np.concatenate(words)[:count] < np.uint64(threshold))
 
 
-def _chosen(shoppers: int, guard: Guard, root: Root, round_number: int) -> NDArray[np.int64]:
-    """The shoppers of one round; where shops are the unit, all of them or none."""
+def _chosen(
+    shoppers: NDArray[np.int64], guard: Guard, root: Root, round_number: int
+) -> NDArray[np.int64]:
+    """Places of one round's shoppers; where shops are the unit, all of them or none.
+
+    On a cycle it is each one's own number that says when, so that nobody's turn depends on who
+    else is there.
+    """
+    if guard.cycle > 1:
+        return np.flatnonzero(shoppers % guard.cycle == round_number % guard.cycle)
     if guard.unit == "shopper":
-        return drawn(shoppers, guard.sampling, root, round_number)
-    return np.arange(shoppers if len(drawn(1, guard.sampling, root, round_number)) else 0)
+        return drawn(len(shoppers), guard.sampling, root, round_number)
+    is_in = len(drawn(1, guard.sampling, root, round_number)) > 0
+    return np.arange(len(shoppers) if is_in else 0)
 
 
 def _one(each: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

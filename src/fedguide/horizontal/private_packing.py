@@ -8,7 +8,7 @@ gives a mean of length 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,18 @@ from numpy.typing import NDArray
 from fedguide.errors import ConfigError, ProtocolError
 from fedguide.horizontal.mean import Mean, Terms, Update
 from fedguide.horizontal.summed import Packing, Total
-from fedguide.privacy.guard import Guard, central_noise
+from fedguide.privacy.guard import Guard, central_noise, correlated_noise
 from fedguide.ring import RingVector
 from fedguide.seeds import Root
 
 
-def private_packing(guard: Guard, trained: Sequence[slice]) -> Packing:
+def private_packing(
+    guard: Guard, trained: Sequence[slice], roots: Callable[[int], Root] | None = None
+) -> Packing:
     """The packing of guarded vectors; ``trained`` says where they lie in the parameters.
+
+    ``roots`` are the driver's own of each round, for noise that is correlated; a party that only
+    packs has none.
 
     ``pack`` raises ``ProtocolError`` for an update that did not come through a guard; ``unpack``
     for a sum with fewer noise shares than the guard counts on, which is then never read.
@@ -30,6 +35,9 @@ def private_packing(guard: Guard, trained: Sequence[slice]) -> Packing:
     Raises:
         ConfigError: the trained coordinates are not as many as the guard's.
     """
+    over_rounds = (
+        None if guard.strategy is None or roots is None else correlated_noise(guard, roots)
+    )
     places = coordinates(trained)
     if len(places) != guard.size:
         raise ConfigError(f"{len(places)} coordinates are trained, the guard has {guard.size}")
@@ -45,7 +53,14 @@ def private_packing(guard: Guard, trained: Sequence[slice]) -> Packing:
                 f"the sum holds {len(total.parties)} noise shares, at least "
                 f"{guard.parties - guard.absent} are needed"
             )
-        noised = with_noise(total.vector, central_noise(guard, terms.root, terms.round))
+        if guard.strategy is not None and over_rounds is None:
+            raise ConfigError("correlated noise needs the driver's roots of all rounds")
+        noise = (
+            central_noise(guard, terms.root, terms.round)
+            if over_rounds is None
+            else over_rounds(terms.round)
+        )
+        noised = with_noise(total.vector, noise)
         mean = np.zeros(terms.size, np.float32)
         mean[places] = noised.view(np.int32) / (guard.bound.target * guard.cohort)
         # No loss was handed in, and no count: the divisor is what everybody knew before.

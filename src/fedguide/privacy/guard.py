@@ -15,6 +15,7 @@ whole noise by itself, and nobody is trusted.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
@@ -23,9 +24,20 @@ from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError
 from fedguide.privacy.clip import MOST_UNITS, Bound
+from fedguide.privacy.correlated import (
+    Correlated,
+    Participation,
+    Strategy,
+    calibrated,
+    next_noise,
+    prefix_error,
+    replay,
+    sensitivity,
+)
 from fedguide.privacy.events import Event, Placement, Unit
 from fedguide.privacy.laws import Polya
 from fedguide.privacy.mechanisms import (
+    CorrelatedGaussian,
     Gaussian,
     GaussianShares,
     Laplace,
@@ -98,6 +110,8 @@ class Guard:
         sampling: the probability with which each shopper is in a round.
         unit: whose vector is clipped: a shopper's, or a whole shop's.
         adaptive: ``None`` keeps the clipping norm.
+        cycle: a shopper is in every so many rounds, on a schedule that everybody may know.
+        strategy: noise that is correlated over the task's rounds; ``None`` is a fresh draw each.
 
     Raises:
         ConfigError: a field is out of its range, or two do not fit together.
@@ -114,9 +128,11 @@ class Guard:
     sampling: float = 1.0
     unit: Unit = "shopper"
     adaptive: Adaptive | None = None
+    cycle: int = 1
+    strategy: Strategy | None = None
 
     def __post_init__(self) -> None:
-        """Checks the ranges, and that the adaptive bit leaves room for the vector."""
+        """Checks the ranges, then what must hold between the fields."""
         for name, options in (
             ("noise", get_args(Noise)),
             ("placement", get_args(Placement)),
@@ -133,17 +149,28 @@ class Guard:
                 f"multiplier must be 0 for noise none and above 0 for any other, "
                 f"got {self.multiplier:g} for {self.noise}"
             )
-        for name in ("size", "cohort", "parties"):
+        for name in ("size", "cohort", "parties", "cycle"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.sampling <= 1:
+            raise ConfigError(f"sampling must be in (0, 1], got {self.sampling}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """What must hold between the fields."""
         if not 0 <= self.absent < self.parties:
             raise ConfigError(f"absent must be in [0, {self.parties}), got {self.absent}")
         if self.absent and self.placement != "distributed":
             raise ConfigError(
                 f"absent counts shares of distributed noise, and noise is {self.placement}"
             )
-        if not 0 < self.sampling <= 1:
-            raise ConfigError(f"sampling must be in (0, 1], got {self.sampling}")
+        if self.strategy is not None:
+            self._check_strategy()
+        elif self.cycle > 1:
+            raise ConfigError(
+                f"a cycle of {self.cycle} rounds is accounted over all rounds, by a strategy",
+                hint="correlated.independent(rounds)",
+            )
         if self.adaptive is not None and self.noise != "gaussian":
             raise ConfigError(f"adaptive clipping is for Gaussian noise, got {self.noise}")
         if self.bit_units >= self.units / 2:
@@ -153,19 +180,28 @@ class Guard:
                 hint="a larger cohort, or a fixed clip",
             )
 
+    def _check_strategy(self) -> None:
+        """One mechanism over all rounds: one adder, one known schedule."""
+        if (self.noise, self.placement, self.sampling) != ("gaussian", "central", 1):
+            raise ConfigError(
+                "correlated noise is Gaussian, central and without sampling, got "
+                f"{self.noise}, {self.placement} and {self.sampling:g}"
+            )
+
     @property
     def units(self) -> int:
         """The sensitivity on the grid: the finest power of two that fits, noise included."""
         counted = self.parties - self.absent
         draws = math.sqrt(self.parties) if self.placement == "local" else 1.0
         draws = math.sqrt(self.parties / counted) if self._is_shared else draws
+        draws *= self._spread
         share = 1 / math.sqrt(counted) if self._is_shared else 1.0
         # All of the cohort, and ten standard deviations of its size, on one coordinate.
         most = self.cohort + 10 * math.sqrt(self.cohort) if self.sampling < 1 else self.cohort
         tails = TAIL * (3 if self.noise == "laplace" else 1)
         room = LARGEST / (most + tails * self.multiplier * draws + 1)
         # The scale of a Laplace is that of the whole noise in every share.
-        drawn = self.multiplier * (share if self.noise == "gaussian" else 1.0)
+        drawn = self.multiplier * (share if self.noise == "gaussian" else 1.0) * self._spread
         largest = min(room, MOST_SCALE / max(drawn, 1.0), MOST_UNITS)
         if largest < 2:
             raise ConfigError(
@@ -186,8 +222,27 @@ class Guard:
 
     @property
     def scale(self) -> float:
-        """Standard deviation (Laplace: scale) of the whole noise in units of the grid."""
-        return self.multiplier * self.units
+        """Standard deviation (Laplace: scale) of one round's noise in units of the grid.
+
+        Of correlated noise it is that of the first round; later ones have a little more.
+        """
+        own = 1.0 if self.strategy is None else sensitivity(self.strategy, self._participation)
+        return self.multiplier * self.units * own
+
+    @property
+    def _participation(self) -> Participation:
+        """When one shopper can be in a round."""
+        rounds = self.cycle if self.strategy is None else self.strategy.rounds
+        return Participation(self.cycle, -(-rounds // self.cycle))
+
+    @property
+    def _spread(self) -> float:
+        """By how much, at most, a strategy makes one round's noise larger."""
+        if self.strategy is None:
+            return 1.0
+        # A round's noise is the difference of two prefix sums.
+        most = 2 * float(prefix_error(self.strategy).max())
+        return most * sensitivity(self.strategy, self._participation)
 
     @property
     def bound(self) -> Bound:
@@ -202,6 +257,8 @@ class Guard:
         """What one round releases, in units of the grid."""
         if self.noise == "none":
             return Unnoised()
+        if self.strategy is not None:
+            return self.correlated
         counted = self.parties - self.absent
         if self.noise == "laplace":
             if self._is_shared:
@@ -213,11 +270,28 @@ class Guard:
         return Gaussian(self.multiplier, float(self.units))
 
     @property
+    def correlated(self) -> CorrelatedGaussian:
+        """The one mechanism over all rounds.
+
+        Raises:
+            ConfigError: there is no strategy.
+        """
+        if self.strategy is None:
+            raise ConfigError("every round of this guard draws its own noise")
+        return calibrated(
+            self.strategy, self._participation, self.multiplier, float(self.units), self.size
+        )
+
+    def charges(self, rounds: int) -> int:
+        """How often a task of so many rounds is charged: each round, or once for all."""
+        return rounds if self.strategy is None else 1
+
+    @property
     def _is_shared(self) -> bool:
         return self.placement == "distributed"
 
     def event(self, task: str) -> Event:
-        """One round of the task, as the ledger stores it."""
+        """What one charge is for, as the ledger stores it."""
         return Event(
             task=task,
             mechanism=self.mechanism,
@@ -235,16 +309,52 @@ def party_noise(guard: Guard, root: Root, round_number: int) -> NDArray[np.int64
 
 
 def central_noise(guard: Guard, root: Root, round_number: int) -> NDArray[np.int64] | None:
-    """The noise the driver adds to the sum; ``None`` where the parties have."""
+    """The noise the driver adds to the sum; ``None`` where the parties have.
+
+    Raises:
+        ConfigError: the noise is correlated, and comes from ``correlated_noise``.
+    """
+    if guard.strategy is not None:
+        raise ConfigError("correlated noise is not drawn round by round")
     if guard.placement != "central" or guard.noise == "none":
         return None
     return _drawn(guard, root, round_number)
+
+
+def correlated_noise(
+    guard: Guard, roots: Callable[[int], Root]
+) -> Callable[[int], NDArray[np.int64]]:
+    """``noise(round)`` of correlated rounds; ``roots(round)`` is the adder's own of each.
+
+    The noise of a round is made of those before: what is kept of them here can be lost, and is
+    made again from their roots.
+
+    Raises:
+        ConfigError: the guard has no strategy.
+    """
+    spec, strategy, size = guard.correlated, guard.strategy, guard.size
+    if strategy is None:
+        raise ConfigError("every round of this guard draws its own noise")
+    kept: list[Correlated] = []
+
+    def noise(round_number: int) -> NDArray[np.int64]:
+        if kept and kept[0].round == round_number:
+            before = kept[0]
+        else:
+            before = replay(strategy, spec, size, roots, round_number)
+        after, drawn = next_noise(strategy, spec, before, size, roots(round_number))
+        kept[:] = [after]
+        return drawn.astype(np.int64, copy=False)
+
+    return noise
 
 
 def whole_noise(guard: Guard, root: Root, number: int) -> NDArray[np.int64]:
     """Noise as a whole sum has it, whoever adds it in the task; for an audit of the claim."""
     if guard.noise == "none":
         return np.zeros(guard.size, np.int64)
+    if guard.strategy is not None:  # the least it can be: that of the first round
+        return discrete_gaussian(guard.scale, guard.size, root, "guard", number).astype(np.int64)
     return _drawn(replace(guard, placement="central", absent=0), root, number)
 
 

@@ -142,11 +142,18 @@ def _leak(
     seed: int,
     canaries: int,
 ) -> Leak:
-    """The canaries through the run's own guard; a fixed clip, as the run began with."""
-    fixed = replace(private, adaptive=False)
+    """The canaries through the run's own guard; a fixed clip, as the run began with.
+
+    Of correlated noise one round is attacked, with the first round's noise; how rounds hang
+    together is not.
+    """
+    guard = guard_of(replace(private, adaptive=False), plan.guide, len(shops))
+    if guard.strategy is not None:
+        multiplier = guard.scale / guard.units
+        guard = replace(guard, strategy=None, cycle=1, multiplier=multiplier)
     return canary_leak(
         slopes_of(shops, plan.guide, private),
-        guard_of(fixed, plan.guide, len(shops)),
+        guard,
         trained_slices(plan.guide, private.part),
         shared,
         actors,

@@ -12,12 +12,13 @@ from fedguide.privacy.policy import Policy, TaskTerms, charge_of, judge
 
 
 def permit(
-    ledger: Ledger, policy: Policy, terms: TaskTerms, account: str
+    ledger: Ledger, policy: Policy, terms: TaskTerms, account: str, *, once: bool = False
 ) -> Callable[[Train | Grade], None]:
     """What ``PartyEnv.permit`` wants; the task as a whole is judged here, before its first round.
 
     The permit charges the round of a message before anything is computed for it. A round that is
-    asked for again is there already; with another message it is refused.
+    asked for again is there already; with another message it is refused. Where all rounds are
+    ``once`` one mechanism, the first message is charged for all of them.
 
     Raises:
         RefusedError: the policy does not allow the task; so does the permit for a round that the
@@ -27,6 +28,9 @@ def permit(
     judge(policy, terms, ledger, account)
 
     def charged(message: Train | Grade) -> None:
+        if once:
+            ledger.charge(charge_of(terms, account, 0), policy.budget)
+            return
         question = hashlib.sha256(encode(message)).hexdigest()
         ledger.charge(charge_of(terms, account, message.round, question), policy.budget)
 

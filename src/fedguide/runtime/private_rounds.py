@@ -29,6 +29,7 @@ from fedguide.models.fit import common_shapes
 from fedguide.models.plan import GuidePlan
 from fedguide.models.shoppers import PARTS, ShopperSlopes, shopper_slopes, trained_slices
 from fedguide.privacy.accounting import Price, noise_multiplier_for, price_of
+from fedguide.privacy.correlated import Strategy, banded, independent
 from fedguide.privacy.events import Placement, Unit
 from fedguide.privacy.guard import Adaptive, Guard, Noise
 from fedguide.runtime.couriers import Clock, Party, in_process
@@ -99,6 +100,8 @@ class PrivatePlan:
         part: ``"tower"`` trains everything, ``"head"`` leaves the text projection random.
         baskets: most baskets of one shopper in one round.
         learning_rate: of the coordinator's Adam, the step of a coordinate.
+        cycle: a shopper is in every so many rounds, instead of being sampled.
+        bands: of noise that is correlated over the rounds; 1 is a fresh draw each round.
 
     Raises:
         ConfigError: a field is out of its range, or two do not fit together.
@@ -118,6 +121,8 @@ class PrivatePlan:
     part: str = "tower"
     baskets: int = 4
     learning_rate: float = 0.01
+    cycle: int = 1
+    bands: int = 1
 
     def __post_init__(self) -> None:
         """Checks what the guard does not."""
@@ -128,11 +133,25 @@ class PrivatePlan:
             )
         if not 0 < self.delta < 1:
             raise ConfigError(f"delta must be in (0, 1), got {self.delta}")
-        for name in ("shoppers", "rounds", "baskets"):
+        for name in ("shoppers", "rounds", "baskets", "cycle", "bands"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.part not in PARTS:
             raise ConfigError(f"part must be one of {sorted(PARTS)}, got {self.part!r}")
+
+    @property
+    def is_one(self) -> bool:
+        """Are all rounds one mechanism, over a known schedule?"""
+        return self.cycle > 1 or self.bands > 1
+
+    @property
+    def strategy(self) -> Strategy | None:
+        """The public matrix of the noise; ``None`` where every round is a mechanism of its own."""
+        if not self.is_one:
+            return None
+        if self.bands == 1:
+            return independent(self.rounds)
+        return banded(self.rounds, self.bands)
 
     @property
     def multiplier(self) -> float:
@@ -141,6 +160,8 @@ class PrivatePlan:
             return 0.0
         if self.noise == "laplace":
             return self.rounds / self.epsilon  # basic composition of pure ε
+        if self.is_one:
+            return noise_multiplier_for(self.epsilon, self.delta, 1)
         return noise_multiplier_for(self.epsilon, self.delta, self.rounds, self.sampling)
 
 
@@ -158,20 +179,22 @@ def guard_of(private: PrivatePlan, plan: GuidePlan, shops: int) -> Guard:
         private.multiplier,
         private.clip,
         size,
-        max(1, round(private.sampling * population)),
+        max(1, round(private.sampling * population / private.cycle)),
         shops,
         private.placement,
         private.absent,
         private.sampling,
         private.unit,
         Adaptive() if private.adaptive else None,
+        private.cycle,
+        private.strategy,
     )
 
 
 def spent(private: PrivatePlan, guard: Guard) -> Price:
     """The ε of the whole task for both adversaries."""
     delta = 0.0 if private.noise == "laplace" else private.delta
-    return price_of([guard.event("task")] * private.rounds, delta)
+    return price_of([guard.event("task")] * guard.charges(private.rounds), delta)
 
 
 def slopes_of(
@@ -212,15 +235,17 @@ def run_privately(
         server = adapting(server, guard)
         trained = (*trained, slice(len(params), len(params) + 1))
         start = np.append(params, np.float32(math.log(private.clip)))
-    aggregator = summed(private_packing(guard, trained), open_sum())
+    own = actors.roots("noise")  # of its own: the driver's are labelled for one round each
+    packing = private_packing(guard, trained, lambda number: own(task, number))
+    aggregator = summed(packing, open_sum())
     parties = {}
-    for name, own in slopes.items():
+    for name, one in slopes.items():
         env = PartyEnv(
             task,
             actors.roots(name),
             aggregator,
-            examples=len(own.shoppers),
-            guarded=guarded_fit(own, guard, trained),
+            examples=len(one.shoppers),
+            guarded=guarded_fit(one, guard, trained),
             permit=actors.permits.get(name),
         )
         parties[PartyId(name)] = Party(env, answer, PartyState)
