@@ -17,7 +17,11 @@
     │   └── LedgerError       the budget ledger cannot be used: nothing may be spent
     ├── ReleaseError        a release that must not be loaded
     │   └── SignatureError    it was tampered with, or signed by somebody else
-    ├── ConnectionFailedError  (exit 2)
+    ├── ConnectionFailedError  another process was not reached (exit 2)
+    │   └── NotAuthorizedError    it did not accept who we are
+    │       ├── ExpiredError        the request is too old, or a clock is wrong
+    │       ├── ReplayedError       the request was made before
+    │       └── RevokedError        the party is not, or no longer, admitted
     ├── TimedOutError          (exit 3)
     └── RefusedError        refused by privacy policy (exit 6)
 
@@ -181,6 +185,30 @@ class ConnectionFailedError(FedGuideError):
 
     exit_code = 2
     code = "FG220"
+
+
+class NotAuthorizedError(ConnectionFailedError):
+    """A request is not signed, or not by whom it says."""
+
+    code = "FG221"
+
+
+class ExpiredError(NotAuthorizedError):
+    """A request's time is over or too far ahead: it is old, or a clock is wrong."""
+
+    code = "FG222"
+
+
+class ReplayedError(NotAuthorizedError):
+    """The same request was made before."""
+
+    code = "FG223"
+
+
+class RevokedError(NotAuthorizedError):
+    """The party is not yet, or no longer, admitted."""
+
+    code = "FG224"
 
 
 class TimedOutError(FedGuideError):
