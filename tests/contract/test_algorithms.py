@@ -83,7 +83,11 @@ def courier_over(kind, sides, engine):
     parties = {name: shop(name, sides.party(name)) for name in SHOPS}
     if kind == "in_process":
         return in_process(parties, lambda: 0.0)
-    store = MemoryPartyStore() if kind == "bytes_memory" else SqlitePartyStore(engine, "task")
+    store = (
+        MemoryPartyStore()
+        if kind == "bytes_memory"
+        else SqlitePartyStore(engine, "task", bytes(64))
+    )
     return through_bytes(parties, lambda: 0.0, store, LIMITS, WIRE)
 
 
