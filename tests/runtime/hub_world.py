@@ -9,12 +9,17 @@ from contextlib import ExitStack, contextmanager
 
 from fedguide.crypto.certificates import issue_server, make_authority
 from fedguide.crypto.signing import make_key
+from fedguide.models.plan import GuidePlan
 from fedguide.runtime import mailbox, members
+from fedguide.runtime.consent import Desk, Rules
 from fedguide.runtime.hub import HubPlan, hub_app
 from fedguide.runtime.hub_client import Access, HubClient, Surroundings
 from fedguide.runtime.hub_server import hub_server, listen, tls_context
 from fedguide.runtime.hub_tables import open_database
 from fedguide.runtime.hub_wire import Decide, Propose, TaskView, pack, unpack
+from fedguide.runtime.party_process import PartyProcess
+from fedguide.runtime.proposal import Proposal, proposal_bytes
+from fedguide.runtime.sqlite import SqliteJournal, SqlitePartyStore, sqlite_engine
 
 DRIVER = "coordinator"
 
@@ -115,6 +120,91 @@ class HubWorld:
                     digest = hashlib.sha256(proposal).digest()
                     mailbox.decide(db, name, task, Decide(digest, True))
         return view
+
+
+class Kept:
+    """Where a party of a test keeps things: one SQLite file, sealed."""
+
+    def __init__(self, path):
+        self.engine = sqlite_engine(path)
+        self.key = bytes(range(64))
+        self.journal = SqliteJournal(self.engine, self.key)
+
+    def store(self, task):
+        return SqlitePartyStore(self.engine, task, self.key)
+
+    def forget(self, task):
+        self.store(task).forget()
+        self.journal.forget(task)
+
+
+@contextmanager
+def at_work(world, folder, prepare, names=("shop-a", "shop-b", "shop-c"), rules=None, events=None):
+    """Parties in threads of this process, each with a file of its own, until the end."""
+    stopping = threading.Event()
+    events = [] if events is None else events
+    threads, kept = [], []
+    for name in names:
+        keeping = Kept(folder / f"{name}.db")
+        process = PartyProcess(
+            world.client(name, patience_s=30.0),
+            Desk(keeping.engine),
+            rules or Rules(decide="policy", least_parties=1),
+            keeping,
+            lambda proposal, name=name, keeping=keeping: prepare(name, proposal, keeping),
+            time.time,
+            lambda event, name=name: events.append((name, event)),
+        )
+
+        def serve(process=process):
+            while not stopping.is_set():
+                process.turn(1)
+
+        threads.append(threading.Thread(target=serve))
+        kept.append(keeping)
+    for thread in threads:
+        thread.start()
+    try:
+        yield events
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+        for keeping in kept:
+            keeping.engine.dispose()
+
+
+def proposal_of(task, size, parties=("shop-a", "shop-b", "shop-c"), **changes):
+    """A small proposal, for the parties of the world."""
+    values = {
+        "task": task,
+        "purpose": "a test",
+        "parties": parties,
+        "columns": ("x",),
+        "aggregation": "weighted_mean",
+        "rounds": 3,
+        "quorum": len(parties),
+        "deadline_s": 60.0,
+        "server_momentum": 0.0,
+        "keep_moments": False,
+        "max_norm": 1.0,
+        "guide": GuidePlan(),
+        "seed": 0,
+        "size": size,
+    }
+    return Proposal(**{**values, **changes})
+
+
+def agreed(world, proposal):
+    """Proposes and waits until everybody decided."""
+    driver = world.client(DRIVER)
+    body = Propose(proposal.task, proposal_bytes(proposal), proposal.max_bytes, proposal.parties)
+    view = unpack(driver.call("POST", "/v1/tasks", pack(body)), TaskView)
+    while any(said == "waiting" for _, said, _ in view.decisions):
+        decided = sum(said != "waiting" for _, said, _ in view.decisions)
+        path = f"/v1/tasks/{proposal.task}?decided={decided}&wait=20"
+        view = unpack(driver.call("GET", path, wait_s=20), TaskView)
+    return view
 
 
 @contextmanager
