@@ -1,21 +1,19 @@
 """The end of a run: every party gets the model it ended with, once the coordinator has it for good.
 
-A party that is away then gets it when it comes back, as long as the hub keeps the message.
+A party that is away for longer than the deadline does not get it: the task is over then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fedguide.codec import Array
 from fedguide.errors import RefusedError
 from fedguide.protocol import Ask, Coordinator, Message, QuorumLost, State
 from fedguide.runtime.couriers import Party
 from fedguide.values import PartyId, Vector
-
-S = TypeVar("S", bound=State)
 
 
 @dataclass(frozen=True)
@@ -44,19 +42,18 @@ HANDOVER_WIRE: tuple[type, ...] = (Adopt, Adopted)
 
 
 def hand_over(
-    state: S, adopt: Adopt, parties: Sequence[PartyId], deadline_s: float
-) -> Coordinator[tuple[S, tuple[PartyId, ...]]]:
+    adopt: Adopt, parties: Sequence[PartyId], deadline_s: float
+) -> Coordinator[tuple[PartyId, ...]]:
     """Gives the model to all parties; the result names those that have it."""
     try:
         replies = yield Ask(dict.fromkeys(parties, adopt), 1, deadline_s)
     except QuorumLost:
-        return state, ()
-    has = tuple(
+        return ()
+    return tuple(
         name
         for name, reply in replies.answers.items()
         if isinstance(reply, Adopted) and reply.round == adopt.round
     )
-    return state, has
 
 
 def with_handover(party: Party, keep: Callable[[Adopt], None]) -> Party:

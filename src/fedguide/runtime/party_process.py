@@ -78,7 +78,8 @@ class Keeping(Protocol):
 class Happened:
     """One thing a party did.
 
-    ``what`` is ``proposed``, ``decided``, ``answered``, ``refused``, ``failed`` or ``ended``.
+    ``what`` is ``proposed``, ``decided``, ``answered``, ``refused``, ``failed``, ``ended`` or
+    ``released``.
     """
 
     what: str
@@ -99,6 +100,7 @@ class PartyProcess:
         prepare: makes its half of a task.
         wall: seconds since 1970.
         on_event: told of everything the party does.
+        idle: called between two looks into the mailbox.
     """
 
     def __init__(
@@ -110,7 +112,9 @@ class PartyProcess:
         prepare: Prepare,
         wall: Clock,
         on_event: Callable[[Happened], None] = lambda _event: None,
+        idle: Callable[[], None] = lambda: None,
     ) -> None:
+        self._idle = idle
         self._client = client
         self._desk = desk
         self._rules = rules
@@ -132,6 +136,7 @@ class PartyProcess:
             if self._desk.paused:
                 self._client.around.pause(PAUSED_S)
                 continue
+            self._idle()
             self.turn(LONGEST_WAIT_S)
 
     def turn(self, wait_s: int) -> bool:

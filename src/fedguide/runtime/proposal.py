@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from fedguide.codec import Limits, decode, encode
+from fedguide.crypto.requests import NAME
 from fedguide.errors import ConfigError
 from fedguide.horizontal.mean import Aggregator, weighted_mean
 from fedguide.horizontal.names import WIRE
@@ -78,6 +79,11 @@ class Proposal(State):
 
     def __post_init__(self) -> None:
         """Checks what no other plan checks."""
+        if not NAME.fullmatch(self.task):
+            # It names files at every party: nothing else may pass for a name.
+            raise ConfigError(
+                f"task must be 1 to 64 lower-case letters, digits, dots, dashes, got {self.task!r}"
+            )
         if self.aggregation not in get_args(Aggregation):
             raise ConfigError(
                 f"aggregation must be one of {get_args(Aggregation)}, got {self.aggregation!r}"
