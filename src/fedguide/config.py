@@ -156,7 +156,8 @@ class PartySettings(_Section):
     purposes: tuple[str, ...] = Field(default=(), description="purposes allowed; empty is any")
     least_parties: int = Field(default=2, ge=1, description="fewest parties of a task")
     aggregations: tuple[str, ...] = Field(
-        default=("weighted_mean", "open_sum"), description="ways to put updates together allowed"
+        default=("weighted_mean", "open_sum", "masked_sum"),
+        description="ways to put updates together that are allowed",
     )
     most_rounds: int = Field(default=1000, ge=1, description="most rounds of a task")
     most_epsilon: float | None = Field(

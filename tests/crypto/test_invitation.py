@@ -11,11 +11,13 @@ from fedguide.crypto.invitation import (
     token_hash,
     write_invitation,
 )
+from fedguide.crypto.signing import PublicKey
 from fedguide.errors import ConfigError, ExpiredError
 from fedguide.seeds import seeded_entropy
 
+KEY = PublicKey("5a" * 32)
 INVITATION = Invitation(
-    "market", "shop-a", "https://127.0.0.1:8443", b"certificate" * 30, bytes(range(16)), 2_000
+    "market", "shop-a", "https://127.0.0.1:8443", b"certificate" * 30, KEY, bytes(range(16)), 2_000
 )
 TEXT = write_invitation(INVITATION)
 
@@ -60,19 +62,20 @@ def test_an_old_one_is_refused():
 @pytest.mark.parametrize(
     "flawed",
     [
-        Invitation("m", "Shop A", "https://h:1", b"c", bytes(16), 9),
-        Invitation("m", "shop-a", "http://h:1", b"c", bytes(16), 9),
-        Invitation("m", "shop-a", "https://h:1", b"c", bytes(15), 9),
+        Invitation("m", "Shop A", "https://h:1", b"c", KEY, bytes(16), 9),
+        Invitation("m", "shop-a", "http://h:1", b"c", KEY, bytes(16), 9),
+        Invitation("m", "shop-a", "https://h:1", b"c", KEY, bytes(15), 9),
+        Invitation("m", "shop-a", "https://h:1", b"c", PublicKey("5a"), bytes(16), 9),
     ],
 )
 def test_what_cannot_be_used_is_refused(flawed):
-    with pytest.raises(ConfigError, match="names no party, no https address or no token"):
+    with pytest.raises(ConfigError, match="names no party, no https address, no key or no token"):
         read_invitation(write_invitation(flawed), 0.0)
 
 
 def test_the_token_is_shown_nowhere_and_kept_as_a_hash():
     token = new_token(seeded_entropy(1))
-    shown = repr(Invitation("m", "shop-a", "https://h:1", b"c", token, 9))
+    shown = repr(Invitation("m", "shop-a", "https://h:1", b"c", KEY, token, 9))
     assert repr(token) not in shown
     assert token.hex() not in shown
     assert len(token) == 16

@@ -11,7 +11,7 @@ from fedguide.runtime.homes import Federation, Membership
 
 NOW = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
 FEDERATION = Federation("market", "https://127.0.0.1:8443", ("127.0.0.1", "localhost"))
-MEMBER = Membership("market", "shop-a", "https://127.0.0.1:8443", "PEM")
+MEMBER = Membership("market", "shop-a", "https://127.0.0.1:8443", "PEM", "5a")
 
 
 def mode(path):
@@ -66,7 +66,7 @@ def test_a_home_is_one_party_of_one_federation(tmp_path):
     homes.save_membership(tmp_path, MEMBER)
     assert homes.membership_of(tmp_path) == MEMBER
     with pytest.raises(ConfigError, match="shop-a of market already"):
-        homes.save_membership(tmp_path, Membership("other", "shop-a", "https://h:1", "PEM"))
+        homes.save_membership(tmp_path, Membership("other", "shop-a", "https://h:1", "PEM", "5a"))
     homes.forget_membership(tmp_path)
     with pytest.raises(NotFoundError):
         homes.membership_of(tmp_path)

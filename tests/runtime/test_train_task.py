@@ -3,36 +3,54 @@
 import os
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from fedguide.errors import ConfigError, NotFoundError, RunError
-from fedguide.horizontal.party import PartyEnv, PartyState, answer
-from fedguide.runtime.consent import Rules
+from fedguide.crypto.signing import make_key
+from fedguide.errors import ConfigError, NotFoundError, RefusedError, RunError
+from fedguide.horizontal.party import PartyState, answer
+from fedguide.horizontal.roster import Policy, consent
+from fedguide.runtime.consent import Desk, Rules
 from fedguide.runtime.couriers import Party, in_process
 from fedguide.runtime.handover import Adopt, with_handover
 from fedguide.runtime.journal import MemoryJournal, journaled_roots
 from fedguide.runtime.party_files import PartyFiles
 from fedguide.runtime.party_process import Work
-from fedguide.runtime.proposal import ALLOWED, aggregator_of, task_limits
+from fedguide.runtime.proposal import (
+    ALLOWED,
+    masked_terms,
+    partys_aggregator,
+    proposal_bytes,
+    read_proposal,
+    task_limits,
+)
 from fedguide.runtime.rounds import RoundsPlan, in_memory, run_rounds
 from fedguide.runtime.run_book import RunBook
 from fedguide.runtime.sqlite import SqliteJournal, sqlite_engine
 from fedguide.runtime.train_task import Driving, StoppedError, fedavg_of, train_task
 from fedguide.seeds import seeded_roots
+from fedguide.values import PartyId
 from tests.contract.test_algorithms import SHOPS, SIZE, shop
 from tests.runtime.hub_world import DRIVER, at_work, hub_world, proposal_of
 
 FIRST = np.zeros(SIZE, np.float32)
 
 
+KEYS = {name: make_key() for name in (DRIVER, *SHOPS)}
+
+
 def linear_env(party, proposal):
     """Least squares of the contract suite around the proposal's aggregator."""
-    env = shop(party, aggregator_of(proposal)).env
-    return PartyEnv(
-        proposal.task, seeded_roots(3), env.aggregator, env.examples, env.fit, env.gradient
-    )
+
+    def seat(signed):
+        identities = signed.terms.identities
+        mine = Policy(party, KEYS[party].public, KEYS[DRIVER].public, identities)
+        return consent(signed, mine, KEYS[party])
+
+    env = shop(party, partys_aggregator(proposal, seat)).env
+    return replace(env, task=proposal.task)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +69,7 @@ def driving(world, tmp_path):
         seeded_roots(1),
         time.monotonic,
         60.0,
+        KEYS[DRIVER],
     )
     engine.dispose()
 
@@ -69,7 +88,7 @@ def in_one_process(proposal):
     """The same run by direct calls."""
     parties = {name: Party(linear_env(name, proposal), answer, PartyState) for name in SHOPS}
     return run_rounds(
-        fedavg_of(proposal),
+        fedavg_of(proposal, KEYS[DRIVER]),
         FIRST,
         list(SHOPS),
         in_process(parties, lambda: 0.0),
@@ -78,10 +97,21 @@ def in_one_process(proposal):
     )
 
 
-@pytest.mark.parametrize("aggregation", ["weighted_mean", "open_sum"])
+def made(task, aggregation, **changes):
+    """A proposal, with signed terms where updates are masked."""
+    if aggregation != "masked_sum":
+        return proposal_of(task, SIZE, aggregation=aggregation, **changes)
+    proposal = proposal_of(task, SIZE, aggregation="open_sum", **changes)
+    keys = {name: key.public for name, key in KEYS.items()}
+    terms = masked_terms(proposal, keys, KEYS[DRIVER])
+    return replace(proposal, aggregation=aggregation, terms=terms)
+
+
+@pytest.mark.parametrize("aggregation", ["weighted_mean", "open_sum", "masked_sum"])
 def test_the_same_bits_as_in_one_process(world, driving, tmp_path, aggregation):
     task = aggregation.replace("_", "-")
-    proposal = proposal_of(task, SIZE, aggregation=aggregation, server_momentum=0.5, max_norm=9.0)
+    proposal = made(task, aggregation, server_momentum=0.5, max_norm=9.0)
+    assert read_proposal(proposal_bytes(proposal)) == proposal
     driving.book.begin(proposal, 0.0)
     models = {}
     with working(world, tmp_path, models):
@@ -127,7 +157,13 @@ def test_too_few_owners_approve(world, driving, tmp_path):
         raise AssertionError(f"{party} touched its rows")
 
     hasty = Driving(
-        driving.client, driving.book, driving.journal, driving.roots, time.monotonic, 1.0
+        driving.client,
+        driving.book,
+        driving.journal,
+        driving.roots,
+        time.monotonic,
+        1.0,
+        KEYS[DRIVER],
     )
     with (
         at_work(world, tmp_path, prepare, rules=Rules(decide="ask")),
@@ -191,6 +227,32 @@ def test_a_name_is_one_run_and_its_proposal_stays(driving):
 def test_a_proposal_that_makes_no_sense_is_refused(changes):
     with pytest.raises(ConfigError):
         proposal_of(**{"task": "t", "size": SIZE, **changes})
+
+
+def test_terms_of_another_task_are_refused():
+    masked = made("t", "masked_sum")
+    for changes in ({"task": "u"}, {"purpose": "p"}, {"max_norm": 2.0}, {"size": 5}):
+        with pytest.raises(ConfigError, match="not those of its proposal"):
+            replace(masked, **changes)
+    with pytest.raises(ConfigError, match="belong to a masked_sum"):
+        replace(masked, aggregation="open_sum")
+    with pytest.raises(ConfigError, match="belong to a masked_sum"):
+        replace(masked, terms=None)
+
+
+def test_a_known_partys_key_does_not_change(tmp_path):
+    engine = sqlite_engine(tmp_path / "desk.db")
+    desk = Desk(engine)
+    keys = {name: KEYS[name].public for name in SHOPS}
+    first, second, _ = SHOPS
+    assert desk.pin({first: keys[first]}) == {first: keys[first]}
+    assert desk.pin(keys) == keys
+    with pytest.raises(RefusedError, match="another key"):
+        desk.pin({first: keys[second]})
+    with pytest.raises(RefusedError, match="another key"):
+        desk.pin({PartyId("shop-z"): keys[second]})
+    assert desk.pin({}) == keys
+    engine.dispose()
 
 
 # What a party keeps

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +20,7 @@ from fedguide.errors import ConfigError
 
 if TYPE_CHECKING:
     from fedguide.config import Settings
+    from fedguide.crypto.signing import PublicKey
     from fedguide.runtime.hub_wire import TaskView
     from fedguide.runtime.proposal import Proposal
     from fedguide.runtime.rounds import RoundReport
@@ -57,10 +58,10 @@ def start(
     ] = None,
     deadline_s: Annotated[float, typer.Option("--deadline", help="Seconds of a round")] = 600.0,
     aggregation: Annotated[
-        str, typer.Option("--aggregation", help="weighted_mean or open_sum")
-    ] = "weighted_mean",
+        str, typer.Option("--aggregation", help="masked_sum, open_sum or weighted_mean")
+    ] = "masked_sum",
     max_norm: Annotated[
-        float, typer.Option("--max-norm", help="With open_sum: longest update in L2")
+        float, typer.Option("--max-norm", help="Of sums: longest update in L2")
     ] = 100.0,
     seed: Annotated[int | None, typer.Option("--seed", help="Of the first model", min=0)] = None,
     approvals_s: ApprovalsOption = 86_400.0,
@@ -71,14 +72,22 @@ def start(
     """Propose a run, wait for the shops' owners, train with who approved, hand the model over."""
     from fedguide import config
     from fedguide.models.plan import GuidePlan
-    from fedguide.runtime.proposal import Proposal
+    from fedguide.runtime import homes
+    from fedguide.runtime.proposal import Proposal, masked_terms
 
     settings = config.load(found(path))
     out = begin("train start", as_json=as_json, lang=lang, fallback=settings.lang)
     layout_of = _training().layout_of
-    parties = tuple(sorted(party or _admitted(settings)))
-    if not parties:
-        raise ConfigError("nobody to train with", hint="fedguide federation invite NAME")
+    keys = _admitted(settings)
+    parties = tuple(sorted(party or keys))
+    strangers = [name for name in parties if name not in keys]
+    if strangers or not parties:
+        raise ConfigError(
+            f"not admitted: {', '.join(strangers)}" if strangers else "nobody to train with",
+            hint="fedguide federation show",
+        )
+    # A sum of fewer than three tells each what the other sent.
+    masked = aggregation == "masked_sum"
     guide = GuidePlan(encoder=settings.train.encoder)
     name = task or f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}"
     proposal = Proposal(
@@ -86,9 +95,9 @@ def start(
         purpose=purpose,
         parties=parties,
         columns=COLUMNS,
-        aggregation=aggregation,  # type: ignore[arg-type]  # the proposal checks the name
+        aggregation="open_sum" if masked else aggregation,  # type: ignore[arg-type]  # checked there
         rounds=rounds or settings.train.rounds,
-        quorum=quorum or len(parties) // 2 + 1,
+        quorum=quorum or max(3 if masked else 1, len(parties) // 2 + 1),
         deadline_s=deadline_s,
         server_momentum=settings.train.server_momentum,
         keep_moments=settings.train.keep_client_moments,
@@ -97,6 +106,10 @@ def start(
         seed=settings.train.seed if seed is None else seed,
         size=layout_of(guide).size,
     )
+    if masked:
+        key = homes.identity(settings.home, passphrase())
+        terms = masked_terms(proposal, keys, key)
+        proposal = replace(proposal, aggregation="masked_sum", terms=terms)
     with book_of(settings) as (book, journal):
         book.begin(proposal, time.time())
         _drive(out, settings, proposal, book, journal, approvals_s)
@@ -239,7 +252,7 @@ def _drive(
     lock = settings.home / "driver" / f"{proposal.task}.lock"
     with homes.only_one(lock, f"the run {proposal.task}"), HubClient(access, around) as client:
         roots = fresh_roots(os.urandom)
-        driving = Driving(client, book, journal, roots, time.monotonic, approvals_s)
+        driving = Driving(client, book, journal, roots, time.monotonic, approvals_s, key)
         finished = train_task(
             driving,
             proposal,
@@ -317,12 +330,13 @@ def _plain(entry: Entry, history: list[RoundReport]) -> dict[str, Any]:
     }
 
 
-def _admitted(settings: Settings) -> list[str]:
+def _admitted(settings: Settings) -> dict[str, PublicKey]:
+    """The parties that may take part, and the keys they enrolled with."""
     from fedguide.runtime import members
 
     with members_of(settings) as db:
         everybody = members.members(db)
-    return [m.party for m in everybody if (m.role, m.status) == ("party", "admitted")]
+    return {m.party: m.key for m in everybody if (m.role, m.status) == ("party", "admitted")}
 
 
 def _training() -> Any:

@@ -96,8 +96,11 @@ def invite(
     with members_of(settings) as db:
         members.invite(db, name, token, float(expires_s), admit=admit)
     authority = to_der(homes.authority_of(settings.home).certificate)
+    coordinator = homes.identity(settings.home, passphrase()).public
     text = write_invitation(
-        Invitation(federation.name, name, federation.address, authority, token, expires_s)
+        Invitation(
+            federation.name, name, federation.address, authority, coordinator, token, expires_s
+        )
     )
     out.note(
         f"for {name}, once, within {hours} h; send it like a password",

@@ -52,7 +52,9 @@ def join(
     out = begin("join", as_json=as_json, lang=lang, fallback=settings.lang)
     read = read_invitation(invitation, time.time())
     authority = to_pem(read.authority)
-    member = homes.Membership(read.federation, read.party, read.address, authority.decode())
+    member = homes.Membership(
+        read.federation, read.party, read.address, authority.decode(), read.coordinator
+    )
     key = homes.identity(settings.home, passphrase())
     with client_of(settings, member) as client:
         body = pack(Enrol(read.token, key.public))

@@ -13,6 +13,7 @@ from fedguide.errors import ConfigError, FedGuideError
 if TYPE_CHECKING:
     from fedguide.config import Settings
     from fedguide.data.contract import Dataset
+    from fedguide.horizontal.roster import Seat, SignedTerms
     from fedguide.models.card import Card
     from fedguide.runtime.handover import Adopt
     from fedguide.runtime.party_process import Happened, Work
@@ -53,7 +54,27 @@ class Shop:
             self.keeping.keep_model(proposal.task, adopt)
 
         least = self._settings.party.least_examples
-        return shop_work(self._shop(), proposal, self.keeping.roots(), keep, least)
+        roots = self.keeping.roots()
+        return shop_work(self._shop(), proposal, roots, keep, self._consent, least)
+
+    def _consent(self, signed: SignedTerms) -> Seat:
+        """The party's seat in a masked task, by its own key and the keys it knows others by."""
+        from fedguide.cli.federation import passphrase
+        from fedguide.cli.party import desk_of
+        from fedguide.crypto.signing import PublicKey
+        from fedguide.horizontal.neighbours import LEAST_COHORT
+        from fedguide.horizontal.roster import Policy, consent
+        from fedguide.runtime import homes
+        from fedguide.values import PartyId
+
+        member = homes.membership_of(self._settings.home)
+        key = homes.identity(self._settings.home, passphrase())
+        with desk_of(self._settings) as desk:
+            known = desk.pin(signed.terms.identities)
+        least = max(LEAST_COHORT, self._settings.party.least_parties)
+        coordinator = PublicKey(member.coordinator)
+        policy = Policy(PartyId(member.party), key.public, coordinator, known, least)
+        return consent(signed, policy, key)
 
     def release(self, on_event: Callable[[Happened], None]) -> None:
         """Makes a release of every model that has none yet; signed, and ready to be served."""

@@ -3,8 +3,9 @@
 Threat model: whoever reads the string before it is used can enrol in its place, so it is sent like
 a password, works once and expires; the operator compares the key's fingerprint when approving.
 Whoever can *change* the string leads the party to another hub, so it must come by a way that the
-party trusts. What it holds: the hub's address, its authority's certificate, a one-time token, the
-names of federation and party, and when it expires. The hub keeps only a hash of the token.
+party trusts. What it holds: the hub's address, its authority's certificate, the coordinator's
+public key, a one-time token, the names of federation and party, and when it expires. The hub keeps
+only a hash of the token.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from fedguide.crypto.requests import NAME
+from fedguide.crypto.signing import PublicKey
 from fedguide.errors import ConfigError, ExpiredError
 from fedguide.seeds import Entropy
 
 PREFIX = "fgi1."
 TOKEN_BYTES = 16
+KEY_BYTES = 32
 _CHECK_BYTES = 4
 MAX_CHARACTERS = 4096
 
@@ -35,6 +38,7 @@ class Invitation:
         party: the name the party will have in it.
         address: of the hub, ``https://host:port``.
         authority: the certificate to trust, DER; nothing else is trusted.
+        coordinator: the public key that signs what the coordinator says.
         token: lets its holder enrol once; a secret.
         expires_s: seconds since 1970 after which it is void.
     """
@@ -43,6 +47,7 @@ class Invitation:
     party: str
     address: str
     authority: bytes
+    coordinator: PublicKey
     token: bytes = field(repr=False)
     expires_s: int
 
@@ -64,6 +69,7 @@ def write_invitation(invitation: Invitation) -> str:
         invitation.party,
         invitation.address,
         invitation.authority,
+        bytes.fromhex(invitation.coordinator),
         invitation.token,
         invitation.expires_s,
     ]
@@ -101,15 +107,20 @@ def read_invitation(text: str, now_s: float) -> Invitation:
 
 def _parts(body: bytes) -> Invitation:
     try:
-        parts = msgspec.msgpack.decode(body, type=tuple[str, str, str, bytes, bytes, int])
+        kinds = tuple[str, str, str, bytes, bytes, bytes, int]
+        name, party, address, authority, key, token, expires_s = msgspec.msgpack.decode(
+            body, type=kinds
+        )
     except msgspec.MsgspecError as error:
         raise ConfigError(f"the invitation is of another version: {error}") from None
-    invitation = Invitation(*parts)
+    coordinator = PublicKey(key.hex())
+    invitation = Invitation(name, party, address, authority, coordinator, token, expires_s)
     sound = (
         NAME.fullmatch(invitation.party)
         and invitation.address.startswith("https://")
         and len(invitation.token) == TOKEN_BYTES
+        and len(key) == KEY_BYTES
     )
     if not sound:
-        raise ConfigError("the invitation names no party, no https address or no token")
+        raise ConfigError("the invitation names no party, no https address, no key or no token")
     return invitation

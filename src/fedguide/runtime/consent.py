@@ -6,15 +6,17 @@ this proposal. Decisions are kept on the party's own machine; the hub is told, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Table, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from fedguide.errors import ConfigError, NotFoundError
+from fedguide.crypto.signing import PublicKey
+from fedguide.errors import ConfigError, NotFoundError, RefusedError
 from fedguide.runtime.proposal import Proposal, proposal_digest, read_proposal
+from fedguide.values import PartyId
 
 Decision: TypeAlias = Literal["waiting", "approved", "refused"]
 
@@ -29,6 +31,12 @@ _TASKS = Table(
     Column("by", String, nullable=False),
     Column("decided_s", Float),
     Column("status", String, nullable=False),
+)
+_PEERS = Table(
+    "peers",
+    _META,
+    Column("party", String, primary_key=True),
+    Column("key", String, nullable=False, unique=True),
 )
 _SWITCHES = Table("switches", _META, Column("name", String, primary_key=True))
 
@@ -50,7 +58,7 @@ class Rules:
     decide: Literal["ask", "policy"] = "ask"
     purposes: tuple[str, ...] = ()
     least_parties: int = 2
-    aggregations: tuple[str, ...] = ("weighted_mean", "open_sum")
+    aggregations: tuple[str, ...] = ("weighted_mean", "open_sum", "masked_sum")
     most_rounds: int = 1000
     most_epsilon: float | None = None
 
@@ -158,6 +166,26 @@ class Desk:
         with self._engine.begin() as db:
             db.execute(update(_TASKS).where(_TASKS.c.task == task).values(**values))
         return self.get(task)
+
+    def pin(self, identities: Mapping[PartyId, PublicKey]) -> dict[PartyId, PublicKey]:
+        """The keys this party knows others by, these among them; a key once seen does not change.
+
+        At first sight the coordinator's word is taken; owners can compare keys by telephone.
+
+        Raises:
+            RefusedError: a party comes with another key than before, or with another's.
+        """
+        with self._engine.begin() as db:
+            known = {row.party: row.key for row in db.execute(select(_PEERS))}
+            for party, key in identities.items():
+                if known.get(party, key) != key or (party not in known and key in known.values()):
+                    raise RefusedError(
+                        f"policy: {party} comes with another key than the one it is known by"
+                    )
+                if party not in known:
+                    db.execute(insert(_PEERS).values(party=party, key=str(key)))
+                    known[party] = str(key)
+        return {PartyId(party): PublicKey(key) for party, key in known.items()}
 
     @property
     def paused(self) -> bool:

@@ -42,12 +42,16 @@ class Federation:
 
 @dataclass(frozen=True)
 class Membership:
-    """What a party has from its invitation; ``authority`` is a PEM."""
+    """What a party has from its invitation; ``authority`` is a PEM.
+
+    ``coordinator`` is the key that signs the terms of masked tasks.
+    """
 
     federation: str
     party: str
     address: str
     authority: str
+    coordinator: str
 
 
 def identity(home: Path, passphrase: str | None) -> SigningKey:

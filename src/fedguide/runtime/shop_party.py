@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from fedguide.errors import ConfigError
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
+from fedguide.horizontal.roster import Seat, SignedTerms
 from fedguide.models.examples import buying_baskets
 from fedguide.models.fit import layout_of, make_fit
 from fedguide.runtime.couriers import Party
 from fedguide.runtime.handover import Adopt, with_handover
 from fedguide.runtime.party_process import Work
-from fedguide.runtime.proposal import ALLOWED, Proposal, aggregator_of, task_limits
+from fedguide.runtime.proposal import ALLOWED, Proposal, partys_aggregator, task_limits
 from fedguide.seeds import Roots
 from fedguide.values import ShopData
 
@@ -21,6 +22,7 @@ def shop_work(
     proposal: Proposal,
     roots: Roots,
     keep: Callable[[Adopt], None],
+    seat: Callable[[SignedTerms], Seat],
     least_examples: int = 1,
 ) -> Work:
     """What the shop answers a task's messages with.
@@ -30,11 +32,13 @@ def shop_work(
         proposal: approved by its owner.
         roots: the party's own, drawn once and journaled.
         keep: takes the model that the run ends with; may be called again with the same one.
+        seat: consents to the terms of a masked task, or refuses them.
         least_examples: with fewer training examples the shop takes no part.
 
     Raises:
         ConfigError: the proposal's size is not that of its network.
         DataError: the shop has no purchase to learn from.
+        RefusedError: the terms of a masked task are not ones the party consents to.
     """
     size = layout_of(proposal.guide).size
     if size != proposal.size:
@@ -42,7 +46,7 @@ def shop_work(
     env = PartyEnv(
         proposal.task,
         roots,
-        aggregator_of(proposal),
+        partys_aggregator(proposal, seat),
         examples=len(buying_baskets(shop.train)),
         fit=make_fit(shop.catalogue, shop.train, proposal.guide),
         least_examples=least_examples,

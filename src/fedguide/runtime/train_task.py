@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fedguide.codec import Limits
+from fedguide.crypto.signing import SigningKey
 from fedguide.errors import FedGuideError, RunError
 from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
 from fedguide.horizontal.fedavg import fedavg
@@ -25,7 +26,7 @@ from fedguide.runtime.journal import Journal
 from fedguide.runtime.proposal import (
     ALLOWED,
     Proposal,
-    aggregator_of,
+    coordinators_aggregator,
     proposal_bytes,
     task_limits,
 )
@@ -46,6 +47,7 @@ class Driving:
         roots: draws the root of a round, once.
         clock: seconds that never go back.
         approvals_s: how long owners have to decide.
+        key: the coordinator's identity, which signs what masked sums need.
     """
 
     client: HubClient
@@ -54,6 +56,7 @@ class Driving:
     roots: Roots
     clock: Clock
     approvals_s: float
+    key: SigningKey
 
 
 @dataclass(frozen=True)
@@ -109,10 +112,10 @@ def train_task(
     return finished
 
 
-def fedavg_of(proposal: Proposal) -> Algorithm[ServerState]:
-    """The proposal's algorithm."""
+def fedavg_of(proposal: Proposal, key: SigningKey) -> Algorithm[ServerState]:
+    """The proposal's algorithm; ``key`` is the coordinator's identity."""
     return fedavg(
-        aggregator_of(proposal),
+        coordinators_aggregator(proposal, key),
         server=momentum_sgd(1.0, proposal.server_momentum),
         keep_moments=proposal.keep_moments,
         waiting=Waiting(proposal.quorum, proposal.deadline_s),
@@ -172,7 +175,7 @@ def _train(
     durable = durable_of(driving, proposal)
     limits = replace(task_limits(proposal), max_bytes=proposal.max_bytes)
     courier = over_https(driving.client, proposal.task, limits, ALLOWED)
-    algorithm = fedavg_of(proposal)
+    algorithm = fedavg_of(proposal, driving.key)
 
     def after(report: RoundReport) -> None:
         on_round(report)
