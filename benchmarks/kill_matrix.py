@@ -1,9 +1,9 @@
 """Kills every process of a masked federation at every step: is the model the same bit for bit?
 
-Hub, driver and three parties are real processes on 127.0.0.1 (TLS, signatures, journals, masked sums,
-three rounds and the hand-over). For each of them, and each mark it passes (before and after whatever
-it writes to disk or says over the network), one run in which it is SIGKILLed there and started again.
-``--every N`` takes every N-th mark.
+Hub, driver and three parties are real processes on 127.0.0.1 (TLS, signatures, journals, masked
+sums, three rounds and the hand-over). For each of them, and each mark it passes (before and after
+whatever it writes to disk or says over the network), one run in which it is SIGKILLed there and
+started again. ``--every N`` takes every N-th mark.
 """
 
 from __future__ import annotations
