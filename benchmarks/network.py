@@ -10,6 +10,7 @@ it; SuperLink insecure on the loopback, telemetry off).
 from __future__ import annotations
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -121,11 +122,11 @@ def client(folder: Path, name: str) -> HubClient:
 
 
 @contextmanager
-def process(role: str, folder: Path) -> Iterator[None]:
-    """Another process of this script."""
+def process(role: str, folder: Path) -> Iterator[int]:
+    """Another process of this script; gives its id."""
     made = subprocess.Popen([sys.executable, __file__, "--role", role, str(folder)])
     try:
-        yield
+        yield made.pid
     finally:
         made.terminate()
         made.wait()
@@ -172,21 +173,43 @@ class Driver:
         self._client.close()
 
 
-def ours() -> dict[str, list[float]]:
-    """Seconds a trip, by what it carries."""
+def processor_s(pid: int) -> float:
+    """Seconds of processor time a process has had: what load on the machine does not change."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of each trip, and processor seconds of hub, party and driver a trip."""
+
+    seconds: list[float]
+    processor: dict[str, float]
+
+
+def ours() -> dict[str, Measured]:
+    """Our trips, by what they carry."""
     from tests.runtime.killing import prepare
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"
         prepare(folder)
-        with process("hub", folder), process("party", folder):
+        with process("hub", folder) as hub, process("party", folder) as party:
             driver = Driver(folder, "trips")
+            pids = {"hub": hub, "party": party, "driver": os.getpid()}
+
+            def measured(count: int, down: int, up: int) -> Measured:
+                before = {name: processor_s(pid) for name, pid in pids.items()}
+                seconds = driver.trips(count, down, up)
+                used = {n: (processor_s(pid) - before[n]) / count for n, pid in pids.items()}
+                return Measured(seconds, used)
+
             try:
-                driver.trips(10, SMALL, SMALL)  # the first ones compile, open and connect
+                driver.trips(10, SMALL, SMALL)  # the first ones open and connect
                 return {
-                    "1 kB": driver.trips(SMALL_TRIPS, SMALL, SMALL),
-                    "50 MB down": driver.trips(LARGE_TRIPS, LARGE, 8),
-                    "50 MB up": driver.trips(LARGE_TRIPS, 8, LARGE),
+                    "1 kB": measured(SMALL_TRIPS, SMALL, SMALL),
+                    "50 MB down": measured(LARGE_TRIPS, LARGE, 8),
+                    "50 MB up": measured(LARGE_TRIPS, 8, LARGE),
                 }
             finally:
                 driver.close()
@@ -202,21 +225,36 @@ def main() -> int:
         role, folder = args.role
         (serve_hub if role == "hub" else serve_party)(Path(folder))
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that its processes end with it
     load = os.getloadavg()[0]
     found = ours()
     rows = [
-        (name, f"{statistics.median(v) * 1e3:.1f}", f"{max(v) * 1e3:.1f}", len(v))
+        (
+            name,
+            f"{statistics.median(v.seconds) * 1e3:.1f}",
+            f"{max(v.seconds) * 1e3:.1f}",
+            len(v.seconds),
+            *(f"{v.processor[who] * 1e3:.1f}" for who in ("hub", "party", "driver")),
+        )
         for name, v in found.items()
     ]
-    show("our trips, ms", ("trip", "median", "worst", "trips"), rows)
-    p50_ms = statistics.median(found["1 kB"]) * 1e3
-    rates = {n: LARGE / 1e6 / statistics.median(found[n]) for n in ("50 MB down", "50 MB up")}
+    show(
+        f"our trips, ms (load average {load:.1f} on {os.cpu_count()} cores)",
+        ("trip", "median", "worst", "trips", "cpu: hub", "party", "driver"),
+        rows,
+    )
+    median_s = {name: statistics.median(v.seconds) for name, v in found.items()}
+    p50_ms = median_s["1 kB"] * 1e3
+    rates = {name: LARGE / 1e6 / median_s[name] for name in ("50 MB down", "50 MB up")}
     bars = [
         at_most("1 kB trip, ms p50", p50_ms, 50.0),
         at_least("50 MB to a party, MB/s", rates["50 MB down"], 60.0),
         at_least("50 MB from a party, MB/s", rates["50 MB up"], 60.0),
     ]
-    data: dict[str, object] = {"seconds": found, "load_average": load}
+    data: dict[str, object] = {
+        "trips": {name: asdict(v) for name, v in found.items()},
+        "load_average": load,
+    }
     if args.peer:
         import flower_peer
 
