@@ -49,7 +49,8 @@ from flwr.app import ArrayRecord, Array, ConfigRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
-server, client = ServerApp(), ClientApp()
+server = ServerApp()
+client = ClientApp()
 
 
 def record(size, wanted):
@@ -137,12 +138,15 @@ def _run(venv: Path, folder: Path, small: int, large: int) -> dict[str, list[flo
         _wait(lambda: _listens(link), folder / "superlink.log")
         stack.enter_context(_process(venv, supernode, env, folder / "supernode.log"))
         values = f"out='{out}' small={small} large={large}"
-        subprocess.run(
+        submitted = subprocess.run(
             [str(venv / "bin" / "flwr"), "run", str(app), "here", "--run-config", values],
             env=env,
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
         )
+        if submitted.returncode:
+            raise RuntimeError(f"flwr run: {submitted.stdout}{submitted.stderr}")
         _wait(out.exists, folder / "superlink.log")
     found: dict[str, list[float]] = json.loads(out.read_text("utf-8"))
     return found

@@ -401,6 +401,21 @@ def test_a_revoked_party_is_out_at_once_and_not_waited_for(shared):
     assert back.reason == "lost"
 
 
+def test_a_party_that_comes_back_with_a_new_key_is_known_by_that_one_alone(shared):
+    shared.admit("shop-g")
+    old = shared.keys["shop-g"]
+    first = shared.client("shop-g", key=old)
+    first.call("GET", "/v1/tasks")
+    with shared.engine.begin() as db:
+        members.set_status(db, "shop-g", members.REVOKED)
+    with pytest.raises(RevokedError):
+        first.call("GET", "/v1/tasks")
+    shared.admit("shop-g")
+    shared.client("shop-g", key=shared.keys["shop-g"]).call("GET", "/v1/tasks")
+    with pytest.raises(NotAuthorizedError, match="not signed by the key of shop-g"):
+        first.call("GET", "/v1/tasks")
+
+
 # Attacks
 
 

@@ -57,8 +57,9 @@ def over_https(client: HubClient, task: str, limits: Limits, allowed: Sequence[t
                     answers[PartyId(reply.party)] = got
             if not heard.open and not heard.replies:
                 break
-        client.call("POST", f"{_path(task, ask)}/close", task=task, trip=ask.trip)
         silent = [name for name in ask.to if name not in answers and name not in missing]
+        if silent:
+            client.call("POST", f"{_path(task, ask)}/close", task=task, trip=ask.trip)
         late = tuple(Missing(name, "late", _why(ask, answers)) for name in silent)
         return Replies(answers, (*missing.values(), *late))
 

@@ -46,7 +46,7 @@ from fedguide.errors import (
 )
 from fedguide.runtime import mailbox, members
 from fedguide.runtime.bells import Bells
-from fedguide.runtime.hub_tables import reading
+from fedguide.runtime.hub_tables import reading, writing
 from fedguide.runtime.hub_watch import HubMetrics, Log
 from fedguide.runtime.hub_wire import (
     ASK_BODY_BYTES,
@@ -129,11 +129,12 @@ class Problem(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class _Caller:
-    """Who made a request, proven, and its body."""
+    """Who made a request, and its body; ``proven_by_name`` if the key is the member's own."""
 
     signed: Signed
     member: Member
     body: bytes
+    proven_by_name: bool = False
 
 
 class _Hub:
@@ -148,6 +149,7 @@ class _Hub:
         self.metrics = metrics
         self.bells = Bells(plan.recheck_s, plan.max_waiting, plan.max_waiting_each)
         self._bodies = 0
+        self._known: dict[str, Member] = {}
         self._forget_at_s = clock() + _FORGET_EVERY_S
 
     async def read(self, look: Callable[[Connection], R]) -> R:
@@ -159,16 +161,38 @@ class _Hub:
 
         return await run_sync(work)
 
-    async def write(self, caller: _Caller, work: Callable[[Connection], R]) -> R:
-        """Keeps the caller's nonce and does ``work``, both or neither."""
+    async def write(
+        self, caller: _Caller, work: Callable[[Connection], R], *, light: bool = False
+    ) -> R:
+        """Keeps the caller's nonce and does ``work``, both or neither.
+
+        ``light`` says that the work only looks, so that no commit to disk is waited for.
+
+        Raises:
+            ReplayedError: the request was made before.
+            RevokedError, NotAuthorizedError: the caller is not, or no longer, who it was.
+        """
 
         def transaction() -> R:
-            with self.engine.begin() as db:
+            with writing(self.engine, light=light) as db:
                 members.remember(db, caller.signed)
+                if caller.proven_by_name:
+                    self._same(db, caller.member)
                 self._forget(db)
                 return work(db)
 
         return await run_sync(transaction)
+
+    def _same(self, db: Connection, member: Member) -> None:
+        """A member's key is kept in memory; that it still is one, the database says each time."""
+        try:
+            now = members.admitted(db, member.party)
+        except NotAuthorizedError:
+            self._known.pop(member.party, None)
+            raise
+        if (now.key, now.role) != (member.key, member.role):
+            self._known.pop(member.party, None)
+            raise NotAuthorizedError(f"{member.party} has another key now")
 
     def _forget(self, db: Connection) -> None:
         now_s = self.clock()
@@ -185,13 +209,27 @@ class _Hub:
                 there is no room for it.
         """
         signed, signature = read_request(request.method, _target(request), request.headers)
-        member = await self.read(lambda db: members.admitted(db, signed.party))
-        check_request(signed, signature, member.key, self.clock())
+        member = await self._signer(signed, signature)
         if role is not None and member.role != role:
             raise RefusedError(f"{member.party} is a {member.role}, this is for a {role}")
         body, digest = await self.body(request, most)
         check_body(signed, digest)
-        return _Caller(signed, member, body)
+        return _Caller(signed, member, body, proven_by_name=True)
+
+    async def _signer(self, signed: Signed, signature: bytes) -> Member:
+        """The member that signed: by the key in memory, else by that of the database."""
+        known = self._known.get(signed.party)
+        if known is not None:
+            try:
+                check_request(signed, signature, known.key, self.clock())
+            except NotAuthorizedError:
+                self._known.pop(signed.party, None)  # it may have come back with a new key
+            else:
+                return known
+        member = await self.read(lambda db: members.admitted(db, signed.party))
+        check_request(signed, signature, member.key, self.clock())
+        self._known[signed.party] = member
+        return member
 
     async def newcomer(self, request: Request) -> tuple[_Caller, Enrol]:
         """Somebody who is not known yet and signs with the key it brings."""
@@ -310,7 +348,7 @@ def _member_routes(app: FastAPI, hub: _Hub) -> None:
             raise NotAuthorizedError(f"{signed.party} is not enrolled here")
         check_request(signed, signature, found.key, hub.clock())
         caller = _Caller(signed, found, b"")
-        return _packed(_standing(await hub.write(caller, lambda _db: found), hub))
+        return _packed(_standing(await hub.write(caller, lambda _db: found, light=True), hub))
 
     @app.post("/v1/leave")
     async def leave(request: Request) -> Response:
@@ -343,7 +381,9 @@ def _task_routes(app: FastAPI, hub: _Hub) -> None:
     @app.get("/v1/tasks")
     async def offers(request: Request) -> Response:
         caller = await hub.caller(request, PARTY, 0)
-        found = await hub.write(caller, lambda db: mailbox.offers(db, caller.member.party))
+        found = await hub.write(
+            caller, lambda db: mailbox.offers(db, caller.member.party), light=True
+        )
         return _packed(Offers(tuple(found)))
 
     @app.get("/v1/tasks/{task}")
@@ -355,7 +395,7 @@ def _task_routes(app: FastAPI, hub: _Hub) -> None:
             count = sum(said != mailbox.UNDECIDED for _, said, _ in seen.decisions)
             return seen if count != decided or seen.status != mailbox.OPEN else None
 
-        seen = await hub.write(caller, lambda db: mailbox.view(db, driver, task))
+        seen = await hub.write(caller, lambda db: mailbox.view(db, driver, task), light=True)
         found = changed(seen) or await hub.bells.wait(
             f"task/{task}",
             driver,
@@ -419,7 +459,9 @@ def _payload_routes(app: FastAPI, hub: _Hub) -> None:
         caller = await hub.caller(request, None, 0)
         digest, reader = _digest(sha256), caller.member.party
         body = await hub.write(
-            caller, lambda db: mailbox.read_chunk(db, reader, task, owner, digest, number)
+            caller,
+            lambda db: mailbox.read_chunk(db, reader, task, owner, digest, number),
+            light=True,
         )
         return Response(body, media_type="application/octet-stream")
 
@@ -456,7 +498,7 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
         def worth(found: Mail) -> Mail | None:
             return found if found.letter or found.news.hex() != seen else None
 
-        found = await hub.write(caller, first)
+        found = await hub.write(caller, first, light=True)
         heard = worth(found) or await hub.bells.wait(
             f"mailbox/{party}", party, lambda: hub.read(lambda db: worth(look(db))), wait
         )
@@ -486,7 +528,7 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
         def worth(found: Returned) -> Returned | None:
             return found if found.replies or not found.open else None
 
-        found = await hub.write(caller, look)
+        found = await hub.write(caller, look, light=True)
         # Nothing new can come after the deadline, so no poll waits beyond it.
         longest_s = max(0.0, min(float(wait), found.left_s))
         heard = worth(found) or await hub.bells.wait(

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from fedguide.errors import (
     BusyError,
@@ -509,18 +509,16 @@ def _make_room(db: Connection, owner: str, row: Any, size: int, limits: HubLimit
     """Refuses what does not fit; a party's one reply replaces what it announced before."""
     if owner != row.driver:
         _drop_payloads(db, row.task, owner, ())
-    elif _count(db, row.task, owner) >= MAX_PAYLOADS:
+    count, stored = db.execute(
+        select(
+            func.count().filter(PAYLOADS.c.task == row.task, PAYLOADS.c.owner == owner),
+            func.coalesce(func.sum(PAYLOADS.c.size), 0),
+        ).select_from(PAYLOADS)
+    ).one()
+    if count >= MAX_PAYLOADS:
         raise BusyError(f"{MAX_PAYLOADS} payloads of this task wait already, which is the most")
-    if stored_bytes(db) + size > limits.max_store_bytes:
+    if stored + size > limits.max_store_bytes:
         raise OverloadedError("the hub's store is full", retry_after_s=30)
-
-
-def _count(db: Connection, task: str, owner: str) -> int:
-    return int(
-        db.execute(
-            select(func.count()).where(PAYLOADS.c.task == task, PAYLOADS.c.owner == owner)
-        ).scalar_one()
-    )
 
 
 def _insert_chunk(
@@ -584,9 +582,9 @@ def _forget_before(
 ) -> None:
     """Drops earlier trips, and all payloads but the driver's own of this one."""
     db.execute(delete(MESSAGES).where(MESSAGES.c.task == task, MESSAGES.c.trip < trip))
-    _drop_payloads(db, task, driver, kept)
     for table in (CHUNKS, PAYLOADS):
-        db.execute(delete(table).where(table.c.task == task, table.c.owner != driver))
+        old = or_(table.c.owner != driver, table.c.sha256.not_in(kept))
+        db.execute(delete(table).where(table.c.task == task, old))
 
 
 def _drop_payloads(db: Connection, task: str, owner: str, kept: Collection[bytes]) -> None:
