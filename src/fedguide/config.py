@@ -141,6 +141,39 @@ class ServeSettings(_Section):
     port: int = Field(default=8000, ge=0, le=65535, description="port; 0 takes a free one")
 
 
+class HubSettings(_Section):
+    """``[hub]``: the mailboxes that an operator runs for a federation."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8443, ge=1, le=65535, description="port; invitations name it")
+    database: str = Field(
+        default="", description="postgresql://user:password@host/name; empty is SQLite at home"
+    )
+
+
+class PartySettings(_Section):
+    """``[party]``: this shop's part in a federation, and what its owner allows without asking."""
+
+    data: Path | None = Field(default=None, description="store (.duckdb), file or folder to train")
+    decide: Literal["ask", "policy"] = Field(
+        default="ask",
+        description="ask: the owner approves every task; policy: what keeps the rules",
+    )
+    purposes: tuple[str, ...] = Field(default=(), description="purposes allowed; empty is any")
+    least_parties: int = Field(default=2, ge=1, description="fewest parties of a task")
+    aggregations: tuple[str, ...] = Field(
+        default=("weighted_mean", "open_sum", "masked_sum"),
+        description="ways to put updates together that are allowed",
+    )
+    most_rounds: int = Field(default=1000, ge=1, description="most rounds of a task")
+    most_epsilon: float | None = Field(
+        default=None, description="highest price in epsilon; unset allows tasks without a bound"
+    )
+    least_examples: int = Field(
+        default=1, ge=1, description="with fewer training examples the shop takes no part"
+    )
+
+
 class Settings(BaseSettings):
     """The whole configuration of one party."""
 
@@ -161,6 +194,8 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     dp: DpSettings = DpSettings()
     serve: ServeSettings = ServeSettings()
+    hub: HubSettings = HubSettings()
+    party: PartySettings = PartySettings()
 
     @classmethod
     def settings_customise_sources(

@@ -17,7 +17,13 @@
     │   └── LedgerError       the budget ledger cannot be used: nothing may be spent
     ├── ReleaseError        a release that must not be loaded
     │   └── SignatureError    it was tampered with, or signed by somebody else
-    ├── ConnectionFailedError  (exit 2)
+    ├── ConnectionFailedError  another process was not reached (exit 2)
+    │   ├── BusyError             it has too much of this to do; try again later
+    │   │   └── OverloadedError     it has too much of everything to do
+    │   └── NotAuthorizedError    it did not accept who we are
+    │       ├── ExpiredError        the request is too old, or a clock is wrong
+    │       ├── ReplayedError       the request was made before
+    │       └── RevokedError        the party is not, or no longer, admitted
     ├── TimedOutError          (exit 3)
     └── RefusedError        refused by privacy policy (exit 6)
 
@@ -181,6 +187,46 @@ class ConnectionFailedError(FedGuideError):
 
     exit_code = 2
     code = "FG220"
+
+
+class BusyError(ConnectionFailedError):
+    """Another process has too much to do; ``retry_after_s`` says when to try again."""
+
+    code = "FG225"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class OverloadedError(BusyError):
+    """Another process has no room for any request now, whoever makes it."""
+
+    code = "FG226"
+
+
+class NotAuthorizedError(ConnectionFailedError):
+    """A request is not signed, or not by whom it says."""
+
+    code = "FG221"
+
+
+class ExpiredError(NotAuthorizedError):
+    """A request's time is over or too far ahead: it is old, or a clock is wrong."""
+
+    code = "FG222"
+
+
+class ReplayedError(NotAuthorizedError):
+    """The same request was made before."""
+
+    code = "FG223"
+
+
+class RevokedError(NotAuthorizedError):
+    """The party is not yet, or no longer, admitted."""
+
+    code = "FG224"
 
 
 class TimedOutError(FedGuideError):

@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from tests.runtime.hub_world import DRIVER, agreed, at_work, hub_world, proposal_of
 
 from fedguide.codec import Limits, encode
 from fedguide.horizontal.compatible import refusal
@@ -14,14 +15,16 @@ from fedguide.horizontal.sides import Job
 from fedguide.protocol import run
 from fedguide.runtime.couriers import Party, in_process, through_bytes
 from fedguide.runtime.driver import Durable, drive_round, resume
+from fedguide.runtime.https import over_https
 from fedguide.runtime.journal import MemoryJournal
+from fedguide.runtime.party_process import Work
 from fedguide.runtime.party_store import MemoryPartyStore
 from fedguide.runtime.sqlite import SqliteJournal, SqlitePartyStore, sqlite_engine
 from fedguide.seeds import seeded_root, seeded_roots, stream
 from fedguide.values import PartyId
 
 SIZE, ROUNDS = 4, 4
-SHOPS = {PartyId("a"): 30, PartyId("b"): 12, PartyId("c"): 55}
+SHOPS = {PartyId("shop-a"): 30, PartyId("shop-b"): 12, PartyId("shop-c"): 55}
 LIMITS = Limits(100_000, {"p": SIZE})
 COURIERS = ("in_process", "bytes_memory", "bytes_sqlite")
 # Robust rules need more than three parties: test_aggregators.py runs them.
@@ -83,7 +86,11 @@ def courier_over(kind, sides, engine):
     parties = {name: shop(name, sides.party(name)) for name in SHOPS}
     if kind == "in_process":
         return in_process(parties, lambda: 0.0)
-    store = MemoryPartyStore() if kind == "bytes_memory" else SqlitePartyStore(engine, "task")
+    store = (
+        MemoryPartyStore()
+        if kind == "bytes_memory"
+        else SqlitePartyStore(engine, "task", bytes(64))
+    )
     return through_bytes(parties, lambda: 0.0, store, LIMITS, WIRE)
 
 
@@ -125,6 +132,44 @@ def test_every_pair_over_every_courier_and_journal(name, aggregator, kind, journ
 def test_every_pair_learns(name, aggregator):
     """The suite above would pass for an algorithm that does nothing."""
     assert len(set(reference(name, aggregator))) == ROUNDS
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    with hub_world(tmp_path_factory.mktemp("hub")) as world:
+        yield world
+
+
+OVER_HTTPS = [(a, b) for a, b in PAIRS if b == "weighted_mean" or a == "fedavg_kept"]
+
+
+@pytest.mark.parametrize(("name", "aggregator"), OVER_HTTPS)
+def test_chosen_pairs_over_https(name, aggregator, world, tmp_path):
+    """A real hub, TLS, signatures, and parties that forget everything between two messages."""
+    sides = AGGREGATORS[aggregator](JOB)
+    algorithm = ALGORITHMS[name](sides.coordinator)
+    proposal = proposal_of(f"{name}-{aggregator}", SIZE)
+
+    def prepare(party, _proposal, _keeping):
+        return Work(shop(PartyId(party), sides.party(PartyId(party))), WIRE, LIMITS)
+
+    with at_work(world, tmp_path, prepare):
+        agreed(world, proposal)
+        courier = over_https(world.client(DRIVER), proposal.task, LIMITS, WIRE)
+        state = algorithm.init(np.zeros(SIZE, np.float32))
+        durable = Durable(
+            "task", MemoryJournal(), seeded_roots(1), lambda: 0.0, (*WIRE, type(state)), LIMITS
+        )
+        progress, states = resume(durable, state), []
+        for _ in range(ROUNDS):
+            progress = drive_round(
+                durable,
+                progress,
+                lambda s, root: algorithm.next_round(s, list(SHOPS), root),
+                courier,
+            )
+            states.append(encode(progress.state))
+    assert states == reference(name, aggregator)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

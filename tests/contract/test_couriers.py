@@ -88,7 +88,7 @@ def world(request, tmp_path):
         return
     engine = sqlite_engine(tmp_path / "parties.db")
     memory = request.param == "bytes_memory"
-    store = MemoryPartyStore() if memory else SqlitePartyStore(engine, "task")
+    store = MemoryPartyStore() if memory else SqlitePartyStore(engine, "task", bytes(64))
     yield World(clock, envs, through_bytes(parties, clock, store, LIMITS, ALLOWED))
     engine.dispose()
 
@@ -278,7 +278,7 @@ def test_state_survives_the_process(tmp_path):
     totals = []
     for trip in range(3):
         engine = sqlite_engine(tmp_path / "parties.db")
-        store = SqlitePartyStore(engine, "task")
+        store = SqlitePartyStore(engine, "task", bytes(64))
         courier = through_bytes(parties, Clock(), store, LIMITS, ALLOWED)
         totals.append(courier(ask(A, trip=trip)).answers[A])
         engine.dispose()
@@ -289,7 +289,7 @@ def test_tasks_in_one_file_do_not_mix(tmp_path):
     engine = sqlite_engine(tmp_path / "parties.db")
     parties = {A: Party(lambda: None, answer, Adder)}
     for task in ("one", "two"):
-        store = SqlitePartyStore(engine, task)
+        store = SqlitePartyStore(engine, task, bytes(64))
         courier = through_bytes(parties, Clock(), store, LIMITS, ALLOWED)
         assert courier(ask(A)).answers == {A: Total(3, 1)}
     engine.dispose()

@@ -82,6 +82,27 @@ def test_the_key_file_is_private_and_reads_back(tmp_path: Path) -> None:
     assert load_key(path).public == KEY.public
 
 
+def test_a_passphrase_seals_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    save_key(path, KEY, "correct horse")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert b"ENCRYPTED" in path.read_bytes()
+    assert load_key(path, "correct horse").public == KEY.public
+    with pytest.raises(ConfigError, match="no passphrase") as caught:
+        load_key(path)
+    assert "FEDGUIDE_PASSPHRASE" in caught.value.hint
+    with pytest.raises(ConfigError, match="does not open") as caught:
+        load_key(path, "wrong horse")
+    assert "horse" not in str(caught.value)
+
+
+def test_a_passphrase_that_is_not_needed_does_no_harm(tmp_path: Path) -> None:
+    save_key(tmp_path / "key.pem", KEY)
+    assert load_key(tmp_path / "key.pem", "any").public == KEY.public
+    with pytest.raises(ConfigError, match="empty"):
+        save_key(tmp_path / "other.pem", KEY, "")
+
+
 def test_a_key_is_never_written_over(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     save_key(path, KEY)

@@ -122,7 +122,7 @@ def train(folder, mark):
         before=("record",),
         after=("put_root", "record", "put_checkpoint"),
     )
-    store = Marked(SqlitePartyStore(party_db, "task"), mark, after=("put",))
+    store = Marked(SqlitePartyStore(party_db, "task", key), mark, after=("put",))
     trains, draws = log("trains.txt"), log("draws.txt")
 
     def roots(task, number):

@@ -44,11 +44,14 @@ def build() -> typer.Typer:
         attack,
         audit,
         configure,
+        coordinate,
         dataset,
         demo,
         doctor,
         explain,
+        federation,
         guide,
+        party,
         privacy,
         shopper,
         train,
@@ -71,12 +74,17 @@ def build() -> typer.Typer:
     app.command("recommend")(guide.recommend)
     app.command("search")(guide.search)
     app.command("serve")(guide.serve)
+    app.command("hub")(federation.hub)
+    app.command("join")(party.join)
     app.add_typer(dataset.app, name="data")
     app.add_typer(train.evaluation, name="eval")
     privacy.app.command("attack-test")(attack.attack_test)
     app.add_typer(privacy.app, name="privacy")
     app.add_typer(audit.app, name="audit")
     app.add_typer(shopper.app, name="shopper")
+    app.add_typer(federation.app, name="federation")
+    app.add_typer(party.app, name="party")
+    app.add_typer(coordinate.app, name="train")
     app.add_typer(configure.app, name="config")
     return app
 

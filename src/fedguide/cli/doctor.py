@@ -34,8 +34,9 @@ class Check:
 
 
 def doctor(path: FileOption = None, as_json: JsonOption = False, lang: LangOption = None) -> None:
-    """Check this machine: Python, packages, folders, disk, memory, database, port."""
+    """Check this machine: packages, disk, memory, database, ports; and its hub, TLS, clock."""
     from fedguide import config
+    from fedguide.cli.doctor_network import network_checks
 
     settings = config.load(found(path))
     out = begin("doctor", as_json=as_json, lang=lang, fallback=settings.lang)
@@ -48,6 +49,7 @@ def doctor(path: FileOption = None, as_json: JsonOption = False, lang: LangOptio
         _memory(),
         _sqlite(),
         _port(settings.serve.host, settings.serve.port),
+        *network_checks(settings),
     ]
     rows = [(("✓ " if c.holds else "✗ ") + c.name, c.found, c.fix) for c in checks]
     heads = (out.pick("check", "检查"), out.pick("found", "结果"), out.pick("try", "建议"))
@@ -108,10 +110,11 @@ def _sqlite() -> Check:
 
 def _port(host: str, port: int) -> Check:
     name = f"port {host}:{port}"
-    return _attempt(name, lambda: _bind(host, port))
+    return _attempt(name, lambda: free_port(host, port))
 
 
-def _bind(host: str, port: int) -> str:
+def free_port(host: str, port: int) -> str:
+    """Says that a port can be listened on; raises ``OSError`` where it cannot."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))

@@ -4,7 +4,8 @@ Bernstein, Duif, Lange, Schwabe and Yang, "High-speed high-security signatures",
 Threat model: anybody may read, replace or forge files on the way; only the holder of the secret
 key is trusted. A signature proves origin and integrity, not secrecy and not freshness: an older
 release of the same signer still verifies. Whoever reads the key file can sign in its owner's
-name, so the file is for its owner alone. What leaks: the public key and the signed bytes.
+name, so the file is for its owner alone; with a passphrase it is encrypted too (PKCS #8, PBES2),
+which is worth what the passphrase is worth. What leaks: the public key and the signed bytes.
 """
 
 from __future__ import annotations
@@ -61,16 +62,26 @@ def key_of(secret: bytes) -> SigningKey:
     return SigningKey(Ed25519PrivateKey.from_private_bytes(secret))
 
 
-def save_key(path: Path, key: SigningKey) -> None:
+def save_key(path: Path, key: SigningKey, passphrase: str | None = None) -> None:
     """Writes the secret key as PEM to a new file that only its owner can read (mode 0600).
 
+    With a passphrase the PEM is encrypted too.
+
     Raises:
-        ConfigError: the file is already there: a key is never written over.
+        ConfigError: the file is already there: a key is never written over; or the passphrase
+            is empty.
     """
+    if passphrase == "":
+        raise ConfigError("a passphrase must not be empty", hint="leave it out, or choose one")
+    protection = (
+        serialization.NoEncryption()
+        if passphrase is None
+        else serialization.BestAvailableEncryption(passphrase.encode())
+    )
     pem = key._secret.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        protection,
     )
     # O_EXCL with the mode in the same call: there is no moment in which others could read it.
     try:
@@ -86,12 +97,13 @@ def save_key(path: Path, key: SigningKey) -> None:
         os.fsync(file.fileno())
 
 
-def load_key(path: Path) -> SigningKey:
-    """Reads a secret key written by ``save_key``.
+def load_key(path: Path, passphrase: str | None = None) -> SigningKey:
+    """Reads a secret key written by ``save_key``; a passphrase that is not needed is not used.
 
     Raises:
         NotFoundError: there is no such file.
-        ConfigError: others can read the file, or it holds no Ed25519 key.
+        ConfigError: others can read the file, it holds no Ed25519 key, or the passphrase does
+            not open it.
     """
     if not path.is_file():
         raise NotFoundError(f"key file {path} is not there")
@@ -101,9 +113,22 @@ def load_key(path: Path) -> SigningKey:
             f"key file {path} has mode {mode:04o}, only its owner may read it (0600)",
             hint=f"chmod 600 {path}; if others could read it, make a new key",
         )
+    pem = path.read_bytes()
+    sealed = b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem
+    if sealed and not passphrase:
+        raise ConfigError(
+            f"key file {path} is encrypted and no passphrase was given",
+            hint="set FEDGUIDE_PASSPHRASE",
+        )
+    password = passphrase.encode() if sealed and passphrase else None
     try:
-        secret = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        secret = serialization.load_pem_private_key(pem, password=password)
     except (ValueError, TypeError):
+        if sealed:
+            raise ConfigError(
+                f"key file {path} does not open with this passphrase",
+                hint="set FEDGUIDE_PASSPHRASE to the one it was made with",
+            ) from None
         # The parser's own words may quote the file, so they are not chained.
         raise ConfigError(f"key file {path} holds no readable private key") from None
     if not isinstance(secret, Ed25519PrivateKey):

@@ -80,27 +80,54 @@ def through_bytes(
         limits: sizes that messages, replies and states may have.
         allowed: the kinds of message and state of the running protocol.
     """
-    messages = [kind for kind in allowed if issubclass(kind, Message)]
 
     def deliver(name: PartyId, party: Party, ask: Ask) -> Message:
         payload = encode(ask.to[name])
-        digest = hashlib.sha256(payload).digest()
-        last = store.last_answer(name)
-        if last is None or ask.trip > last.trip:
-            message = decode(payload, messages, limits)
-            old = store.state(name)
-            state = party.initial() if old is None else decode(old, allowed, limits)
-            new, reply = party.answer(party.env, state, message)
-            last = Answered(ask.trip, digest, encode(reply))
-            store.put(name, last, encode(new))
-        elif ask.trip < last.trip:
-            raise ProtocolError(f"trip {ask.trip} is over, the last answered was {last.trip}")
-        elif digest != last.digest:
-            raise ProtocolError(f"trip {ask.trip} was answered to another message")
-        answered: Message = decode(last.reply, messages, limits)
+        reply = stored_answer(name, party, store, ask.trip, payload, limits, allowed)
+        answered: Message = decode(reply, messages_of(allowed), limits)
         return answered
 
     return lambda ask: _collect(parties, clock, ask, deliver)
+
+
+def stored_answer(
+    name: PartyId,
+    party: Party,
+    store: PartyStore,
+    trip: int,
+    payload: bytes,
+    limits: Limits,
+    allowed: Sequence[type],
+) -> bytes:
+    """A party's reply to a message, both as bytes; the same message again gets the same bytes.
+
+    State and reply are in ``store`` before this returns, so whatever moment the process dies at,
+    the party has either not answered the trip at all or answers it the same again.
+
+    Raises:
+        ProtocolError: the trip is over, or was answered to another message.
+        PayloadError: the message is none of the allowed kinds, or larger than allowed.
+        FedGuideError: whatever the party's half raises; nothing is stored then.
+    """
+    digest = hashlib.sha256(payload).digest()
+    last = store.last_answer(name)
+    if last is None or trip > last.trip:
+        message = decode(payload, messages_of(allowed), limits)
+        old = store.state(name)
+        state = party.initial() if old is None else decode(old, allowed, limits)
+        new, reply = party.answer(party.env, state, message)
+        last = Answered(trip, digest, encode(reply))
+        store.put(name, last, encode(new))
+    elif trip < last.trip:
+        raise ProtocolError(f"trip {trip} is over, the last answered was {last.trip}")
+    elif digest != last.digest:
+        raise ProtocolError(f"trip {trip} was answered to another message")
+    return last.reply
+
+
+def messages_of(allowed: Sequence[type]) -> list[type]:
+    """The kinds that may cross: messages, not states."""
+    return [kind for kind in allowed if issubclass(kind, Message)]
 
 
 def _collect(
@@ -145,13 +172,13 @@ def _outcome(
     try:
         reply = deliver(name, party, ask)
     except Exception as error:  # noqa: BLE001 - a party's bug must not end everybody's round
-        return _blame(name, error)
+        return blame(name, error)
     if clock() - start > ask.deadline_s:
         return Missing(name, "late", f"took more than {ask.deadline_s:g} s")
     return reply
 
 
-def _blame(name: PartyId, error: Exception) -> Missing:
+def blame(name: PartyId, error: Exception) -> Missing:
     """Why a party's reply is missing, told by what it raised."""
     reason = next((why for kind, why in _REASONS if isinstance(error, kind)), "faulty")
     # Of an unforeseen error only the type: its text may quote a person's data.

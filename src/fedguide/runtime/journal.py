@@ -13,7 +13,7 @@ from typing import Protocol
 from fedguide.codec import Limits, decode
 from fedguide.errors import JournalError, PayloadError
 from fedguide.protocol import Missing, State
-from fedguide.seeds import Root
+from fedguide.seeds import Root, Roots
 from fedguide.values import PartyId
 
 
@@ -138,6 +138,19 @@ class MemoryJournal:
         if (task, trip.trip) in self._trips:
             raise taken(task, f"trip {trip.trip}")
         self._trips[task, trip.trip] = trip
+
+
+def journaled_roots(journal: Journal, fresh: Roots) -> Roots:
+    """Roots that are drawn once for each task and round, and journaled before their first use."""
+
+    def roots(task: str, round_number: int) -> Root:
+        root = journal.root(task, round_number)
+        if root is None:
+            root = fresh(task, round_number)
+            journal.put_root(task, round_number, root)
+        return root
+
+    return roots
 
 
 def trip_from(record: bytes) -> Trip:

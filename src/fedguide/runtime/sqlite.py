@@ -1,7 +1,9 @@
 """Journal and party store in SQLite files, each transaction on disk before its call returns.
 
-The journal's roots are sealed: somebody who gets the file without the key learns the model, which
-every party has anyway, but none of the keys, masks or noise derived from a root. Whoever has the
+A journal's roots and a party's states and answers are sealed: somebody who gets the file without
+the key learns none of the keys, masks or noise derived from a root, and nothing of a party's state
+or update. What a coordinator was sent stands in its journal's trips in the open until the next
+checkpoint. Whoever has the
 key file as well reads everything; keep them apart where that matters.
 """
 
@@ -134,11 +136,8 @@ class SqliteJournal:
     """
 
     def __init__(self, engine: Engine, key: bytes) -> None:
-        if len(key) != KEY_BYTES:
-            raise ConfigError(f"a journal key has {KEY_BYTES} bytes, got {len(key)}")
         self._engine = engine
-        # SIV: sealing is deterministic and needs no nonce that a restart could use twice.
-        self._cipher = AESSIV(key)
+        self._cipher = _cipher(key)
 
     def checkpoint(self, task: str) -> Checkpoint | None:
         """The last checkpoint, or ``None`` for a new task."""
@@ -194,6 +193,12 @@ class SqliteJournal:
         except IntegrityError as error:
             raise taken(task, f"a root for round {round_number}") from error
 
+    def forget(self, task: str) -> None:
+        """Deletes everything of a task: it is over and will not be gone on with."""
+        with self._engine.begin() as db:
+            for table in (_CHECKPOINTS, _ROOTS, _TRIPS):
+                db.execute(delete(table).where(table.c.task == task))
+
     def trips(self, task: str) -> list[Trip]:
         """The trips since the checkpoint, in order.
 
@@ -220,43 +225,85 @@ class SqliteJournal:
 
 
 class SqlitePartyStore:
-    """Keeps states and answers of one task in an ``sqlite_engine``."""
+    """Keeps states and answers of one task in an ``sqlite_engine``, sealed under ``key``.
 
-    def __init__(self, engine: Engine, task: str) -> None:
+    A state may hold an optimiser's moments or a protocol's secrets, and a reply is an update: who
+    gets the file without the key learns neither.
+
+    Raises:
+        ConfigError: ``key`` is not 64 bytes long.
+    """
+
+    def __init__(self, engine: Engine, task: str, key: bytes) -> None:
         self._engine = engine
         self._task = task
+        self._cipher = _cipher(key)
 
     def state(self, party: PartyId) -> bytes | None:
-        """The party's state, or ``None`` before its first answer."""
+        """The party's state, or ``None`` before its first answer.
+
+        Raises:
+            JournalError: it was sealed under another key, or tampered with.
+        """
         with self._engine.connect() as db:
-            value: bytes | None = db.execute(
+            sealed: bytes | None = db.execute(
                 select(_PARTIES.c.state).where(
                     _PARTIES.c.task == self._task, _PARTIES.c.party == party
                 )
             ).scalar_one_or_none()
-        return value
+        return None if sealed is None else self._opened(sealed, party, b"state")
 
     def last_answer(self, party: PartyId) -> Answered | None:
-        """The party's last answer, or ``None`` before its first."""
+        """The party's last answer, or ``None`` before its first.
+
+        Raises:
+            JournalError: it was sealed under another key, or tampered with.
+        """
         with self._engine.connect() as db:
             row = db.execute(
                 select(_PARTIES.c.trip, _PARTIES.c.digest, _PARTIES.c.reply).where(
                     _PARTIES.c.task == self._task, _PARTIES.c.party == party
                 )
             ).one_or_none()
-        return None if row is None else Answered(row.trip, row.digest, row.reply)
+        if row is None:
+            return None
+        return Answered(row.trip, row.digest, self._opened(row.reply, party, b"reply"))
 
     def put(self, party: PartyId, answered: Answered, state: bytes) -> None:
         """Keeps both in one transaction; they replace what was there."""
         values = {
             "trip": answered.trip,
             "digest": answered.digest,
-            "reply": answered.reply,
-            "state": state,
+            "reply": self._cipher.encrypt(answered.reply, self._place(party, b"reply")),
+            "state": self._cipher.encrypt(state, self._place(party, b"state")),
         }
         row = insert(_PARTIES).values(task=self._task, party=party, **values)
         with self._engine.begin() as db:
             db.execute(row.on_conflict_do_update(index_elements=["task", "party"], set_=values))
+
+    def forget(self) -> None:
+        """Deletes everything of the task: its protocol is over."""
+        with self._engine.begin() as db:
+            db.execute(delete(_PARTIES).where(_PARTIES.c.task == self._task))
+
+    def _place(self, party: PartyId, what: bytes) -> list[bytes]:
+        return [self._task.encode(), str(party).encode(), what]
+
+    def _opened(self, sealed: bytes, party: PartyId, what: bytes) -> bytes:
+        try:
+            return self._cipher.decrypt(sealed, self._place(party, what))
+        except InvalidTag as error:
+            raise JournalError(
+                f"the {what.decode()} of {party} in {self._task} does not open with this key",
+                hint="start the party with the key file it was begun with",
+            ) from error
+
+
+def _cipher(key: bytes) -> AESSIV:
+    """SIV: sealing is deterministic and needs no nonce that a restart could use twice."""
+    if len(key) != KEY_BYTES:
+        raise ConfigError(f"a journal key has {KEY_BYTES} bytes, got {len(key)}")
+    return AESSIV(key)
 
 
 def _name(task: str, round_number: int) -> list[bytes]:

@@ -1,0 +1,677 @@
+"""The hub: mailboxes over HTTPS. It relays between a driver and parties that cannot be reached.
+
+Every request but health and metrics is signed (``crypto/requests.py``). It is judged in the order
+that costs least: headers, key and signature before a byte of the body is read, the body's length
+before it is allocated, the nonce in the same transaction as what the request does. What is refused
+leaves nothing behind. The hub cannot tell what payloads say; their receivers judge that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, TypeVar
+
+import msgspec
+from anyio.to_thread import run_sync
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fedguide.crypto.requests import Request as Signed
+from fedguide.crypto.requests import check_body, check_request, read_request
+from fedguide.crypto.signing import PublicKey
+from fedguide.errors import (
+    BusyError,
+    FedGuideError,
+    InputError,
+    MalformedError,
+    NotAuthorizedError,
+    NotFoundError,
+    OverloadedError,
+    OversizedError,
+    PayloadError,
+    ProtocolError,
+    RefusedError,
+    ReplayedError,
+    RevokedError,
+    TimedOutError,
+)
+from fedguide.runtime import mailbox, members
+from fedguide.runtime.bells import Bells
+from fedguide.runtime.hub_tables import reading, writing
+from fedguide.runtime.hub_watch import HubMetrics, Log
+from fedguide.runtime.hub_wire import (
+    ASK_BODY_BYTES,
+    CHUNK_BYTES,
+    ENROL_BODY_BYTES,
+    INLINE_BYTES,
+    LONGEST_WAIT_S,
+    MEDIA_TYPE,
+    SMALL_BODY_BYTES,
+    Decide,
+    Enrol,
+    Have,
+    Mail,
+    Missing,
+    Offers,
+    PostAsk,
+    PostReply,
+    Propose,
+    Returned,
+    Standing,
+    Struct,
+    TaskView,
+    pack,
+    unpack,
+)
+from fedguide.runtime.mailbox import HubLimits
+from fedguide.runtime.members import DRIVER, PARTY, Member
+
+R = TypeVar("R")
+
+_STATUSES: tuple[tuple[type[FedGuideError], int], ...] = (
+    (OverloadedError, 503),
+    (BusyError, 429),
+    (ReplayedError, 409),
+    (RevokedError, 403),
+    (NotAuthorizedError, 401),
+    (RefusedError, 403),
+    (TimedOutError, 410),
+    (NotFoundError, 404),
+    (OversizedError, 413),
+    (ProtocolError, 409),
+    (PayloadError, 400),
+    (InputError, 400),
+)
+_FORGET_EVERY_S = 60.0
+
+WaitQuery = Annotated[int, Query(ge=0, le=LONGEST_WAIT_S)]
+
+
+@dataclass(frozen=True)
+class HubPlan:
+    """What one hub process allows.
+
+    Attributes:
+        limits: of mailboxes and payloads.
+        max_bodies: requests whose bodies are read or worked on at once.
+        max_waiting: polls left hanging at once.
+        max_waiting_each: of one member.
+        body_start_s: seconds for a body beside those its length gives it.
+        body_bytes_per_s: slowest sender that is waited for.
+        recheck_s: how often a waiting poll looks into the database unasked.
+    """
+
+    limits: HubLimits = field(default_factory=HubLimits)
+    max_bodies: int = 32
+    max_waiting: int = 2048
+    max_waiting_each: int = 8
+    body_start_s: float = 10.0
+    body_bytes_per_s: float = 1 << 16
+    recheck_s: float = 2.0
+
+
+class Problem(Struct, frozen=True):
+    """Why a request was refused."""
+
+    code: str
+    detail: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class _Caller:
+    """Who made a request, and its body; ``proven_by_name`` if the key is the member's own."""
+
+    signed: Signed
+    member: Member
+    body: bytes
+    proven_by_name: bool = False
+
+
+class _Hub:
+    """What the routes share: the database, the bells, the clock."""
+
+    def __init__(
+        self, engine: Engine, clock: Callable[[], float], plan: HubPlan, metrics: HubMetrics
+    ) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.plan = plan
+        self.metrics = metrics
+        self.bells = Bells(plan.recheck_s, plan.max_waiting, plan.max_waiting_each)
+        self._bodies = 0
+        self._known: dict[str, Member] = {}
+        self._forget_at_s = clock() + _FORGET_EVERY_S
+
+    async def read(self, look: Callable[[Connection], R]) -> R:
+        """Runs ``look`` on a connection that only reads."""
+
+        def work() -> R:
+            with reading(self.engine) as db:
+                return look(db)
+
+        return await run_sync(work)
+
+    async def write(
+        self, caller: _Caller, work: Callable[[Connection], R], *, light: bool = False
+    ) -> R:
+        """Keeps the caller's nonce and does ``work``, both or neither.
+
+        ``light`` says that the work only looks, so that no commit to disk is waited for.
+
+        Raises:
+            ReplayedError: the request was made before.
+            RevokedError, NotAuthorizedError: the caller is not, or no longer, who it was.
+        """
+
+        def transaction() -> R:
+            with writing(self.engine, light=light) as db:
+                members.remember(db, caller.signed)
+                if caller.proven_by_name:
+                    self._same(db, caller.member)
+                self._forget(db)
+                return work(db)
+
+        return await run_sync(transaction)
+
+    def _same(self, db: Connection, member: Member) -> None:
+        """A member's key is kept in memory; that it still is one, the database says each time."""
+        try:
+            now = members.admitted(db, member.party)
+        except NotAuthorizedError:
+            self._known.pop(member.party, None)
+            raise
+        if (now.key, now.role) != (member.key, member.role):
+            self._known.pop(member.party, None)
+            raise NotAuthorizedError(f"{member.party} has another key now")
+
+    def _forget(self, db: Connection) -> None:
+        now_s = self.clock()
+        if now_s >= self._forget_at_s:
+            self._forget_at_s = now_s + _FORGET_EVERY_S
+            members.forget_nonces(db, now_s)
+
+    async def caller(self, request: Request, role: str | None, most: int) -> _Caller:
+        """Who makes this request.
+
+        Raises:
+            NotAuthorizedError, RevokedError, ExpiredError: it is not somebody who may.
+            OversizedError, TimedOutError, OverloadedError: the body is too large or too slow, or
+                there is no room for it.
+        """
+        signed, signature = read_request(request.method, _target(request), request.headers)
+        member = await self._signer(signed, signature)
+        if role is not None and member.role != role:
+            raise RefusedError(f"{member.party} is a {member.role}, this is for a {role}")
+        body, digest = await self.body(request, most)
+        check_body(signed, digest)
+        return _Caller(signed, member, body, proven_by_name=True)
+
+    async def _signer(self, signed: Signed, signature: bytes) -> Member:
+        """The member that signed: by the key in memory, else by that of the database."""
+        known = self._known.get(signed.party)
+        if known is not None:
+            try:
+                check_request(signed, signature, known.key, self.clock())
+            except NotAuthorizedError:
+                self._known.pop(signed.party, None)  # it may have come back with a new key
+            else:
+                return known
+        member = await self.read(lambda db: members.admitted(db, signed.party))
+        check_request(signed, signature, member.key, self.clock())
+        self._known[signed.party] = member
+        return member
+
+    async def newcomer(self, request: Request) -> tuple[_Caller, Enrol]:
+        """Somebody who is not known yet and signs with the key it brings."""
+        signed, signature = read_request(request.method, _target(request), request.headers)
+        body, digest = await self.body(request, ENROL_BODY_BYTES)
+        check_body(signed, digest)
+        enrol = unpack(body, Enrol)
+        key = PublicKey(enrol.key)
+        check_request(signed, signature, key, self.clock())
+        nobody = Member(signed.party, key, PARTY, members.WAITING, self.clock(), None)
+        return _Caller(signed, nobody, body), enrol
+
+    async def body(self, request: Request, most: int) -> tuple[bytes, bytes]:
+        """A body of at most ``most`` bytes and its SHA-256; larger ones are not read."""
+        claimed = _length(request)
+        if claimed is not None and claimed > most:
+            raise OversizedError(f"this request may have {most} bytes, it says {claimed}")
+        if self._bodies >= self.plan.max_bodies:
+            raise OverloadedError(f"{self.plan.max_bodies} requests are read already")
+        self._bodies += 1
+        try:
+            size = most if claimed is None else claimed
+            longest_s = self.plan.body_start_s + size / self.plan.body_bytes_per_s
+            async with asyncio.timeout(longest_s):
+                return await _read(request, most)
+        except TimeoutError:
+            raise TimedOutError(f"the body did not come within {longest_s:.0f} s") from None
+        finally:
+            self._bodies -= 1
+
+
+def hub_app(
+    engine: Engine, clock: Callable[[], float], plan: HubPlan, log: Log = lambda _record: None
+) -> FastAPI:
+    """The hub as an ASGI application.
+
+    Args:
+        engine: of ``hub_tables.open_database``.
+        clock: seconds since 1970; ``time.time`` outside of tests.
+        plan: what it allows.
+        log: told of every request.
+    """
+    metrics = HubMetrics()
+    hub = _Hub(engine, clock, plan, metrics)
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        hub.bells.close()
+
+    app = FastAPI(title="fedguide hub", openapi_url=None, lifespan=life)
+    _open_routes(app, hub)
+    _member_routes(app, hub)
+    _task_routes(app, hub)
+    _payload_routes(app, hub)
+    _trip_routes(app, hub)
+    app.add_exception_handler(FedGuideError, _on_refusal)
+    app.add_exception_handler(RequestValidationError, _on_malformed)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(IntegrityError, _on_race)
+    app.add_exception_handler(OperationalError, _on_database)
+    app.add_middleware(_Watched, metrics=metrics, log=log)
+    app.state.bells = hub.bells
+    return app
+
+
+def _open_routes(app: FastAPI, hub: _Hub) -> None:
+    """What anybody may ask."""
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        return Response(b"ok\n", media_type="text/plain")
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        try:
+            await hub.read(lambda db: db.execute(text("SELECT 1")).scalar_one())
+        except OperationalError:
+            return Response(b"database\n", 503, media_type="text/plain")
+        return Response(b"ok\n", media_type="text/plain")
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        def look(db: Connection) -> tuple[int, int]:
+            return mailbox.unanswered(db), mailbox.stored_bytes(db)
+
+        waiting, stored = await hub.read(look)
+        hub.metrics.unanswered.set(waiting)
+        hub.metrics.stored.set(stored)
+        hub.metrics.polls.set(hub.bells.waiting)
+        return Response(hub.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @app.get("/v1/clock")
+    async def clock() -> Response:
+        return _packed(Standing("", "", "", hub.clock()))
+
+
+def _member_routes(app: FastAPI, hub: _Hub) -> None:
+    """Enrolling, asking how it stands, leaving."""
+
+    @app.post("/v1/enrol")
+    async def enrol(request: Request) -> Response:
+        caller, wanted = await hub.newcomer(request)
+
+        def work(db: Connection) -> Member:
+            name = caller.signed.party
+            return members.enrol(db, name, caller.member.key, wanted.token, hub.clock())
+
+        return _packed(_standing(await hub.write(caller, work), hub))
+
+    @app.get("/v1/me")
+    async def me(request: Request) -> Response:
+        signed, signature = read_request(request.method, _target(request), request.headers)
+        found = await hub.read(lambda db: members.member(db, signed.party))
+        if found is None:
+            raise NotAuthorizedError(f"{signed.party} is not enrolled here")
+        check_request(signed, signature, found.key, hub.clock())
+        caller = _Caller(signed, found, b"")
+        return _packed(_standing(await hub.write(caller, lambda _db: found, light=True), hub))
+
+    @app.post("/v1/leave")
+    async def leave(request: Request) -> Response:
+        caller = await hub.caller(request, PARTY, 0)
+
+        def work(db: Connection) -> Member:
+            mailbox.dismiss(db, caller.member.party)
+            return members.set_status(db, caller.member.party, members.REVOKED)
+
+        return _packed(_standing(await hub.write(caller, work), hub))
+
+
+def _task_routes(app: FastAPI, hub: _Hub) -> None:
+    """Proposing tasks and deciding on them."""
+
+    @app.post("/v1/tasks")
+    async def propose(request: Request) -> Response:
+        caller = await hub.caller(request, DRIVER, mailbox.MAX_PROPOSAL_BYTES * 2)
+        body = unpack(caller.body, Propose)
+
+        def work(db: Connection) -> TaskView:
+            driver = caller.member.party
+            return mailbox.propose(db, driver, body, hub.plan.limits, hub.clock())
+
+        view = await hub.write(caller, work)
+        for name in body.parties:
+            hub.bells.ring(f"mailbox/{name}")
+        return _packed(view)
+
+    @app.get("/v1/tasks")
+    async def offers(request: Request) -> Response:
+        caller = await hub.caller(request, PARTY, 0)
+        found = await hub.write(
+            caller, lambda db: mailbox.offers(db, caller.member.party), light=True
+        )
+        return _packed(Offers(tuple(found)))
+
+    @app.get("/v1/tasks/{task}")
+    async def view(request: Request, task: str, decided: int = -1, wait: WaitQuery = 0) -> Response:
+        caller = await hub.caller(request, DRIVER, 0)
+        driver = caller.member.party
+
+        def changed(seen: TaskView) -> TaskView | None:
+            count = sum(said != mailbox.UNDECIDED for _, said, _ in seen.decisions)
+            return seen if count != decided or seen.status != mailbox.OPEN else None
+
+        seen = await hub.write(caller, lambda db: mailbox.view(db, driver, task), light=True)
+        found = changed(seen) or await hub.bells.wait(
+            f"task/{task}",
+            driver,
+            lambda: hub.read(lambda db: changed(mailbox.view(db, driver, task))),
+            wait,
+        )
+        return _packed(found or seen)
+
+    @app.post("/v1/tasks/{task}/decision")
+    async def decide(request: Request, task: str) -> Response:
+        caller = await hub.caller(request, PARTY, SMALL_BODY_BYTES)
+        body = unpack(caller.body, Decide)
+        party = caller.member.party
+        await hub.write(caller, lambda db: mailbox.decide(db, party, task, body))
+        hub.bells.ring(f"task/{task}")
+        hub.bells.ring(f"trip/{task}")
+        hub.bells.ring(f"mailbox/{party}")
+        return Response(status_code=204)
+
+    @app.post("/v1/tasks/{task}/end")
+    async def end(request: Request, task: str) -> Response:
+        caller = await hub.caller(request, DRIVER, 0)
+
+        def work(db: Connection) -> TaskView:
+            mailbox.end(db, caller.member.party, task)
+            return mailbox.view(db, caller.member.party, task)
+
+        view = await hub.write(caller, work)
+        for name, _, _ in view.decisions:
+            hub.bells.ring(f"mailbox/{name}")
+        return _packed(view)
+
+
+def _payload_routes(app: FastAPI, hub: _Hub) -> None:
+    """Payloads too large for one request, in chunks."""
+
+    @app.post("/v1/tasks/{task}/payloads/{sha256}")
+    async def declare(
+        request: Request, task: str, sha256: str, size: Annotated[int, Query(ge=0)]
+    ) -> Response:
+        caller = await hub.caller(request, None, 0)
+        digest = _digest(sha256)
+
+        def work(db: Connection) -> list[int]:
+            owner = caller.member.party
+            return mailbox.declare(db, owner, task, digest, size, hub.plan.limits)
+
+        return _packed(Missing(tuple(await hub.write(caller, work))))
+
+    @app.put("/v1/tasks/{task}/payloads/{sha256}/{number}")
+    async def put(request: Request, task: str, sha256: str, number: int) -> Response:
+        caller = await hub.caller(request, None, CHUNK_BYTES)
+        digest, owner = _digest(sha256), caller.member.party
+        await hub.write(
+            caller, lambda db: mailbox.put_chunk(db, owner, task, digest, number, caller.body)
+        )
+        return Response(status_code=204)
+
+    @app.get("/v1/tasks/{task}/payloads/{owner}/{sha256}/{number}")
+    async def chunk(request: Request, task: str, owner: str, sha256: str, number: int) -> Response:
+        caller = await hub.caller(request, None, 0)
+        digest, reader = _digest(sha256), caller.member.party
+        body = await hub.write(
+            caller,
+            lambda db: mailbox.read_chunk(db, reader, task, owner, digest, number),
+            light=True,
+        )
+        return Response(body, media_type="application/octet-stream")
+
+
+def _trip_routes(app: FastAPI, hub: _Hub) -> None:
+    """Asking, answering, collecting."""
+
+    @app.post("/v1/tasks/{task}/trips/{trip}")
+    async def ask(request: Request, task: str, trip: int) -> Response:
+        caller = await hub.caller(request, DRIVER, ASK_BODY_BYTES)
+        body = unpack(caller.body, PostAsk)
+
+        def work(db: Connection) -> None:
+            driver = caller.member.party
+            mailbox.post_ask(db, driver, task, trip, body, hub.plan.limits, hub.clock())
+
+        await hub.write(caller, work)
+        for name, _ in body.to:
+            hub.bells.ring(f"mailbox/{name}")
+        return Response(status_code=204)
+
+    @app.get("/v1/mailbox")
+    async def mail(request: Request, seen: str = "", wait: WaitQuery = 0) -> Response:
+        caller = await hub.caller(request, PARTY, 0)
+        party = caller.member.party
+
+        def look(db: Connection) -> Mail:
+            return Mail(mailbox.next_letter(db, party, hub.clock()), mailbox.news(db, party))
+
+        def first(db: Connection) -> Mail:
+            members.saw(db, party, hub.clock())
+            return look(db)
+
+        def worth(found: Mail) -> Mail | None:
+            return found if found.letter or found.news.hex() != seen else None
+
+        found = await hub.write(caller, first, light=True)
+        heard = worth(found) or await hub.bells.wait(
+            f"mailbox/{party}", party, lambda: hub.read(lambda db: worth(look(db))), wait
+        )
+        return _packed(heard or found)
+
+    @app.post("/v1/tasks/{task}/trips/{trip}/reply")
+    async def reply(request: Request, task: str, trip: int) -> Response:
+        caller = await hub.caller(request, PARTY, INLINE_BYTES + SMALL_BODY_BYTES)
+        body = unpack(caller.body, PostReply)
+
+        def work(db: Connection) -> None:
+            party = caller.member.party
+            mailbox.post_reply(db, party, task, trip, body, hub.plan.limits, hub.clock())
+
+        await hub.write(caller, work)
+        hub.bells.ring(f"trip/{task}")
+        return Response(status_code=204)
+
+    @app.post("/v1/tasks/{task}/trips/{trip}/collect")
+    async def collect(request: Request, task: str, trip: int, wait: WaitQuery = 0) -> Response:
+        caller = await hub.caller(request, DRIVER, SMALL_BODY_BYTES)
+        have, driver = set(unpack(caller.body, Have).parties), caller.member.party
+
+        def look(db: Connection) -> Returned:
+            return mailbox.returned(db, driver, task, trip, have, hub.clock())
+
+        def worth(found: Returned) -> Returned | None:
+            return found if found.replies or not found.open else None
+
+        found = await hub.write(caller, look, light=True)
+        # Nothing new can come after the deadline, so no poll waits beyond it.
+        longest_s = max(0.0, min(float(wait), found.left_s))
+        heard = worth(found) or await hub.bells.wait(
+            f"trip/{task}", driver, lambda: hub.read(lambda db: worth(look(db))), longest_s
+        )
+        return _packed(await hub.read(look) if heard is None else heard)
+
+    @app.post("/v1/tasks/{task}/trips/{trip}/close")
+    async def close(request: Request, task: str, trip: int) -> Response:
+        caller = await hub.caller(request, DRIVER, 0)
+        driver = caller.member.party
+        await hub.write(caller, lambda db: mailbox.close_trip(db, driver, task, trip))
+        return Response(status_code=204)
+
+
+def _standing(member: Member, hub: _Hub) -> Standing:
+    return Standing(member.party, member.role, member.status, hub.clock())
+
+
+def _packed(body: Struct) -> Response:
+    return Response(pack(body), media_type=MEDIA_TYPE)
+
+
+def _target(request: Request) -> str:
+    """Path and query exactly as they were sent."""
+    raw: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
+    return (raw + (b"?" + query if query else b"")).decode("ascii", "replace")
+
+
+def _length(request: Request) -> int | None:
+    value = request.headers.get("content-length")
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) < 19):
+        raise MalformedError("content-length must be a whole number")
+    return int(value)
+
+
+async def _read(request: Request, most: int) -> tuple[bytes, bytes]:
+    """The body as it comes, given up at the first byte too many."""
+    parts: list[bytes] = []
+    size = 0
+    digest = hashlib.sha256()
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise OversizedError(f"this request may have {most} bytes, it has more")
+        parts.append(part)
+        digest.update(part)
+    return b"".join(parts), digest.digest()
+
+
+def _digest(text_: str) -> bytes:
+    try:
+        raw = bytes.fromhex(text_)
+    except ValueError:
+        raw = b""
+    if len(raw) != hashlib.sha256().digest_size:
+        raise MalformedError("a payload is named by the 64 hex digits of its SHA-256")
+    return raw
+
+
+def _problem(status: int, error: FedGuideError) -> Response:
+    headers = {}
+    if isinstance(error, BusyError):
+        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    if status in (400, 401, 408, 410, 413):
+        # The body may not have been read; the connection cannot be used for another request.
+        headers["Connection"] = "close"
+    body = msgspec.json.encode(
+        {"code": error.code, "detail": str(error), "hint": error.hint, "status": status}
+    )
+    return Response(body, status, headers, media_type="application/problem+json")
+
+
+async def _on_refusal(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, FedGuideError)  # noqa: S101 - registered for these alone
+    status = next((code for kind, code in _STATUSES if isinstance(error, kind)), 500)
+    return _problem(status, error)
+
+
+async def _on_malformed(_request: Request, _error: Exception) -> Response:
+    return _problem(400, MalformedError("a part of the path or query is not of its type or range"))
+
+
+async def _on_http(_request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 400)
+    return _problem(status, NotFoundError("there is nothing here, or not by this method"))
+
+
+async def _on_race(_request: Request, _error: Exception) -> Response:
+    """Two requests wrote the same thing at once; the second finds it when it comes again."""
+    return _problem(503, OverloadedError("another request wrote this at the same moment"))
+
+
+async def _on_database(_request: Request, _error: Exception) -> Response:
+    # The driver's own words may quote a statement and its values.
+    return _problem(503, OverloadedError("the hub's database does not answer", retry_after_s=5))
+
+
+class _Watched:
+    """Counts and logs every request, by its route's pattern and never by its path."""
+
+    def __init__(self, app: ASGIApp, metrics: HubMetrics, log: Log) -> None:
+        self._app, self._metrics, self._log = app, metrics, log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes everything on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_s = time.monotonic()
+        seen = {"status": 500, "received": 0, "sent": 0}
+
+        async def receiving() -> Message:
+            message = await receive()
+            seen["received"] += len(message.get("body", b""))
+            return message
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen["status"] = message["status"]
+            seen["sent"] += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receiving, sending)
+        finally:
+            self._done(scope, seen, time.monotonic() - started_s)
+
+    def _done(self, scope: Scope, seen: dict[str, int], seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        method = scope["method"] if route != "other" else "other"
+        self._metrics.requests.labels(method, route, str(seen["status"])).inc()
+        if b"wait=" not in scope["query_string"]:
+            self._metrics.seconds.labels(route).observe(seconds)
+        self._metrics.received.inc(seen["received"])
+        self._metrics.sent.inc(seen["sent"])
+        record = {
+            "event": "request",
+            "method": method,
+            "route": route,
+            "ms": round(seconds * 1e3, 1),
+        }
+        self._log({**record, **seen})

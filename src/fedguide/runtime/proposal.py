@@ -1,0 +1,245 @@
+"""A proposal: what a coordinator wants to train, with whom, why, and what leaves each shop for it.
+
+It is the one description of a task that everybody works from: the owner of a shop reads it before
+anything runs, the party's process builds its half from it, and the driver its own. A party's
+consent is to the SHA-256 of its bytes, so that nothing can be changed afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+from fedguide.codec import Limits, decode, encode
+from fedguide.crypto.requests import NAME
+from fedguide.crypto.signing import PublicKey, SigningKey
+from fedguide.errors import ConfigError
+from fedguide.horizontal.masked_party import masked_party
+from fedguide.horizontal.masked_sum import masked_sum
+from fedguide.horizontal.mean import Aggregator, weighted_mean
+from fedguide.horizontal.names import WIRE
+from fedguide.horizontal.neighbours import LEAST_COHORT
+from fedguide.horizontal.packing import Bounds, weighted_packing
+from fedguide.horizontal.roster import Member, Seat, SignedTerms, TaskTerms, sign_terms
+from fedguide.horizontal.summed import open_sum, summed
+from fedguide.models.plan import GuidePlan
+from fedguide.protocol import State
+from fedguide.ring import WORD_BITS
+from fedguide.runtime.handover import HANDOVER_WIRE
+from fedguide.runtime.rounds import RunState
+from fedguide.values import PartyId
+
+Aggregation: TypeAlias = Literal["weighted_mean", "open_sum", "masked_sum"]
+"""How updates become one: sent in the open, as vectors on the grid, or these under masks."""
+
+PROPOSAL_LIMITS = Limits(max_bytes=1 << 16)
+ALLOWED: tuple[type, ...] = (*WIRE, *HANDOVER_WIRE, RunState)
+"""Every kind of message and state of a task: what a courier and a party store have to allow."""
+
+_ENVELOPE_BYTES = 1 << 16  # a message's header, figures and short fields, beside its vector
+_EXTRA = 2  # a vector on the grid holds the weight and the loss beside the update
+_VECTORS_IN_STATE = 3  # AdamW's two moments, and one more for what an aggregator keeps
+
+
+@dataclass(frozen=True)
+class Proposal(State):
+    """One task.
+
+    Attributes:
+        task: its name, which nobody else in the federation has used.
+        purpose: why it is trained, in the coordinator's words.
+        parties: who is asked to take part.
+        columns: what of a shop's own data its training reads, on its own machine.
+        aggregation: how updates are put together.
+        rounds: how many there are; each takes one update of each party.
+        quorum: fewest updates a round is made of.
+        deadline_s: seconds a round waits.
+        server_momentum: of the coordinator.
+        keep_moments: a party keeps its optimiser's moments from round to round.
+        max_norm: with sums on the grid, longest update in L2; a longer one is shortened.
+        guide: the network, and how long and with what a party trains it in a round.
+        seed: of the first parameters, which are public.
+        size: length p of the parameters.
+        epsilon: price of taking part in ε; ``None`` says that no noise is added, so there is no
+            bound on what updates can tell.
+        terms: with ``masked_sum``, what its parties consent to, signed by the coordinator: who is
+            in a sum by which key, and how few may be.
+
+    Raises:
+        ConfigError: a number is out of range, or the terms are of another task.
+    """
+
+    task: str
+    purpose: str
+    parties: tuple[str, ...]
+    columns: tuple[str, ...]
+    aggregation: Aggregation
+    rounds: int
+    quorum: int
+    deadline_s: float
+    server_momentum: float
+    keep_moments: bool
+    max_norm: float
+    guide: GuidePlan = field(repr=False)
+    seed: int
+    size: int
+    epsilon: float | None = None
+    terms: SignedTerms | None = None
+
+    def __post_init__(self) -> None:
+        """Checks what no other plan checks."""
+        if not NAME.fullmatch(self.task):
+            # It names files at every party: nothing else may pass for a name.
+            raise ConfigError(
+                f"task must be 1 to 64 lower-case letters, digits, dots, dashes, got {self.task!r}"
+            )
+        if self.aggregation not in get_args(Aggregation):
+            raise ConfigError(
+                f"aggregation must be one of {get_args(Aggregation)}, got {self.aggregation!r}"
+            )
+        if not self.purpose.strip():
+            raise ConfigError("a proposal says what it is for", hint="--purpose '...'")
+        if not 1 <= self.rounds <= 10_000:
+            raise ConfigError(f"rounds must be in [1, 10000], got {self.rounds}")
+        if not 1 <= self.quorum <= len(self.parties):
+            raise ConfigError(f"quorum must be in [1, {len(self.parties)}], got {self.quorum}")
+        if not (math.isfinite(self.deadline_s) and self.deadline_s > 0):
+            raise ConfigError(f"deadline_s must be finite and above 0, got {self.deadline_s}")
+        if not 0 <= self.server_momentum < 1:
+            raise ConfigError(f"server_momentum must be in [0, 1), got {self.server_momentum}")
+        if self.size < 1:
+            raise ConfigError(f"size must be at least 1, got {self.size}")
+        self._check_terms()
+
+    def _check_terms(self) -> None:
+        """A masked sum has terms, of this very task; nothing else has any."""
+        if (self.terms is not None) != (self.aggregation == "masked_sum"):
+            raise ConfigError(f"terms belong to a masked_sum, and only there: {self.aggregation}")
+        if self.terms is None:
+            return
+        terms = self.terms.terms
+        same = (
+            (terms.task, terms.purpose, terms.max_norm) == (self.task, self.purpose, self.max_norm)
+            and tuple(member.party for member in terms.members) == self.parties
+            and (terms.length, terms.modulus_bits) == (self.size + _EXTRA, WORD_BITS)
+            and terms.fraction_bits == self.bounds.grid.fraction_bits
+        )
+        if not same:
+            raise ConfigError("the terms of the masked sum are not those of its proposal")
+
+    @property
+    def bounds(self) -> Bounds:
+        """Of vectors on the grid."""
+        return Bounds(self.max_norm, len(self.parties))
+
+    @property
+    def max_bytes(self) -> int:
+        """Most that one message of the task may have: its vector and an envelope."""
+        return 4 * self.size + _ENVELOPE_BYTES
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """What leaves a party's machine, in words."""
+        update_ = f"{self.rounds} updates of {self.size:,} numbers ({4 * self.size:,} bytes each)"
+        return (update_, "the number of training examples", "the mean training loss")
+
+    @property
+    def learns(self) -> tuple[str, ...]:
+        """Who learns what, in words."""
+        model = "parties: the model after each round"
+        if self.terms is None:
+            return ("coordinator: every single update, in the clear", model)
+        least = self.terms.terms.min_cohort
+        return (f"coordinator: sums of at least {least} updates, never a single one", model)
+
+
+def proposal_bytes(proposal: Proposal) -> bytes:
+    """The proposal as it travels."""
+    return encode(proposal)
+
+
+def read_proposal(payload: bytes) -> Proposal:
+    """The proposal in these bytes.
+
+    Raises:
+        PayloadError: they are none, or of another version.
+        ConfigError: a number in it is out of range.
+    """
+    proposal: Proposal = decode(payload, [Proposal, SignedTerms], PROPOSAL_LIMITS)
+    return proposal
+
+
+def proposal_digest(payload: bytes) -> bytes:
+    """What a party's consent is to."""
+    return hashlib.sha256(payload).digest()
+
+
+def masked_terms(
+    proposal: Proposal, identities: Mapping[str, PublicKey], key: SigningKey
+) -> SignedTerms:
+    """The terms of a masked task, signed by the coordinator.
+
+    Args:
+        proposal: the task, as an ``open_sum``; ``replace`` makes it masked with the terms.
+        identities: every party's key, from its enrolment.
+        key: the coordinator's.
+
+    Raises:
+        ConfigError: there are fewer than three parties, or two have one key.
+    """
+    members = tuple(Member(PartyId(name), identities[name]) for name in proposal.parties)
+    terms = TaskTerms(
+        task=proposal.task,
+        purpose=proposal.purpose,
+        coordinator=key.public,
+        members=members,
+        min_cohort=max(LEAST_COHORT, proposal.quorum),
+        length=proposal.size + _EXTRA,
+        modulus_bits=WORD_BITS,
+        fraction_bits=proposal.bounds.grid.fraction_bits,
+        max_norm=proposal.max_norm,
+        deadline_s=proposal.deadline_s,
+    )
+    return sign_terms(terms, key)
+
+
+def coordinators_aggregator(proposal: Proposal, key: SigningKey) -> Aggregator:
+    """The coordinator's side; ``key`` is the one that the terms of a masked task name.
+
+    Raises:
+        ConfigError: they name another.
+    """
+    if proposal.terms is None:
+        return _in_the_open(proposal)
+    packing = weighted_packing(proposal.bounds)
+    return summed(packing, masked_sum(proposal.terms.terms, key))
+
+
+def partys_aggregator(proposal: Proposal, seat: Callable[[SignedTerms], Seat]) -> Aggregator:
+    """A party's side; ``seat`` consents to the terms of a masked task, or refuses them.
+
+    Raises:
+        RefusedError: it refuses.
+    """
+    if proposal.terms is None:
+        return _in_the_open(proposal)
+    packing = weighted_packing(proposal.bounds)
+    return summed(packing, masked_party(seat(proposal.terms)))
+
+
+def _in_the_open(proposal: Proposal) -> Aggregator:
+    if proposal.aggregation == "weighted_mean":
+        return weighted_mean()
+    return summed(weighted_packing(proposal.bounds), open_sum())
+
+
+def task_limits(proposal: Proposal) -> Limits:
+    """Sizes of a task's messages, and of what a party keeps: its optimiser's state above all."""
+    p = proposal.size
+    most = _VECTORS_IN_STATE * (4 * p + _ENVELOPE_BYTES)
+    # A vector on the grid holds the update, the weight and the loss; AdamW two moments and a count.
+    grid = p + _EXTRA
+    return Limits(most, {"p": p, "n": grid, "s": 2 * p + 1, "bytes": 4 * grid})
