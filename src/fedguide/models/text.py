@@ -27,6 +27,7 @@ from fedguide.values import Catalogue
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _TOKENS = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 _LINE_TOKENS = re.compile(f"{_TOKENS.pattern}|\n")
+_ASCII_LINE_TOKENS = re.compile("[a-z0-9]+|\n")
 _CJK_START = re.compile(f"[{_CJK}]")
 
 NO_TEXT = "none:"
@@ -76,7 +77,9 @@ def words_of_all(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int32], ND
         joined = "\n".join(text.replace("\n", " ") for text in texts)
     numbers = defaultdict[str, int](itertools.count().__next__)
     numbers["\n"]  # is number 0
-    tokens = _LINE_TOKENS.findall(_normal(joined))
+    normal = _normal(joined)
+    # Without other scripts a smaller expression finds the same in half the time.
+    tokens = (_ASCII_LINE_TOKENS if normal.isascii() else _LINE_TOKENS).findall(normal)
     places = np.array(list(map(numbers.__getitem__, tokens)), np.int32)
     text = np.cumsum(places == 0, dtype=np.int32)
     there = places > 0
