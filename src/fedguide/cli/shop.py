@@ -133,9 +133,10 @@ class Shop:
 
 
 def _one(settings: Settings, source: Path) -> Dataset:
-    from fedguide.cli.source import read
+    from fedguide.cli.source import read_cohort
 
-    datasets = read(source, None, settings.data)
+    # Only shoppers who allow it are trained on, and served.
+    datasets = read_cohort(source, None, settings)
     if len(datasets) != 1:
         names = ", ".join(dataset.name for dataset in datasets)
         raise ConfigError(

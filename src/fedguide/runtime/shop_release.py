@@ -139,5 +139,5 @@ def _metrics(
     )
 
 
-def _quiet(_arm: str, _number: int, _score: float) -> None:
+def _quiet(_arm: str, _number: int, _score: float | None) -> None:
     """Nobody watches."""
