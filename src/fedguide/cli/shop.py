@@ -135,6 +135,7 @@ class Shop:
 def _one(settings: Settings, source: Path) -> Dataset:
     from fedguide.cli.source import read_cohort
 
+    # Only shoppers who allow it are trained on, and served.
     datasets = read_cohort(source, None, settings)
     if len(datasets) != 1:
         names = ", ".join(dataset.name for dataset in datasets)
