@@ -35,7 +35,13 @@ from fedguide.errors import (
     WrongDtypeError,
     WrongShapeError,
 )
+from fedguide.horizontal.masked_job import simulated_key, terms_of
+from fedguide.horizontal.roster import SignedTerms, TaskTerms, sign_terms
+from fedguide.horizontal.sides import Job
+from fedguide.models.plan import GuidePlan
 from fedguide.protocol import Message, State
+from fedguide.runtime.proposal import Proposal
+from fedguide.seeds import seeded_root
 from fedguide.values import Layout, PartyId, Vector
 
 WIDE = Limits(max_bytes=1 << 20)
@@ -191,7 +197,63 @@ def any_kind(base: type, sizes: dict[str, int], depth: int) -> st.SearchStrategy
     return st.sampled_from(below).flatmap(lambda kind: values(kind, sizes, depth + 1))
 
 
+def jobs() -> st.SearchStrategy[Job]:
+    """Jobs of three to five parties."""
+    parties = st.sets(st.sampled_from("abcdefg"), min_size=3, max_size=5)
+    return st.builds(
+        lambda task, names, size, norm, seed: Job(
+            task, tuple(map(PartyId, sorted(names))), size, seeded_root(seed), max_norm=norm
+        ),
+        st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True),
+        parties,
+        st.integers(1, 1 << 20),
+        st.floats(0.5, 50),
+        st.integers(0, 99),
+    )
+
+
+def proposals() -> st.SearchStrategy[Proposal]:
+    """Proposals with and without a masked sum's terms."""
+    return st.builds(
+        lambda job, masked, price, words: Proposal(
+            task=job.task,
+            purpose="simulation",
+            parties=job.parties,
+            columns=("title", words),
+            aggregation="masked_sum" if masked else "weighted_mean",
+            rounds=3,
+            quorum=2,
+            deadline_s=60.0,
+            server_momentum=0.5,
+            keep_moments=False,
+            max_norm=job.max_norm,
+            guide=GuidePlan(),
+            seed=1,
+            size=job.size,
+            epsilon=price,
+            terms=sign_terms(terms_of(job), simulated_key(job, "c")) if masked else None,
+        ),
+        jobs(),
+        st.booleans(),
+        st.none() | st.floats(0.1, 8),
+        TEXTS,
+    )
+
+
+def checked(kind: type) -> st.SearchStrategy[Any] | None:
+    """Values of kinds whose constructors allow so little that chance would never find any."""
+    if kind is Proposal:
+        return proposals()
+    if kind is TaskTerms:
+        return jobs().map(terms_of)
+    if kind is SignedTerms:
+        return jobs().map(lambda job: sign_terms(terms_of(job), simulated_key(job, "c")))
+    return None
+
+
 def instances(kind: type, sizes: dict[str, int], depth: int) -> st.SearchStrategy[Any]:
+    if (strategy := checked(kind)) is not None:
+        return strategy
     hints = typing.get_type_hints(kind, include_extras=True)
     parts = {f.name: values(hints[f.name], sizes, depth) for f in dataclasses.fields(kind)}
     return st.fixed_dictionaries(parts).map(lambda made: built(kind, made))
