@@ -213,16 +213,18 @@ def _picks(
     """Picks with their reasons; one that nothing in the history lifts is there by its sales."""
     rows = zip(best.items.tolist(), best.scores.tolist(), strict=True)
     return tuple(
-        _pick(
-            guide,
-            row,
-            score=score,
-            rank=rank + 1,
-            source=PERSONAL if because and because[rank] else POPULAR,
-            slate=slate,
-            because=because[rank] if because else (),
-        )
-        for rank, (row, score) in enumerate(rows)
+        [
+            _pick(
+                guide,
+                row,
+                score,
+                rank,
+                PERSONAL if because and because[rank - 1] else POPULAR,
+                slate,
+                because[rank - 1] if because else (),
+            )
+            for rank, (row, score) in enumerate(rows, 1)
+        ]
     )
 
 
@@ -232,19 +234,18 @@ def _found_picks(guide: Guide, found: Found, source: str = "") -> tuple[Pick, ..
         _pick(
             guide,
             row,
-            score=score,
-            rank=rank + 1,
-            source=source or (WORDS if matched else MEANING),
+            score,
+            rank,
+            source or (WORDS if matched else MEANING),
             matched=matched,
         )
-        for rank, (row, score, matched) in enumerate(rows)
+        for rank, (row, score, matched) in enumerate(rows, 1)
     )
 
 
 def _pick(
     guide: Guide,
     row: int,
-    *,
     score: float,
     rank: int,
     source: str = "",
@@ -255,17 +256,17 @@ def _pick(
     catalogue = guide.release.model.catalogue
     price = float(catalogue.prices[row])
     return Pick(
-        item_id=catalogue.ids[row],
-        title=catalogue.titles[row],
-        brand=catalogue.brands[row],
-        category=catalogue.categories[row],
-        price=round(price, 2) if math.isfinite(price) else None,
-        score=score,
-        rank=rank,
-        source=source,
-        slate=slate,
-        because=because,
-        matched=matched,
+        catalogue.ids[row],
+        catalogue.titles[row],
+        catalogue.brands[row],
+        catalogue.categories[row],
+        round(price, 2) if math.isfinite(price) else None,
+        score,
+        rank,
+        source,
+        slate,
+        because,
+        matched,
     )
 
 

@@ -21,6 +21,8 @@ from fedguide.values import BUY, KINDS
 
 MOST_REASONS = 3
 
+_BUCKETS = 1 << 13
+
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -94,15 +96,16 @@ def group_effects(moment: Moment, slate: str, items: NDArray[np.int64]) -> Matri
 
 def _spoken(moment: Moment, items: NDArray[np.int64]) -> Matrix:
     """What each own item says of each item in the neighbours component, ``(q, s)``."""
-    model, own, spoke = moment.model, moment.own, moment.voices
-    # A table of the whole catalogue finds the few wanted targets among s x k in one look-up;
-    # padding (-1) reads its last slot, which is never wanted.
-    wanted = np.full(len(model) + 1, -1, np.int16)
-    wanted[items] = np.arange(len(items))
-    row = wanted.take(spoke.targets.ravel(), mode="wrap")
-    heard = np.flatnonzero(row >= 0)
-    said = np.zeros((len(items), len(own.items)), np.float32)
-    said[row[heard], heard // spoke.targets.shape[1]] = spoke.said.ravel()[heard]
+    spoke, targets = moment.voices, moment.voices.targets.ravel()
+    said = np.zeros((len(items), len(moment.own.items)), np.float32)
+    # A small table, by the last bits of an item, finds the few that may be wanted among s x k
+    # targets and stays in the processor's first cache; each is then looked at.
+    wanted = np.full(_BUCKETS, -1, np.int16)
+    wanted[items & (_BUCKETS - 1)] = 0
+    heard = np.flatnonzero(wanted.take(targets & (_BUCKETS - 1)) >= 0)
+    row, at = np.nonzero(items[:, None] == targets[heard])
+    heard = heard[at]
+    said[row, heard // spoke.targets.shape[1]] = spoke.said.ravel()[heard]
     return said
 
 

@@ -48,12 +48,16 @@ class Sketch:
     Attributes:
         codes: faiss index of the codes, scanned by the sum of a number a column.
         levels: float32 ``(m, 16)``, ascending in each column.
+        widths: float32 ``(m,)``, from the lowest level of each column to the highest.
+        heights: float32 ``(m,)``, the largest magnitude of each column.
         off: float64 ``(2,)``, the most a static column is off by.
         size: d.
     """
 
     codes: Any
     levels: Matrix
+    widths: Matrix
+    heights: Matrix
     off: NDArray[np.float64]
     size: int
 
@@ -82,7 +86,14 @@ def sketch_of(vectors: Matrix, static: Matrix) -> Sketch | None:
     off = np.array([_write_static(static[:, c], c, d, levels, codes) for c in (0, 1)])
     levels[d + 4] = np.quantile(distances, _TAIL).astype(np.float32) * np.float32(_MORE)
     codes[:, d + 4] = np.searchsorted(levels[d + 4, :-1], distances)
-    sketch = Sketch(_packed(codes, levels), levels, off, d)
+    sketch = Sketch(
+        codes=_packed(codes, levels),
+        levels=levels,
+        widths=levels[:, -1] - levels[:, 0],
+        heights=np.abs(levels).max(axis=1),
+        off=off,
+        size=d,
+    )
     if not _adds_as_assumed(sketch, vectors, codes):
         LOG.warning("this faiss adds codes in a way that is not known: every item is scored")
         return None
@@ -92,15 +103,18 @@ def sketch_of(vectors: Matrix, static: Matrix) -> Sketch | None:
 def highest(sketch: Sketch, query: Matrix, depth: int) -> High | None:
     """The ``depth`` items with the highest ceilings for a query ``(d + 2,)``; at most n.
 
-    ``None`` for a query of zeros, which tells no items apart.
+    ``None`` when the scan cannot tell so many items apart, such as for a query of zeros.
     """
     row = _row(sketch, query)
     bound = _bound(sketch, row)
     if not bound:
         return None
     sums, found = sketch.codes.search(row[None], depth)
-    static = np.abs(query[sketch.size :]).astype(np.float64) @ sketch.off
-    return High(found[0], float(sums[0, -1]) + bound + _MORE * float(static))
+    if found[0, -1] < 0:
+        return None  # items whose sum rounds to the least there can be are left out by faiss
+    first, second = query[sketch.size :].tolist()
+    static = abs(first) * float(sketch.off[0]) + abs(second) * float(sketch.off[1])
+    return High(found[0], float(sums[0, -1]) + bound + _MORE * static)
 
 
 def _row(sketch: Sketch, query: Matrix) -> Matrix:
@@ -119,10 +133,10 @@ def _bound(sketch: Sketch, row: Matrix) -> float:
     1/255 of the widest column, or so large that the sum of all fits into 16 bits.
     """
     sizes = np.abs(row)
-    widths = sizes * (sketch.levels[:, -1] - sketch.levels[:, 0])
+    widths = sizes * sketch.widths
     step = max(float(widths.max()) / 255, float(widths.sum()) / 65535)
     # Beside it, single precision: terms x unit roundoff x sum of magnitudes (Higham, section 3.1).
-    magnitude = float(sizes @ np.abs(sketch.levels).max(axis=1))
+    magnitude = float(sizes @ sketch.heights)
     return (len(row) / 2 + 1) * step + (len(row) + 8) * _UNIT * magnitude
 
 
@@ -191,7 +205,9 @@ def _adds_as_assumed(sketch: Sketch, vectors: Matrix, codes: NDArray[np.uint8]) 
     for at in np.linspace(0, len(vectors) - 1, _TRIED).astype(int).tolist():
         row = _row(sketch, np.append(vectors[at], _WEIGHTS_TRIED))
         sums, found = sketch.codes.search(row[None], SMALLEST // 2)
-        taken = np.take_along_axis(sketch.levels, codes[found[0]].T.astype(np.int64), axis=1)
-        if np.abs(row.astype(np.float64) @ taken - sums[0]).max() > _bound(sketch, row):
+        there = found[0] >= 0
+        code = codes[found[0, there]].T.astype(np.int64)
+        exact = row.astype(np.float64) @ np.take_along_axis(sketch.levels, code, axis=1)
+        if np.abs(exact - sums[0, there]).max(initial=0.0) > _bound(sketch, row):
             return False
     return True
