@@ -233,7 +233,10 @@ def _report_table(out: Output, released: Iterable[Mapping[str, Any]]) -> Any:
         )
         for line in released
     ]
-    return table("", heads, rows)
+    made = table("", heads, rows)
+    for column in made.columns[:-1]:
+        column.justify = "left"
+    return made
 
 
 def _left_in_words(out: Output, released: Iterable[Mapping[str, Any]]) -> list[str]:
