@@ -158,3 +158,15 @@ def test_what_cannot_be():
         shopper_slopes(SHOP.catalogue, SHOP.train, PLAN, baskets=0)
     with pytest.raises(DataError, match="no purchase"):
         shopper_slopes(SHOP.catalogue, diary([(0, 1, [(0, VIEW)])]), PLAN)
+
+
+def test_losses_of_shoppers_are_the_losses_of_their_examples():
+    """One shopper at a time, against the loss of the whole shop's only shopper."""
+    from fedguide.models.shoppers import shopper_losses
+
+    train = diary([(0, 1, [0, 1]), (0, 5, [2]), (0, 9, [3, 1])])
+    goods, params = catalogue(6), params_of(ROUGH)
+    shoppers, losses = shopper_losses(goods, train, ROUGH, params)
+    assert shoppers.tolist() == [0]
+    wanted = make_gradient(goods, train, ROUGH)(params).loss
+    assert losses[0] == pytest.approx(wanted, rel=1e-5)

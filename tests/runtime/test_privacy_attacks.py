@@ -62,6 +62,7 @@ def test_an_honest_guard_passes_close_to_its_claim(change):
     found = leak(replace(GUARD, **change))
     assert found.flags == ()
     assert 0.6 * found.claimed < found.estimate < 1.5 * found.claimed
+    assert found.cautious < found.estimate
     assert found.least <= found.claimed
     assert found.fresh == pytest.approx(1, abs=0.2)
 

@@ -121,6 +121,7 @@ def test_what_is_not_trained_stays_bit_for_bit() -> None:
         {"unit": "shop"},
         {"cycle": 3},
         {"cycle": 3, "bands": 2},
+        {"masked": True, "placement": "distributed"},
         {"noise": "none", "epsilon": math.inf},
     ],
 )
@@ -199,6 +200,14 @@ def test_fresh_actors_draw_every_root_once() -> None:
 def test_plans_out_of_range(change: dict[str, object], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         replace(PRIVATE, **change)
+
+
+def test_masks_change_nothing_but_what_is_seen() -> None:
+    """Bit for bit the same model as with the open sum."""
+    shared = replace(PRIVATE, placement="distributed", rounds=2)
+    np.testing.assert_array_equal(
+        trained(shared, seeded_actors(1)), trained(replace(shared, masked=True), seeded_actors(1))
+    )
 
 
 def test_no_judge_is_ever_given_to_a_private_run() -> None:

@@ -100,6 +100,7 @@ def body(run: str, outcome: Attacked) -> dict[str, Any]:
         if leak is None
         else {
             "epsilon_estimated": _finite(leak.estimate),
+            "epsilon_cautious": _finite(leak.cautious),
             "epsilon_at_least": leak.least,
             "epsilon_claimed": leak.claimed,
             "delta": leak.delta,

@@ -176,6 +176,7 @@ def receipt(private: PrivatePlan | None, shops: int, guide: Any) -> Mapping[str,
     return {
         "mechanism": private.noise,
         "placement": private.placement,
+        "masked": private.masked,
         "unit": private.unit,
         "epsilon": price.epsilon,
         "epsilon_insider": price.epsilon_insider,

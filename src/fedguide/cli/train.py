@@ -239,13 +239,23 @@ def with_privacy(plan: ComparePlan, private: PrivatePlan | None) -> ComparePlan:
     """The plan with *together* under differential privacy, or without.
 
     Raises:
-        ConfigError: several seeds, each of which would release, and be paid for, on its own.
+        ConfigError: several seeds, each of which would release, and be paid for, on its own; or
+            an aggregator that is no sum.
     """
     if private is not None and len(plan.seeds) > 1:
         raise ConfigError(
             f"--dp trains once, got {len(plan.seeds)} seeds: every training spends its own ε",
             hint="--seeds 1",
         )
+    if private is not None:
+        if plan.train.aggregator not in ("weighted_mean", "masked_sum"):
+            raise ConfigError(
+                f"--dp goes with sums, open or masked, got {plan.train.aggregator}: a rule that "
+                "looks at single updates would see what the noise of the sum should hide",
+                hint="--aggregator masked",
+            )
+        masked = plan.train.aggregator == "masked_sum"
+        private = dataclasses.replace(private, masked=masked)
     return dataclasses.replace(plan, train=dataclasses.replace(plan.train, private=private))
 
 

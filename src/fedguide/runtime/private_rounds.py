@@ -18,13 +18,15 @@ import numpy as np
 from fedguide.errors import ConfigError
 from fedguide.horizontal.algorithm import Waiting
 from fedguide.horizontal.fedavg import fedavg
+from fedguide.horizontal.masked_job import masked_sides
 from fedguide.horizontal.messages import Grade, Train
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.private_fit import guarded_fit
 from fedguide.horizontal.private_packing import private_packing
 from fedguide.horizontal.private_server import adapting
 from fedguide.horizontal.server import ServerOptimizer, adam
-from fedguide.horizontal.summed import open_sum, summed
+from fedguide.horizontal.sides import Job, Sides, both
+from fedguide.horizontal.summed import Packing, open_sum, summed
 from fedguide.models.fit import common_shapes
 from fedguide.models.plan import GuidePlan
 from fedguide.models.shoppers import PARTS, ShopperSlopes, shopper_slopes, trained_slices
@@ -102,6 +104,7 @@ class PrivatePlan:
         learning_rate: of the coordinator's Adam, the step of a coordinate.
         cycle: a shopper is in every so many rounds, instead of being sampled.
         bands: of noise that is correlated over the rounds; 1 is a fresh draw each round.
+        masked: shops' vectors are added up under masks, so that nobody sees one.
 
     Raises:
         ConfigError: a field is out of its range, or two do not fit together.
@@ -123,6 +126,7 @@ class PrivatePlan:
     learning_rate: float = 0.01
     cycle: int = 1
     bands: int = 1
+    masked: bool = False
 
     def __post_init__(self) -> None:
         """Checks what the guard does not."""
@@ -237,13 +241,14 @@ def run_privately(
         start = np.append(params, np.float32(math.log(private.clip)))
     own = actors.roots("noise")  # of its own: the driver's are labelled for one round each
     packing = private_packing(guard, trained, lambda number: own(task, number))
-    aggregator = summed(packing, open_sum())
+    names = tuple(sorted(PartyId(name) for name in slopes))
+    sides = _sides(private, packing, guard, task, names, actors)
     parties = {}
     for name, one in slopes.items():
         env = PartyEnv(
             task,
             actors.roots(name),
-            aggregator,
+            sides.party(PartyId(name)),
             examples=len(one.shoppers),
             guarded=guarded_fit(one, guard, trained),
             permit=actors.permits.get(name),
@@ -251,7 +256,7 @@ def run_privately(
         parties[PartyId(name)] = Party(env, answer, PartyState)
     quorum = guard.parties - guard.absent if guard.placement == "distributed" else None
     run = run_rounds(
-        fedavg(aggregator, server=server, waiting=Waiting(quorum)),
+        fedavg(sides.coordinator, server=server, waiting=Waiting(quorum)),
         start,
         tuple(parties),
         in_process(parties, clock),
@@ -260,3 +265,19 @@ def run_privately(
         on_round=on_round,
     )
     return Run(run.best_params[: len(params)], run.best_round, run.history)
+
+
+def _sides(
+    private: PrivatePlan,
+    packing: Packing,
+    guard: Guard,
+    task: str,
+    names: tuple[PartyId, ...],
+    actors: Actors,
+) -> Sides:
+    """How the shops' vectors are added up."""
+    if not private.masked:
+        return both(summed(packing, open_sum()))
+    # A job's vectors are two longer than its updates: a weight and a loss, which a guard has not.
+    root = actors.roots("identities")(task, 0)
+    return masked_sides(Job(task, names, guard.size - 2, root, max_norm=guard.clip), packing)
