@@ -36,8 +36,8 @@ def test_groups_by_hand() -> None:
     assert groups.searches == 1
     assert groups.grouping.of.tolist() == [2, 0, 1, 2, 0, 2]
     assert groups.grouping.sizes.tolist() == [2, 1, 3]
-    assert groups.last_day.tolist() == [5, 3, 6]
-    assert groups.kind.tolist() == [SEARCH, CART, BUY]
+    assert groups.last_days().tolist() == [5, 3, 6]
+    assert groups.strongest().tolist() == [SEARCH, CART, BUY]
 
 
 def test_bought_items_are_each_once_and_ascending() -> None:

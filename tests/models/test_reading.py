@@ -50,9 +50,9 @@ def test_scores_without_a_group_are_those_of_the_encoder_run_again(
 ) -> None:
     network = replace(MODEL.network, events=events)
     history = a_history(np.random.default_rng(seed), few, length)
-    reading = read(network, MODEL.item_vectors, history, LAST_DAY)
     grouping, targets = grouped(history), MODEL.item_vectors[:7]
-    scores = scores_without_groups(reading, grouping, targets)
+    reading = read(network, MODEL.item_vectors, history, LAST_DAY, grouping)
+    scores = scores_without_groups(reading, targets)
     assert scores.shape == (len(grouping) + 1, 7)
     for group in range(len(grouping) + 1):
         rest = without(history, grouping.of != group)
@@ -70,8 +70,8 @@ def test_older_events_move_in_when_younger_ones_go() -> None:
         days=np.array([LAST_DAY - 9, LAST_DAY - 8, LAST_DAY - 7, LAST_DAY - 6], np.int32),
     )
     network = replace(MODEL.network, events=2)
-    reading = read(network, MODEL.item_vectors, history, LAST_DAY)
-    scores = scores_without_groups(reading, grouped(history), MODEL.item_vectors[:1])
+    reading = read(network, MODEL.item_vectors, history, LAST_DAY, grouped(history))
+    scores = scores_without_groups(reading, MODEL.item_vectors[:1])
     rest = without(history, np.array([True, False, True, False]))
     expected = MODEL.item_vectors[0] @ encode(network, MODEL.item_vectors, rest, LAST_DAY)
     assert scores[2, 0] == pytest.approx(expected, rel=1e-5)  # the groups are items 3, 5, 7
@@ -86,8 +86,10 @@ def test_remembered_queries_are_used() -> None:
         asked.append(text)
         return query_vector(MODEL.network, text)
 
-    remembered = read(MODEL.network, MODEL.item_vectors, history, LAST_DAY, query_of)
-    plain = read(MODEL.network, MODEL.item_vectors, history, LAST_DAY)
+    grouping = grouped(history)
+    remembered = read(MODEL.network, MODEL.item_vectors, history, LAST_DAY, grouping, query_of)
+    plain = read(MODEL.network, MODEL.item_vectors, history, LAST_DAY, grouping)
+    assert plain.events is not None
     np.testing.assert_array_equal(remembered.events, plain.events)
     assert set(asked) == {query for query in history.queries if query is not None}
 

@@ -154,8 +154,8 @@ def _item(pick: Pick) -> WireItem:
 def _because(reason: Because) -> WireBecause:
     return WireBecause(
         reason.kind,
-        round(reason.share, 4),
-        round(reason.effect, 6),
+        reason.share,
+        reason.effect,
         reason.times,
         reason.item,
         reason.title,

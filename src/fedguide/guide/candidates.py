@@ -15,6 +15,7 @@ and at last every item is scored.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,7 +132,7 @@ def _proven(index: Index, sketch: Sketch, question: Question, k: int, depth: int
 def _rising(question: Question, least: float) -> NDArray[np.int64]:
     """The items whose sparse part is above ``least``, which is above 0; each once."""
     high = question.touched[question.raised > least]
-    return np.unique(high[high >= 0]).astype(np.int64)
+    return np.array(sorted({item for item in high.tolist() if item >= 0}), np.int64)
 
 
 def scan_items(index: Index, question: Question, k: int) -> Best:
@@ -183,5 +184,5 @@ def _rounding(index: Index, question: Question, sparse: Matrix) -> float:
     Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1.
     """
     terms = len(question.query) + 4
-    size = index.reach * float(np.linalg.norm(question.query))
+    size = index.reach * math.sqrt(float(question.query @ question.query))
     return terms * _UNIT * size + 2 * _UNIT * float(np.abs(sparse).max(initial=0.0))

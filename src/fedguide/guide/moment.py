@@ -12,6 +12,7 @@ from fedguide.models.encoders import History, Matrix
 from fedguide.models.fading import Fading, fading_of, look_up
 from fedguide.models.reading import Grouping, Reading, encode_read, read
 from fedguide.models.scorer import (
+    OF_OWN,
     SLATES,
     Own,
     ShopModel,
@@ -36,11 +37,13 @@ class Prepared:
         model: the shop's model.
         fading: how much an event counts.
         weights: ``total_weights`` of each slate.
+        of_own: float32 ``(4,)`` of each slate, the weights of ``OF_OWN`` among them.
     """
 
     model: ShopModel
     fading: Fading
     weights: Mapping[str, Mapping[str, np.float32]]
+    of_own: Mapping[str, Matrix]
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,26 @@ class Groups:
 
     Attributes:
         grouping: which event is in which group.
-        last_day: int32 ``(g,)``, day of the latest event.
-        kind: int64 ``(g,)``, the strongest kind of its events.
-        searches: how many of the groups are searches; they come first, items after them ascending.
+        names: int32 ``(g,)``, the item of each group, ascending; below 0 for a search.
+        searches: how many of the groups are searches.
+        kinds: uint8 ``(h,)``, of each event in the order of the grouping.
+        days: int32 ``(h,)``, of each event in the order of the grouping.
     """
 
     grouping: Grouping
-    last_day: NDArray[np.int32]
-    kind: NDArray[np.int64]
+    names: NDArray[np.int32]
     searches: int
+    kinds: NDArray[np.uint8]
+    days: NDArray[np.int32]
+
+    def last_days(self) -> NDArray[np.int32]:
+        """Day of the latest event of each group, ``(g,)``."""
+        return np.maximum.reduceat(self.days, self.grouping.starts)
+
+    def strongest(self) -> NDArray[np.int64]:
+        """The strongest kind of each group's events, ``(g,)``."""
+        ranks = np.minimum.reduceat(_RANK.take(self.kinds), self.grouping.starts)
+        return _STRENGTH.take(ranks)
 
 
 @dataclass(frozen=True)
@@ -115,7 +129,8 @@ class SlateScore:
 def prepare(model: ShopModel) -> Prepared:
     """A model made ready for many moments."""
     weights = {slate: total_weights(model, slate) for slate in SLATES}
-    return Prepared(model, fading_of(model), weights)
+    of_own = {slate: np.array([weights[slate][name] for name in OF_OWN]) for slate in SLATES}
+    return Prepared(model, fading_of(model), weights, of_own)
 
 
 def moment_of(
@@ -127,19 +142,26 @@ def moment_of(
     """Everything about a history, for all slates; ``query_of`` as in ``reading.read``."""
     model = prepared.model
     groups = group_events(history)
-    grouping = groups.grouping
-    counts = look_up(prepared.fading, history.kinds, np.maximum(today - history.days, 0))
+    starts, searches = groups.grouping.starts, groups.searches
+    counts = look_up(prepared.fading, groups.kinds, np.maximum(today - groups.days, 0))
     # Searches come first in the order; what follows are the items' events, item after item.
-    first = int(grouping.starts[groups.searches]) if groups.searches < len(grouping) else None
-    named = grouping.order[first:] if first is not None else grouping.order[:0]
+    first = int(starts[searches]) if searches < len(starts) else len(history)
     own = own_of(
-        history.items[named],
-        history.kinds[named],
-        history.days[named],
-        grouping.starts[groups.searches :] - (first or 0),
-        counts.take(named, axis=0),
+        groups.names[searches:],
+        starts[searches:] - first,
+        groups.kinds[first:],
+        groups.days[first:],
+        counts[first:],
     )
-    reading = read(model.network, model.item_vectors, history, today, query_of, counts[:, -1])
+    reading = read(
+        model.network,
+        model.item_vectors,
+        history,
+        today,
+        groups.grouping,
+        query_of,
+        counts[:, -1],
+    )
     return Moment(
         prepared=prepared,
         history=history,
@@ -148,7 +170,7 @@ def moment_of(
         own=own,
         shopper=encode_read(reading),
         voices=voices(model, own),
-        bought=own.items[own.values["history"] > 0],
+        bought=own.items[own.table[0] > 0],
     )
 
 
@@ -157,9 +179,7 @@ def slate_score(moment: Moment, slate: str) -> SlateScore:
     model, own, spoke = moment.model, moment.own, moment.voices
     weights = moment.prepared.weights[slate]
     sparse = scattered(spoke.targets, weights["neighbours"] * spoke.said, len(model))
-    for name, values in own.values.items():
-        if weights[name]:
-            sparse[own.items] += weights[name] * values
+    sparse[own.items] += moment.prepared.of_own[slate] @ own.table
     touched = np.concatenate([spoke.targets.ravel(), own.items.astype(np.int32)])
     return SlateScore(
         np.float32(model.slates[slate].network) * moment.shopper,
@@ -174,16 +194,15 @@ def group_events(history: History) -> Groups:
     """Groups the events by item, and searches by their text."""
     named = _named(history)
     order = np.argsort(named, kind="stable")
-    ordered = named[order]
+    ordered = named.take(order)
     starts = run_starts(ordered)
-    grouping = Grouping(order, starts)
-    if not len(starts):
-        return Groups(grouping, np.zeros(0, np.int32), np.zeros(0, np.int64), 0)
+    names = ordered.take(starts)
     return Groups(
-        grouping,
-        last_day=np.maximum.reduceat(history.days[order], starts),
-        kind=_STRENGTH[np.minimum.reduceat(_RANK[history.kinds[order]], starts)],
-        searches=int(np.count_nonzero(ordered[starts] < 0)),
+        Grouping(order, starts),
+        names=names,
+        searches=int(np.searchsorted(names, 0)),
+        kinds=history.kinds.take(order),
+        days=history.days.take(order),
     )
 
 

@@ -21,6 +21,8 @@ from fedguide.values import BUY, KINDS
 
 MOST_REASONS = 3
 
+_DECIMALS = 6
+
 _BUCKETS = 1 << 13
 
 _TINY = np.finfo(np.float32).tiny
@@ -28,20 +30,22 @@ _TINY = np.finfo(np.float32).tiny
 
 def reasons(moment: Moment, slate: str, items: NDArray[np.int64]) -> list[tuple[Because, ...]]:
     """The strongest reasons for each item, strongest first; only what lifts its score."""
-    lifts = np.maximum(group_effects(moment, slate, items), 0)
-    top = _strongest(lifts, MOST_REASONS)
-    effects = lifts[np.arange(len(items))[:, None], top]
-    parts = effects / np.maximum(lifts.sum(axis=1, keepdims=True), _TINY)
+    effects = group_effects(moment, slate, items)
     groups, grouping = moment.groups, moment.groups.grouping
-    events = grouping.order.take(grouping.starts.take(top))
+    if not len(grouping):
+        return [()] * len(items)
+    lifts = np.maximum(effects, 0)
+    top = np.argsort(lifts, axis=1)[:, : -MOST_REASONS - 1 : -1]
+    strong = lifts[np.arange(len(items))[:, None], top]
+    parts = strong / np.maximum(lifts.sum(axis=1, keepdims=True), _TINY)
     columns = (
-        groups.kind.take(top),
-        moment.history.items.take(events),
-        events,
-        effects,
-        parts,
+        groups.strongest().take(top),
+        groups.names.take(top),
+        grouping.order.take(grouping.starts.take(top)),
+        strong.astype(np.float64).round(_DECIMALS),
+        parts.astype(np.float64).round(_DECIMALS),
         grouping.sizes.take(top),
-        groups.last_day.take(top),
+        groups.last_days().take(top),
     )
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return [_because(moment, row) for row in rows]
@@ -62,35 +66,27 @@ def _because(moment: Moment, row: tuple[list[Any], ...]) -> tuple[Because, ...]:
     )
 
 
-def _strongest(lifts: Matrix, most: int) -> NDArray[np.int64]:
-    """The ``most`` largest columns of each row (fewer when there are fewer), ``(q, r)``.
-
-    Largest first, equal ones in their order.
-    """
-    left, rows = lifts.copy(), np.arange(len(lifts))
-    top = np.empty((len(lifts), min(most, lifts.shape[1])), np.int64)
-    for place in range(top.shape[1]):
-        top[:, place] = left.argmax(axis=1)
-        left[rows, top[:, place]] = -1
-    return top
-
-
 def group_effects(moment: Moment, slate: str, items: NDArray[np.int64]) -> Matrix:
     """How much each group lifts each item's score, shape ``(q, g)``: with, less without."""
-    model, groups, weights = moment.model, moment.groups, moment.prepared.weights[slate]
+    model, groups, prepared = moment.model, moment.groups, moment.prepared
     vectors = model.item_vectors.take(items, axis=0)
-    scores = scores_without_groups(moment.reading, groups.grouping, vectors)
+    scores = scores_without_groups(moment.reading, vectors)
     effects: Matrix = np.float32(model.slates[slate].network) * (scores[-1] - scores[:-1]).T
     # Searches speak for no neighbours and count for nothing but the network.
     of_items = effects[:, groups.searches :]
-    of_items += weights["neighbours"] * _spoken(moment, items)
-    row, column = np.nonzero(items[:, None] == moment.own.items[None, :])
+    if not of_items.shape[1]:
+        return effects
+    of_items += prepared.weights[slate]["neighbours"] * _spoken(moment, items)
+    column = np.searchsorted(moment.own.items, items)
+    column.clip(max=len(moment.own.items) - 1, out=column)
+    row = np.flatnonzero(moment.own.items.take(column) == items)
     if len(row):
-        for name in ("history", "returning", "interest"):
-            of_items[row, column] += weights[name] * moment.own.values[name][column]
-        if (moment.own.values["history"][column] > 0).any():
+        column = column[row]
+        # All but the last basket, which can pass on to other items.
+        of_items[row, column] += prepared.of_own[slate][:3] @ moment.own.table[:3, column]
+        if moment.own.table[0, column].any():
             # Only what was bought can be, or become, part of the last basket.
-            of_items += weights["last_basket"] * _last_basket(moment, items)
+            of_items += prepared.weights[slate]["last_basket"] * _last_basket(moment, items)
     return effects
 
 
@@ -112,7 +108,7 @@ def _spoken(moment: Moment, items: NDArray[np.int64]) -> Matrix:
 def _last_basket(moment: Moment, items: NDArray[np.int64]) -> Matrix:
     """Change of each item's last-basket flag when an own item is left out, ``(q, s)``."""
     own, history = moment.own, moment.history
-    flagged = own.items[own.values["last_basket"] > 0]
+    flagged = own.items[own.table[3] > 0]
     flags = _member(items, flagged)
     same = items[:, None] == own.items[None, :]
     change: Matrix = (flags[:, None] & same).astype(np.float32)

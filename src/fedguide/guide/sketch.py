@@ -38,6 +38,9 @@ _MORE = 1 + 1e-5
 
 _UNIT = float(np.finfo(np.float32).eps)
 _ROWS_AT_ONCE = 8192
+_WIDEST = 240
+"""Coordinates; the 8-bit numbers of 257 columns are the most that a 16-bit sum can hold."""
+
 _TRIED, _WEIGHTS_TRIED = 8, np.array([0.5, -0.25], np.float32)
 
 
@@ -73,12 +76,12 @@ class High:
 def sketch_of(vectors: Matrix, static: Matrix) -> Sketch | None:
     """The sketch of item vectors ``(n, d)`` and static columns ``(n, 2)``.
 
-    ``None`` for a small catalogue; and where the installed faiss adds otherwise than this file
-    assumes, which is logged: answers stay exact, they take longer.
+    ``None`` for a small catalogue or very wide vectors; and where the installed faiss adds
+    otherwise than this file assumes, which is logged: answers stay exact, they take longer.
     """
-    if len(vectors) <= SMALLEST:
-        return None
     d = vectors.shape[1]
+    if len(vectors) <= SMALLEST or d > _WIDEST:
+        return None
     columns = d + 5
     levels = np.zeros((columns + columns % 2, 16), np.float32)
     codes = np.zeros((len(vectors), len(levels)), np.uint8)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from fedguide.models.encoders import (
     encoder_named,
     event_weights,
     pack,
-    query_vectors,
+    query_vector,
 )
 
 
@@ -68,15 +68,18 @@ class Reading:
         vectors: item vectors ``(n, d)``.
         history: what is read.
         today: the day of the question.
-        events: the vector of each event, ``(h, d)``, also of what is older than the encoder reads.
-        weights: how much a linear encoder counts each event, ``(h,)``; ``None`` for others.
+        grouping: the history's events in groups.
+        events: for a linear encoder the vector of each event, ``(h, d)``, in the order of the
+            grouping, also of what is older than the encoder reads; ``None`` for others.
+        weights: how much it counts each, ``(h,)``, in the same order; ``None`` for others.
     """
 
     network: Network
     vectors: Matrix
     history: History
     today: int
-    events: Matrix
+    grouping: Grouping
+    events: Matrix | None
     weights: Matrix | None
 
 
@@ -85,76 +88,72 @@ def read(
     vectors: Matrix,
     history: History,
     today: int,
+    grouping: Grouping,
     query_of: Callable[[str], Matrix] | None = None,
     weights: Matrix | None = None,
 ) -> Reading:
-    """A history made ready for the encoder, given the item vectors ``(n, d)``.
+    """A history made ready for the encoder.
 
     Args:
         network: who reads.
         vectors: item vectors ``(n, d)``.
         history: what is read.
         today: the day of the question.
+        grouping: its events by what they name: searches of one text each, then items.
         query_of: gives the vector of a searched text, when somebody remembers them.
-        weights: ``event_weights`` of the history, when somebody has them.
+        weights: ``event_weights`` in the order of the grouping, when somebody has them.
     """
-    events: Matrix = vectors.take(history.items, axis=0, mode="clip")
-    nameless = np.flatnonzero(history.items < 0)
-    if len(nameless):
-        events[nameless] = _searched(network, history, nameless, query_of)
     if not encoder_named(network.encoder).linear:
-        weights = None
-    elif weights is None:
-        ages = np.maximum(today - history.days, 0).astype(np.float32)
-        weights = event_weights(network, history.kinds, ages)
-    return Reading(network, vectors, history, today, events, weights)
-
-
-def _searched(
-    network: Network,
-    history: History,
-    at: NDArray[np.int64],
-    query_of: Callable[[str], Matrix] | None,
-) -> Matrix:
-    """The vectors of the searches among some events without an item; zero where there is none."""
-    found = np.zeros((len(at), network.size), np.float32)
-    if not history.queries:
-        return found
-    for row, event in enumerate(at.tolist()):
-        text = history.queries[event]
-        if text is not None:
-            found[row] = query_vectors(network, (text,))[0] if query_of is None else query_of(text)
-    return found
+        return Reading(network, vectors, history, today, grouping, None, None)
+    order = grouping.order
+    items = history.items.take(order)
+    events: Matrix = vectors.take(items, axis=0, mode="clip")
+    nameless = int(np.count_nonzero(items < 0))
+    if nameless:
+        if query_of is None:
+            query_of = partial(query_vector, network)
+        events[:nameless] = 0
+        for event, row in enumerate(order[:nameless].tolist()):
+            text = history.queries[row] if history.queries else None
+            if text is not None:
+                events[event] = query_of(text)
+    if weights is None:
+        ages = np.maximum(today - history.days.take(order), 0).astype(np.float32)
+        weights = event_weights(network, history.kinds.take(order), ages)
+    return Reading(network, vectors, history, today, grouping, events, weights)
 
 
 def encode_read(reading: Reading) -> Matrix:
     """The shopper's vector, shape ``(d,)``; the same as ``encoders.encode``."""
-    network, weights = reading.network, reading.weights
+    network, weights, events = reading.network, reading.weights, reading.events
     vector: Matrix
-    if weights is None:
+    if weights is None or events is None:
         vector = _encode_again(reading, [reading.history])[0]
         return vector
-    latest = weights[-network.events :]
-    total = latest @ reading.events[-network.events :]
-    vector = bag_vectors(network, total[None], latest.sum(keepdims=True))[0]
+    older = len(weights) - network.events
+    if older > 0:
+        weights = weights * (reading.grouping.order >= older)
+    total = weights @ events
+    vector = bag_vectors(network, total[None], weights.sum(keepdims=True))[0]
     return vector
 
 
-def scores_without_groups(reading: Reading, grouping: Grouping, targets: Matrix) -> Matrix:
+def scores_without_groups(reading: Reading, targets: Matrix) -> Matrix:
     """Target · shopper vector with one whole group of events left out each, shape ``(g + 1, q)``.
 
     The last row leaves out nothing. ``targets``, shape ``(q, d)``, are item vectors. As exact as
     running the encoder again on what remains.
     """
-    network, weights = reading.network, reading.weights
-    if weights is None:
+    network, grouping = reading.network, reading.grouping
+    weights, events = reading.weights, reading.events
+    if weights is None or events is None:
         keeps = [grouping.of != group for group in range(len(grouping) + 1)]
         rest = [_kept(reading.history, keep) for keep in keeps]
         left_out: Matrix = _encode_again(reading, rest) @ targets.T
         return left_out
     # Dot products first: q columns are summed by group instead of d.
     parts = np.empty((len(weights), len(targets) + 1), np.float32)
-    np.matmul(reading.events, network.arrays["shopper"] @ targets.T, out=parts[:, :-1])
+    np.matmul(events, network.arrays["shopper"] @ targets.T, out=parts[:, :-1])
     parts[:, :-1] *= weights[:, None]
     parts[:, -1] = weights
     sums = _sums_without(parts, grouping, network.events)
@@ -181,22 +180,24 @@ def _kept(history: History, keep: NDArray[np.bool_]) -> History:
 
 
 def _sums_without(parts: Matrix, grouping: Grouping, window: int) -> Matrix:
-    """Sums ``(g + 1, c)`` of the rows ``(h, c)`` that are read without one group each, or none.
+    """Sums ``(g + 1, c)`` of the rows that are read without one group each, or none.
 
-    Only the last ``window`` rows that are left are read: when a group goes, older rows move in.
+    ``parts``, ``(h, c)``, is in the order of the grouping. Only the last ``window`` events that
+    are left are read: when a group goes, older ones move in.
     """
-    h, count = len(parts), len(grouping)
-    sums = np.empty((count + 1, parts.shape[1]), np.float32)
+    h = len(parts)
+    sums = np.empty((len(grouping) + 1, parts.shape[1]), np.float32)
     if h <= window:
-        sums[:] = np.ones(h, np.float32) @ parts
+        sums[:] = parts.sum(axis=0)
     else:
         age, reach = np.arange(h)[::-1], _reach(grouping, window)
-        newest_first = np.cumsum(parts[::-1], axis=0, dtype=np.float64)
+        oldest_first = np.empty_like(parts)
+        oldest_first[grouping.order] = parts
+        newest_first = np.cumsum(oldest_first[::-1], axis=0, dtype=np.float64)
         sums[:] = newest_first[reach - 1]
-        parts = parts * (age < reach[grouping.of])[:, None]
+        parts = parts * (age < reach[grouping.of])[grouping.order, None]
     if h:
-        by_group = parts.take(grouping.order, axis=0)
-        sums[:-1] -= np.add.reduceat(by_group, grouping.starts, axis=0)
+        sums[:-1] -= np.add.reduceat(parts, grouping.starts, axis=0)
     return sums
 
 

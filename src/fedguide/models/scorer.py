@@ -73,6 +73,12 @@ SPARSE = ("neighbours", "history", "returning", "last_basket", "interest")
 OF_EVENTS = ("history", "returning", "interest", "loudness")
 """What an event counts for by its kind and age alone; see ``of_events``."""
 
+OF_OWN = ("history", "returning", "interest", "last_basket")
+"""Components of the items that a history names itself."""
+
+_NEVER = np.int32(-(1 << 31))
+"""A day before every other."""
+
 STATIC = ("recent", "popularity")
 """Components that are the same for every shopper."""
 
@@ -132,13 +138,13 @@ class Own:
 
     Attributes:
         items: int64 ``(s,)``, ascending, each once.
-        values: ``(s,)`` for each name in ``SPARSE`` but ``neighbours``.
+        table: float32 ``(4, s)``, the components ``OF_OWN``.
         loudness: float32 ``(s,)``, how loudly each speaks for its neighbours: as loudly as its
             loudest event, because EASE was fitted on bought or not bought.
     """
 
     items: NDArray[np.int64]
-    values: Mapping[str, Matrix]
+    table: Matrix
     loudness: Matrix
 
 
@@ -237,7 +243,7 @@ def sparse_components(model: ShopModel, history: History, today: int) -> Sparse:
     touched = np.flatnonzero(mentioned)
     at = np.searchsorted(touched, own.items)
     values = {"neighbours": said[touched]}
-    for name, value in own.values.items():
+    for name, value in zip(OF_OWN, own.table, strict=True):
         values[name] = np.zeros(len(touched), np.float32)
         values[name][at] = value
     return Sparse(touched, values)
@@ -249,7 +255,8 @@ def own_components(model: ShopModel, history: History, today: int) -> Own:
     order = order[np.searchsorted(history.items, 0, sorter=order) :]  # searches come first
     items, kinds, days = history.items[order], history.kinds[order], history.days[order]
     ages = np.maximum(today - days, 0).astype(np.float32)
-    return own_of(items, kinds, days, run_starts(items), of_events(model, kinds, ages))
+    starts = run_starts(items)
+    return own_of(items[starts], starts, kinds, days, of_events(model, kinds, ages))
 
 
 def of_events(model: ShopModel, kinds: NDArray[np.uint8], ages: Matrix) -> Matrix:
@@ -269,39 +276,30 @@ def of_events(model: ShopModel, kinds: NDArray[np.uint8], ages: Matrix) -> Matri
 
 def own_of(
     items: NDArray[np.int32],
+    starts: NDArray[np.int64],
     kinds: NDArray[np.uint8],
     days: NDArray[np.int32],
-    starts: NDArray[np.int64],
     counts: Matrix,
 ) -> Own:
-    """``own_components`` of events that name an item, ordered by item.
+    """``own_components`` of h events that name s items, ordered by item.
 
     Args:
-        items: ascending.
-        kinds: of each event.
-        days: of each event.
-        starts: where each item starts.
-        counts: ``of_events``; further columns are not looked at.
+        items: ``(s,)``, ascending, each once.
+        starts: ``(s,)``, where each item's events start.
+        kinds: ``(h,)``.
+        days: ``(h,)``.
+        counts: ``of_events``, ``(h, 4)``; further columns are not looked at.
     """
+    table = np.zeros((len(OF_OWN), len(items)), np.float32)
     if not len(items):
-        nothing = np.zeros(0, np.float32)
-        names = (*OF_EVENTS[:3], "last_basket")
-        return Own(items.astype(np.int64), dict.fromkeys(names, nothing), nothing)
+        return Own(items.astype(np.int64), table, table[0])
     sums = np.add.reduceat(counts[:, :3], starts, axis=0, dtype=np.float64).astype(np.float32)
-    history, returning, interest = np.log1p(sums).T
-    last = np.zeros(len(items), np.float32)
-    bought = np.flatnonzero(kinds == BUY)
-    if len(bought):
-        days_bought = days[bought]
-        last[bought[days_bought == days_bought.max()]] = 1
-    values = {
-        "history": history,
-        "returning": returning,
-        "interest": interest,
-        "last_basket": np.maximum.reduceat(last, starts),
-    }
-    loudness = np.maximum.reduceat(counts[:, 3], starts)
-    return Own(items[starts].astype(np.int64), values, loudness)
+    np.log1p(sums.T, out=table[:3])
+    days_bought = np.where(kinds == BUY, days, _NEVER)
+    last = days_bought.max()
+    if last > _NEVER:
+        table[3] = np.logical_or.reduceat(days_bought == last, starts)
+    return Own(items.astype(np.int64), table, np.maximum.reduceat(counts[:, 3], starts))
 
 
 def run_starts(ordered: NDArray[np.integer]) -> NDArray[np.int64]:
