@@ -149,7 +149,7 @@ def attacked(
         )
         aucs[label] = membership_auc(halves, {s.name: trained for s in shops}, start, plan)
         guard = None if dp is None else guard_of(dp, plan, len(shops))
-        items[label] = inversion(smallest, plan, trained, guard=guard, root=seeded_root(SEED))
+        items[label] = inversion(smallest, plan, start, guard=guard, root=seeded_root(SEED))
         print(f"  {label}: AUC {aucs[label]:.3f}, F1 {items[label].f1:.3f}", flush=True)
     return aucs, items
 
@@ -219,7 +219,7 @@ if __name__ == "__main__":
     made.add_argument("--epsilon", type=float, default=8.0)
     made.add_argument("--sampling", type=float, default=0.1)
     made.add_argument("--rounds", type=int, default=20)
-    made.add_argument("--bare-rounds", type=int, default=20, help="of the twin without noise")
+    made.add_argument("--bare-rounds", type=int, default=40, help="of the twin without noise")
     made.add_argument("--clip", type=float, default=2.0)
     made.add_argument("--rate", type=float, default=0.01)
     made.add_argument("--canaries", type=int, default=200)

@@ -7,6 +7,9 @@ stood in the history is far longer than that of one that was only a negative (af
 Han, "Deep Leakage from Gradients", 2019; for a linear layer it needs no optimisation: Geiping,
 Bauermeister, Dröge and Moeller, "Inverting Gradients", 2020, proposition 3.1).
 
+At an untrained model all negatives are alike and short; a trained one tells popular items from
+others, and they hide what was asked for: on Online Retail F1 fell to 0.07 after twenty rounds.
+
 The attacker is the strongest there is: everybody else's vector is known and subtracted, so that
 what is left is the vector of one shopper, and the noise, if there is any.
 """

@@ -1,8 +1,10 @@
 """``privacy attack-test``: three attacks on a run, side by side with what it claims.
 
 The canaries go through the guard of the run at its own model. Members are asked for in a training
-of the run's plan on half of its shoppers. Items are read off the vectors of single shoppers at the
-run's model. All of it at the model's real size, and all of it with the code that trained it.
+of the run's plan on half of its shoppers. Items are read off the vectors of single shoppers in the
+run's first round: whoever sees all rounds attacks the one that tells most, and at an untrained
+model no item stands out but those that a shopper touched. All of it at the model's real size, and
+all of it with the code that trained it.
 """
 
 from __future__ import annotations
@@ -90,6 +92,7 @@ def attack_test(
     clock: Clock,
     *,
     rounds: int,
+    run_seed: int = 0,
     seed: int = 0,
     canaries: int = 200,
     on_step: Callable[[str], None] = lambda _step: None,
@@ -104,6 +107,7 @@ def attack_test(
         actors: randomness of the rounds that are run for the attacks; nothing is released.
         clock: seconds.
         rounds: that the run took; its twin takes as many.
+        run_seed: that of the run's first parameters.
         seed: of canaries and halves.
         canaries: see ``canary_leak``.
         on_step: told each attack when it begins.
@@ -115,7 +119,7 @@ def attack_test(
         leak = _leak(shops, plan, private, shared, actors, seed, canaries)
     on_step("membership")
     halves = halved(shops, seed)
-    start = first_params(plan.guide, seed)
+    start = first_params(plan.guide, run_seed)
     trained = twin([half.half for half in halves], plan, start, actors, clock, rounds, seed)
     area = membership_auc(halves, {s.name: trained for s in shops}, start, plan.guide)
     found = None
@@ -125,7 +129,7 @@ def attack_test(
         # The shop with the smallest catalogue: the attack solves a system as large as it.
         smallest = min(shops, key=lambda shop: len(shop.catalogue))
         root = actors.roots("inversion")("audit", 0)
-        found = inversion(smallest, plan.guide, shared, guard=guard, root=root)
+        found = inversion(smallest, plan.guide, start, guard=guard, root=root)
     members = sum(int(half.members.sum()) for half in halves)
     others = sum(int((~half.members).sum()) for half in halves)
     # Of the rank sum of two samples of one law (Mann and Whitney, 1947, section 4).
