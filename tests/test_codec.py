@@ -35,7 +35,7 @@ from fedguide.errors import (
     WrongDtypeError,
     WrongShapeError,
 )
-from fedguide.horizontal.masked_job import simulated_key, terms_of
+from fedguide.horizontal.masked_job import COORDINATOR, simulated_key, terms_of
 from fedguide.horizontal.roster import SignedTerms, TaskTerms, sign_terms
 from fedguide.horizontal.sides import Job
 from fedguide.models.plan import GuidePlan
@@ -231,7 +231,9 @@ def proposals() -> st.SearchStrategy[Proposal]:
             seed=1,
             size=job.size,
             epsilon=price,
-            terms=sign_terms(terms_of(job), simulated_key(job, "c")) if masked else None,
+            terms=sign_terms(terms_of(job), simulated_key(job, COORDINATOR, "key"))
+            if masked
+            else None,
         ),
         jobs(),
         st.booleans(),
@@ -247,7 +249,9 @@ def checked(kind: type) -> st.SearchStrategy[Any] | None:
     if kind is TaskTerms:
         return jobs().map(terms_of)
     if kind is SignedTerms:
-        return jobs().map(lambda job: sign_terms(terms_of(job), simulated_key(job, "c")))
+        return jobs().map(
+            lambda job: sign_terms(terms_of(job), simulated_key(job, COORDINATOR, "key"))
+        )
     return None
 
 

@@ -360,7 +360,7 @@ def test_config_is_strict_about_privacy(
 
 def test_the_commands_of_the_docs_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text("utf-8")
-    commands = re.findall(r"fedguide ((?:privacy|audit|shopper) \w+)([^\n`|;]*)", page)
+    commands = re.findall(r"fedguide ((?:privacy|audit|shopper) [\w-]+)([^\n`|;]*)", page)
     assert len(commands) >= 12
     for command, rest in commands:
         capsys.readouterr()

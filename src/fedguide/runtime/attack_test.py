@@ -70,15 +70,16 @@ class Attacked:
     def flags(self) -> tuple[str, ...]:
         """What speaks against the run, or, without noise, against the attacks themselves.
 
-        An area is held against its bound with twice its error: with few shoppers it says little.
+        An area is held against its bound with four times its error (a false alarm in 30,000 runs):
+        with few shoppers it says little.
         """
         found = list(self.leak.flags) if self.leak is not None else []
         if math.isinf(self.epsilon):
-            if self.auc + 2 * self.auc_error <= AUC_WITHOUT:
+            if self.auc + 4 * self.auc_error <= AUC_WITHOUT:
                 found.append(f"membership AUC {self.auc:.3f} without noise, > {AUC_WITHOUT} wanted")
             if self.inversion is not None and self.inversion.f1 < F1_WITHOUT:
                 found.append(f"inversion F1 {self.inversion.f1:.3f}, >= {F1_WITHOUT} wanted")
-        elif self.epsilon <= BOUND_EPSILON and self.auc - 2 * self.auc_error > AUC_WITH:
+        elif self.epsilon <= BOUND_EPSILON and self.auc - 4 * self.auc_error > AUC_WITH:
             found.append(f"membership AUC {self.auc:.3f} > {AUC_WITH} at ε {self.epsilon:.3g}")
         return tuple(found)
 
