@@ -50,7 +50,15 @@ def a_page(
     page, wrong = context.new_page(), []
     page.on("console", lambda line: wrong.append(f"console: {line.text}"))
     page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    # The browser itself drops what it still waits for, such as an icon, when the next page is opened.
+    page.on(
+        "requestfailed",
+        lambda request: (
+            None
+            if request.failure == "net::ERR_ABORTED"
+            else wrong.append(f"failed: {request.url} {request.failure}")
+        ),
+    )
     page.on(
         "request",
         lambda request: None if request.url.startswith(site) else wrong.append(request.url),
