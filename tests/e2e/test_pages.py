@@ -50,7 +50,7 @@ def a_page(
     page, wrong = context.new_page(), []
     page.on("console", lambda line: wrong.append(f"console: {line.text}"))
     page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    # The browser itself drops what it still waits for, such as an icon, when the next page is opened.
+    # The browser drops what it still waits for, such as an icon, when the next page is opened.
     page.on(
         "requestfailed",
         lambda request: (
