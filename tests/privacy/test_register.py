@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedguide.errors import ConfigError, DataError
+from fedguide.privacy import register as register_module
 from fedguide.privacy.register import Register, Rights
 
 KEY = bytes(range(32))
@@ -78,6 +79,53 @@ def test_many_write_at_once(tmp_path: Path) -> None:
         thread.join()
     assert all(register(tmp_path).said(name) == "out" for name in names)
     assert len((tmp_path / "shoppers.txt").read_text().splitlines()) == 41
+
+
+def test_two_first_writers_make_one_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second has opened the empty file already when the first writes."""
+    first, second = register(tmp_path), register(tmp_path)
+    lock, path = register_module.fcntl.flock, tmp_path / "shoppers.txt"
+
+    def overtaken(file, how) -> None:
+        monkeypatch.setattr(register_module.fcntl, "flock", lock)
+        first.record(["ann"], "out")
+        lock(file, how)
+
+    monkeypatch.setattr(register_module.fcntl, "flock", overtaken)
+    second.record(["bob"], "out")
+    assert path.read_text().count("fedguide-shoppers-1") == 1
+    assert [register(tmp_path).said(name) for name in ("ann", "bob")] == ["out", "out"]
+
+
+def test_a_reader_waits_for_a_long_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book, path = register(tmp_path), tmp_path / "shoppers.txt"
+    book.record(["ann"], "out")
+    whole = path.read_bytes()
+    heard: list[object] = []
+    came, lock = threading.Event(), register_module.fcntl.flock
+
+    def noted(file, how) -> None:
+        came.set()
+        lock(file, how)
+
+    def read() -> None:
+        try:
+            heard.append(register(tmp_path).said("ann"))
+        except DataError as error:
+            heard.append(error)
+        came.set()
+
+    reader = threading.Thread(target=read)
+    with path.open("r+b") as file:
+        lock(file, register_module.fcntl.LOCK_EX)
+        file.truncate(len(whole) - 10)
+        monkeypatch.setattr(register_module.fcntl, "flock", noted)
+        reader.start()
+        came.wait()
+        file.seek(0)
+        file.write(whole)
+    reader.join()
+    assert heard == ["out"]
 
 
 def test_silence_is_yes_or_no_as_configured(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class Register:
         try:
             with self._threads, self.path.open("a+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                self._look()
+                self._look(locked=True)
                 gone = [name for name in wanted if self._said.get(name) == "erased"]
                 if gone and statement != "erased":
                     raise ConfigError(
@@ -79,7 +79,9 @@ class Register:
                         hint="somebody who comes back needs a new id",
                     )
                 fresh = [name for name in wanted if self._said.get(name) != statement]
-                file.write(self._lines(file.tell(), fresh, statement))
+                # Not file.tell(): that is where the file ended when it was opened, before the lock.
+                size = os.fstat(file.fileno()).st_size
+                file.write(self._lines(size, fresh, statement))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -91,7 +93,7 @@ class Register:
         now = int(self._clock())
         return (head + "".join(f"{now} {name} {statement}\n" for name in pseudonyms)).encode()
 
-    def _look(self) -> None:
+    def _look(self, *, locked: bool = False) -> None:
         """Reads the file again if it is another than last time."""
         try:
             found = self.path.stat()
@@ -102,12 +104,16 @@ class Register:
             raise self._unusable(error) from error
         now = (found.st_ino, found.st_mtime_ns, found.st_size)
         if now != self._seen:
-            self._said = self._parsed(self._read())
+            self._said = self._parsed(self._read(locked=locked))
             self._seen = now
 
-    def _read(self) -> str:
+    def _read(self, *, locked: bool) -> str:
+        """The whole file; waits for whoever is writing, unless that is us."""
         try:
-            return self.path.read_text("ascii")
+            with self.path.open("rb") as file:
+                if not locked:
+                    fcntl.flock(file, fcntl.LOCK_SH)
+                return file.read().decode("ascii")
         except OSError as error:
             raise self._unusable(error) from error
         except UnicodeDecodeError:
