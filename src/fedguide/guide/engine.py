@@ -27,7 +27,9 @@ from fedguide.guide.histories import Histories, history_for
 from fedguide.guide.moment import Moment, Prepared, moment_of, prepare
 from fedguide.guide.reasons import reasons
 from fedguide.guide.search import Found, Lexicon, build_lexicon, search_items, similar_items
+from fedguide.guide.segment import ROLES
 from fedguide.guide.slates import best_again, best_discover, best_sellers
+from fedguide.guide.vocabulary import Vocabulary, build_vocabulary
 from fedguide.models.encoders import Matrix, query_vector
 from fedguide.models.release import Release
 from fedguide.values import KINDS
@@ -52,6 +54,7 @@ class Guide:
         lexicon: for search.
         query_of: gives the vector of a searched text and remembers the latest ones.
         allows: may a shopper be profiled? Asked again at every question.
+        words: gives the shop's vocabulary, which is made at the first wish.
     """
 
     shop: str
@@ -64,6 +67,7 @@ class Guide:
     lexicon: Lexicon
     query_of: Callable[[str], Matrix]
     allows: Callable[[str], bool]
+    words: Callable[[], Vocabulary]
 
 
 def everybody(_shopper: str) -> bool:
@@ -97,6 +101,7 @@ def open_guide(
         raise ConfigError("a guide needs at least one item, the release has none")
     if len(histories.items) and not -1 <= histories.items.min() <= histories.items.max() < count:
         raise ConfigError(f"histories must name items in [0, {count}), or -1 for a search")
+    lexicon = build_lexicon(model)
     return Guide(
         shop=shop or release.card.shop,
         release=release,
@@ -105,9 +110,10 @@ def open_guide(
         prepared=prepare(model),
         rows={item: row for row, item in enumerate(model.catalogue.ids)},
         index=build_index(model),
-        lexicon=build_lexicon(model),
+        lexicon=lexicon,
         query_of=lru_cache(_REMEMBERED)(partial(query_vector, model.network)),
         allows=allows,
+        words=lru_cache(maxsize=1)(partial(build_vocabulary, model.catalogue, lexicon, ROLES)),
     )
 
 
@@ -171,7 +177,7 @@ def item(guide: Guide, item_id: str) -> Pick:
     Raises:
         NotFoundError: no such item.
     """
-    return _pick(guide, item_row(guide, item_id), score=0.0, rank=0)
+    return pick_of(guide, item_row(guide, item_id), score=0.0, rank=0)
 
 
 def item_row(guide: Guide, item_id: str) -> int:
@@ -214,7 +220,7 @@ def _picks(
     rows = zip(best.items.tolist(), best.scores.tolist(), strict=True)
     return tuple(
         [
-            _pick(
+            pick_of(
                 guide,
                 row,
                 score,
@@ -231,7 +237,7 @@ def _picks(
 def _found_picks(guide: Guide, found: Found, source: str = "") -> tuple[Pick, ...]:
     rows = zip(found.items.tolist(), found.scores.tolist(), found.matched, strict=True)
     return tuple(
-        _pick(
+        pick_of(
             guide,
             row,
             score,
@@ -243,7 +249,7 @@ def _found_picks(guide: Guide, found: Found, source: str = "") -> tuple[Pick, ..
     )
 
 
-def _pick(
+def pick_of(
     guide: Guide,
     row: int,
     score: float,
@@ -253,6 +259,7 @@ def _pick(
     because: tuple[Because, ...] = (),
     matched: tuple[str, ...] = (),
 ) -> Pick:
+    """A row of the catalogue as a pick."""
     catalogue = guide.release.model.catalogue
     price = float(catalogue.prices[row])
     return Pick(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fedguide.errors import ConfigError
 from fedguide.models.encoders import Matrix, query_vector
 from fedguide.models.scorer import ShopModel, run_starts
-from fedguide.models.text import words, words_of_all
+from fedguide.models.text import is_run, words, words_of_all
 
 LONGEST_QUERY = 200
 """Characters; a longer query is refused."""
@@ -112,7 +112,7 @@ def terms(text: str) -> set[str]:
 
 
 def _terms(word: str) -> set[str]:
-    if _is_run(word):
+    if is_run(word):
         return {*word, *(word[at : at + 2] for at in range(len(word) - 1))}
     return {word}
 
@@ -147,7 +147,7 @@ def search_items(model: ShopModel, lexicon: Lexicon, query: str, k: int) -> Foun
     whole = sum(rarity.values())
     exact = np.zeros(count, np.float32)
     for term in asked:
-        exact[_holders(lexicon, term)] += np.float32(rarity[term] / whole)
+        exact[holders(lexicon, term)] += np.float32(rarity[term] / whole)
     # A word that stands there outranks every closeness, which lies in [-1, 1].
     score = meaning + exact + 2 * (exact > 0)
     k = min(k, count)
@@ -155,7 +155,7 @@ def search_items(model: ShopModel, lexicon: Lexicon, query: str, k: int) -> Foun
     order = top[np.lexsort((top, -score[top]))]
     matched: list[list[str]] = [[] for _ in order]
     for term in asked:
-        for place in _among(order, _holders(lexicon, term)).tolist():
+        for place in _among(order, holders(lexicon, term)).tolist():
             matched[place].append(term)
     return Found(
         order.astype(np.int64),
@@ -184,12 +184,8 @@ def _longest(matched: list[str]) -> tuple[str, ...]:
     )
 
 
-def _is_run(word: str) -> bool:
-    """Is a word of a script written without spaces (see ``models.text``)?"""
-    return word[0] >= "\u3040" and not "\uac00" <= word[0] <= "\ud7ff"
-
-
-def _holders(lexicon: Lexicon, term: str) -> NDArray[np.int32]:
+def holders(lexicon: Lexicon, term: str) -> NDArray[np.int32]:
+    """Rows of the items that hold a term, ascending."""
     number = lexicon.numbers.get(term)
     if number is None:
         return lexicon.items[:0]
@@ -206,4 +202,4 @@ def _among(rows: NDArray[np.int64], holders: NDArray[np.int32]) -> NDArray[np.in
 
 def _rarity(lexicon: Lexicon, term: str, count: int) -> float:
     """Inverse document frequency; Spärck Jones, "A Statistical Interpretation of…", 1972."""
-    return math.log(1 + count / (1 + len(_holders(lexicon, term))))
+    return math.log(1 + count / (1 + len(holders(lexicon, term))))

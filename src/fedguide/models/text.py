@@ -86,6 +86,11 @@ def words_of_all(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int32], ND
     return [_singular(token) for token in list(numbers)[1:]], places[there] - 1, text[there]
 
 
+def is_run(word: str) -> bool:
+    """Is a word of ``words`` of a script written without spaces?"""
+    return word[0] >= "\u3040" and not "\uac00" <= word[0] <= "\ud7ff"
+
+
 def item_features(catalogue: Catalogue, spec: TextSpec) -> NDArray[np.int32]:
     """Buckets of each item's features, shape ``(n, w)`` with w ≤ ``spec.width``, padded with -1.
 

@@ -1,0 +1,97 @@
+"""Does ``ask`` understand wishes, are its items right, and how long does an answer take?
+
+The wishes of ``benchmarks/wishes`` (Chinese and English, written before the grammar) over the
+synthetic market's first shop. What failed is printed for the development half alone; of the
+held-out half nobody sees more than the score.
+
+    python benchmarks/ask.py [--json FILE] [--quick]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from report import at_least, at_most, finish, parser, show
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.guide.judged import (
+    DEVELOPMENT,
+    HELD_OUT,
+    LANGUAGES,
+    a_market_guide,
+    parts_right,
+    scores,
+    wishes,
+)
+
+from fedguide.guide.ask import ask
+from fedguide.guide.engine import Guide
+
+RIGHT, RELEVANT, SLOWEST_MS, SLOWEST_LARGE_MS = 0.95, 0.90, 50.0, 500.0
+LARGE = 100_000
+
+
+def times_ms(guide: Guide, repeats: int) -> list[float]:
+    """How long each wish takes; the vocabulary is made before."""
+    guide.words()
+    taken = []
+    for _ in range(repeats):
+        for half in (DEVELOPMENT, HELD_OUT):
+            for lang in LANGUAGES:
+                for wish in wishes(lang, half):
+                    start = time.perf_counter()
+                    ask(guide, wish["text"])
+                    taken.append(1000 * (time.perf_counter() - start))
+    return taken
+
+
+def timed(items: int, repeats: int) -> tuple[str, float, float, float]:
+    """Seconds to make the vocabulary, and the median and 99th percentile of an answer."""
+    guide, _ = a_market_guide(items)
+    start = time.perf_counter()
+    guide.words()
+    made = time.perf_counter() - start
+    taken = times_ms(guide, repeats)
+    p50, p99 = (float(value) for value in np.percentile(taken, [50, 99]))
+    return f"{items:,}", made, p50, p99
+
+
+def main() -> None:
+    """Scores of each half and language, then times."""
+    options = parser(__doc__)
+    options.add_argument("--quick", action="store_true", help="no large catalogue")
+    args = options.parse_args()
+    guide, truth = a_market_guide()
+    rows, bars, data = [], [], {}
+    for half in (DEVELOPMENT, HELD_OUT):
+        for lang in LANGUAGES:
+            judged = scores(guide, truth, wishes(lang, half))
+            right, relevant = parts_right(judged)
+            rows.append((half, lang, len(judged), f"{right:.3f}", f"{relevant:.3f}"))
+            bars.append(at_least(f"{half} {lang}: constraints right", right, RIGHT))
+            bars.append(at_least(f"{half} {lang}: relevant@5", relevant, RELEVANT))
+            if half == DEVELOPMENT:
+                failed = [one for one in judged if one.wrong or one.relevant < 1]
+                data[f"failed {lang}"] = [
+                    {"text": one.wish["text"], "wrong": one.wrong, "relevant": one.relevant}
+                    for one in failed
+                ]
+                for one in failed:
+                    print(f"{one.wish['id']} {one.wish['text']}: {one.wrong} {one.relevant:.2f}")
+    show("wishes", ("half", "lang", "wishes", "constraints right", "relevant@5"), rows)
+    timings = [timed(2000, 3), *(() if args.quick else (timed(LARGE, 1),))]
+    shown = [(n, f"{made:.2f}", f"{p50:.2f}", f"{p99:.2f}") for n, made, p50, p99 in timings]
+    show("answers", ("items", "vocabulary, s", "p50, ms", "p99, ms"), shown)
+    bars.append(at_most("2,000 items: p99, ms", timings[0][3], SLOWEST_MS))
+    if not args.quick:
+        bars.append(at_most("100,000 items: p99, ms", timings[1][3], SLOWEST_LARGE_MS))
+    finish("ask", bars, {"wishes": rows, "answers": timings, **data}, args.json)
+
+
+if __name__ == "__main__":
+    main()

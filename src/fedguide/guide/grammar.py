@@ -1,0 +1,293 @@
+"""From the tokens of a wish to what it asks for.
+
+The rules are few and say the same in both languages:
+
+* an amount is a price when something bounds it (under, 以内, between, 左右) or names a currency; an
+  amount that only names a currency, or stands "around", means 20 % to either side;
+* a refusal (not, 不要, without) reaches the next word of the catalogue, and over "and"/"or" to the
+  words that follow;
+* "or" joins the words on its sides; "and" does so only where no item is both;
+* everything else that is said of an item must hold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from fedguide.guide.amounts import CURRENCIES, Amount
+from fedguide.guide.function_words import (
+    ABOUT,
+    AND,
+    ANY,
+    AT_LEAST,
+    AT_MOST,
+    BETWEEN,
+    BREAK,
+    BUT,
+    CURRENCY,
+    EXCEPT_AFTER,
+    FILLER,
+    NOT,
+    OR,
+    OR_LESS,
+    OR_MORE,
+    OR_SO,
+    SORTS,
+    TO,
+    VAGUE,
+    WITHOUT_AFTER,
+)
+from fedguide.guide.segment import Term, Token, segment
+from fedguide.guide.vocabulary import BRAND, FEATURE, Vocabulary, key_of
+from fedguide.guide.wish import Wanted, Wish
+
+AROUND = 0.2
+"""How far from an amount is still about it."""
+
+_FLIPPED = {AT_MOST: AT_LEAST, AT_LEAST: AT_MOST}
+_AFTER = {OR_LESS: AT_MOST, OR_MORE: AT_LEAST, OR_SO: ABOUT}
+
+
+@dataclass
+class _Reading:
+    """What has been read so far; lives as long as one call of ``understand``."""
+
+    wants: list[list[Term]] = field(default_factory=list)
+    refusals: list[Term] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    content: list[str] = field(default_factory=list)
+    joint: str = ""
+    refusing: bool = False
+    refused_last: bool = False
+    wide: bool = False
+
+
+def understand(vocabulary: Vocabulary, text: str) -> Wish:
+    """What a text asks for; any text can be read, and what was not understood is in ``unknown``."""
+    tokens = list(segment(vocabulary, text))
+    wish, tokens = _prices(vocabulary, tokens)
+    reading = _Reading()
+    sort = ""
+    for at, token in enumerate(tokens):
+        roles = _here(tokens, at)
+        if token.term is not None:
+            _take(vocabulary, reading, token.term)
+        elif not roles:
+            _take_unknown(reading, token.text)
+        elif VAGUE in roles:
+            reading.unknown.append(token.text)
+        elif set(SORTS) & set(roles):
+            sort = next(role for role in SORTS if role in roles)
+            reading.refusing = False
+        else:
+            _turn(reading, roles)
+    return replace(
+        wish,
+        wants=_merged(reading.wants),
+        refusals=tuple(Wanted((term,)) for term in dict.fromkeys(reading.refusals)),
+        sort=sort,
+        unknown=tuple(dict.fromkeys(reading.unknown)),
+        content=" ".join(reading.content),
+    )
+
+
+def _turn(reading: _Reading, roles: tuple[str, ...]) -> None:
+    """What a function word changes for the words that follow (or precede) it."""
+    if NOT in roles:
+        reading.refusing, reading.joint = True, ""
+    elif BUT in roles and reading.wide:
+        reading.refusing, reading.wide = True, False
+    elif ANY in roles:
+        reading.wide = True
+    elif EXCEPT_AFTER in roles or WITHOUT_AFTER in roles:
+        if not reading.refused_last and reading.wants:
+            reading.refusals += reading.wants.pop()
+            reading.content = reading.content[:-1]
+        reading.refusing = reading.refused_last = False
+    elif BREAK in roles:
+        reading.refusing = reading.refused_last = reading.wide = False
+        reading.joint = ""
+    elif OR in roles or AND in roles:
+        reading.joint = OR if OR in roles else AND
+        reading.refusing = reading.refusing or reading.refused_last
+
+
+def _take(vocabulary: Vocabulary, reading: _Reading, term: Term) -> None:
+    """A word of the catalogue: wanted, refused, or one more of those before it."""
+    if reading.refusing:
+        reading.refusals.append(term)
+        reading.refusing, reading.refused_last = False, True
+    else:
+        reading.content.append(term.text)
+        last = reading.wants[-1] if reading.wants else None
+        if last is not None and (
+            reading.joint == OR
+            or (reading.joint == AND and _never_both(vocabulary, last[-1], term))
+        ):
+            last.append(term)
+        else:
+            reading.wants.append([term])
+        reading.refused_last = False
+    reading.joint = ""
+
+
+def _take_unknown(reading: _Reading, text: str) -> None:
+    reading.unknown.append(text)
+    if not reading.refusing:
+        reading.content.append(text)
+    reading.refused_last = reading.refusing
+    reading.refusing, reading.joint = False, ""
+
+
+def _never_both(vocabulary: Vocabulary, one: Term, other: Term) -> bool:
+    """Is no item of the shop both?"""
+    ones, others = (
+        np.concatenate([vocabulary.held(key) for key in term.keys]) for term in (one, other)
+    )
+    return not np.isin(ones, others).any()
+
+
+def _merged(wants: Sequence[Sequence[Term]]) -> tuple[Wanted, ...]:
+    """The wants; an item has one brand, so several brands are one want of any of them."""
+    merged: list[Wanted] = []
+    brands: list[Term] = []
+    for terms in wants:
+        if all(term.field == BRAND for term in terms):
+            brands += terms
+        else:
+            merged.append(Wanted(tuple(dict.fromkeys(terms))))
+    if brands:
+        merged.insert(0, Wanted(tuple(dict.fromkeys(brands))))
+    return tuple(dict.fromkeys(merged))
+
+
+def _here(tokens: Sequence[Token], at: int) -> tuple[str, ...]:
+    """The roles a token can have where it stands."""
+    roles = tokens[at].roles
+    if WITHOUT_AFTER in roles and (at == 0 or tokens[at - 1].term is None):
+        return (FILLER,)
+    return roles
+
+
+def _prices(vocabulary: Vocabulary, tokens: list[Token]) -> tuple[Wish, list[Token]]:
+    """The bounds of the price, and the tokens that are left without them."""
+    wish, used = Wish(), set[int]()
+    at = 0
+    while at < len(tokens):
+        amount = tokens[at].amount
+        if amount is None:
+            at += 1
+            continue
+        span, low, high, about = _bounds(tokens, at, amount)
+        currency = next(
+            (_currency(tokens[place]) for place in span if _currency(tokens[place])), ""
+        )
+        if low == -math.inf and high == math.inf:
+            at += 1
+            continue
+        used |= span
+        wish = replace(
+            wish,
+            at_least=max(wish.at_least, low),
+            at_most=min(wish.at_most, high),
+            about=about if math.isfinite(about) else wish.about,
+            currency=currency or wish.currency,
+        )
+        at = max(span) + 1
+    left = [_plain(vocabulary, t) for place, t in enumerate(tokens) if place not in used]
+    return wish, left
+
+
+def _bounds(
+    tokens: Sequence[Token], at: int, amount: Amount
+) -> tuple[set[int], float, float, float]:
+    """The tokens of one price, its bounds, and the amount it is about."""
+    before, left = _before(tokens, at)
+    behind, right = _behind(tokens, at)
+    span = {at, *left, *right}
+    to = next((p for p in (max(span) + 1,) if p < len(tokens) and _is_to(tokens, p, before)), None)
+    if to is not None and (found := _amount_behind(tokens, to)) is not None:
+        other, second = found
+        _, more = _behind(tokens, other)
+        span |= {to, *range(to, other + 1), *more}
+        low, high = sorted((amount.low, second.high))
+        return span, low, high, math.nan
+    role = before or behind
+    if role == AT_MOST:
+        return span, -math.inf, amount.high, math.nan
+    if role == AT_LEAST:
+        return span, amount.low, math.inf, math.nan
+    if amount.low < amount.high:
+        return span, amount.low, amount.high, math.nan
+    if role == ABOUT or any(_currency(tokens[place]) for place in span):
+        value = amount.low
+        return span, round((1 - AROUND) * value, 6), round((1 + AROUND) * value, 6), value
+    return {at}, -math.inf, math.inf, math.nan
+
+
+def _before(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
+    """What bounds an amount from the front, and the tokens that do."""
+    seen, place = set[int](), at - 1
+    while place >= 0:
+        roles = tokens[place].roles
+        if CURRENCY in roles:
+            seen.add(place)
+        elif BETWEEN in roles:
+            return BETWEEN, seen | {place}
+        elif role := next((r for r in (AT_MOST, AT_LEAST, ABOUT) if r in roles), ""):
+            seen.add(place)
+            if place and NOT in tokens[place - 1].roles and role in _FLIPPED:
+                return _FLIPPED[role], seen | {place - 1}
+            return role, seen
+        elif FILLER not in roles:
+            break
+        place -= 1
+    return "", seen
+
+
+def _behind(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
+    """What bounds an amount from behind, and the tokens that do."""
+    seen, place = set[int](), at + 1
+    while place < len(tokens):
+        roles = tokens[place].roles
+        if CURRENCY in roles:
+            seen.add(place)
+        elif role := next((r for r in _AFTER if r in roles), ""):
+            return _AFTER[role], seen | {place}
+        elif FILLER not in roles:
+            break
+        place += 1
+    return "", seen
+
+
+def _is_to(tokens: Sequence[Token], place: int, before: str) -> bool:
+    roles = tokens[place].roles
+    return TO in roles or (before == BETWEEN and AND in roles)
+
+
+def _amount_behind(tokens: Sequence[Token], place: int) -> tuple[int, Amount] | None:
+    """The place and amount right behind a token, a currency sign aside."""
+    place += 1
+    if place < len(tokens) and CURRENCY in tokens[place].roles:
+        place += 1
+    amount = tokens[place].amount if place < len(tokens) else None
+    return None if amount is None else (place, amount)
+
+
+def _currency(token: Token) -> str:
+    return CURRENCIES.get(token.text, "") if CURRENCY in token.roles else ""
+
+
+def _plain(vocabulary: Vocabulary, token: Token) -> Token:
+    """An amount that is no price is a word like others: "3 tier"."""
+    if token.amount is None:
+        return token
+    key = key_of(token.text)
+    if key and len(vocabulary.held(key)):
+        term = Term(vocabulary.known.get(key, FEATURE), (key,), token.text)
+        return Token(token.text, term)
+    return Token(token.text)

@@ -1,0 +1,228 @@
+"""A wish cut into tokens: words of the catalogue, function words, amounts, and the rest.
+
+Of all ways to cut, the one that costs least is taken (a shortest path over the atoms): a phrase of
+the catalogue costs less than its words, a word less than a part of one, and what nobody knows costs
+most. So "无糖" is a word where the shop sells sugar-free things, and "no sugar" elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from fedguide.guide.amounts import CURRENCIES, FIGURE, Amount, amount_at
+from fedguide.guide.function_words import FILLER, TO, role_table
+from fedguide.guide.vocabulary import (
+    BRAND,
+    CATEGORY,
+    FEATURE,
+    Key,
+    Vocabulary,
+    beginning,
+    closest,
+    key_of,
+    text_of,
+)
+from fedguide.models.text import is_run, words
+
+ROLES: Mapping[tuple[str, ...], tuple[str, ...]] = role_table(CURRENCIES)
+"""Every function word with its roles."""
+
+_LONGEST_FUNCTION = max(map(len, ROLES))
+_WORDY = r"[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+_ATOM = re.compile(rf"(?:{FIGURE})[kw]?(?!{_WORDY})|{_WORDY}+|[^\s_]|\n")
+
+# What a token costs; see the head of the file. Only their order matters.
+_PHRASE, _NAME, _AMOUNT, _FUNCTION, _LATIN_PART = 0.9, 1.0, 1.0, 1.0, 1.0
+_FILLER, _WORD, _PART, _SHORT = 1.05, 1.1, 1.3, 1.5
+_RUN_CHARACTER, _HEAD, _UNKNOWN, _SHADE = 0.9, 1.9, 2.0, 2.5
+
+_SHADES = frozenset("色")
+"""What makes a colour of the character before it."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """What a wish says of an item: it holds one of these words.
+
+    Attributes:
+        field: ``brand``, ``category`` or ``feature``.
+        keys: the words or phrases of the catalogue, any of them.
+        text: as the shopper said it.
+        slip: is it what the shopper probably meant, not what was said?
+    """
+
+    field: str
+    keys: tuple[Key, ...]
+    text: str
+    slip: bool = False
+
+    @property
+    def label(self) -> str:
+        """The words of the catalogue, for people."""
+        return " / ".join(map(text_of, self.keys))
+
+
+@dataclass(frozen=True)
+class Token:
+    """A part of a wish; of ``term``, ``amount`` and ``roles`` at most one is there.
+
+    Without any of them nobody knows the text.
+    """
+
+    text: str
+    term: Term | None = None
+    amount: Amount | None = None
+    roles: tuple[str, ...] = ()
+
+
+def atoms_of(text: str) -> list[str]:
+    """A text as atoms: characters of runs, words, figures and signs, lower-case."""
+    return _ATOM.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def segment(vocabulary: Vocabulary, text: str) -> tuple[Token, ...]:
+    """The tokens of a wish, in their order."""
+    atoms = _without_hyphens(atoms_of(text))
+    count = len(atoms)
+    best: list[tuple[float, int, Token | None]] = [(0.0, 0, None)]
+    best += [(float("inf"), 0, None)] * count
+    for at in range(count):
+        for cost, stop, token in _candidates(vocabulary, atoms, at):
+            # Of equal costs the one found first stays: its first tokens are the longer ones.
+            if best[at][0] + cost < best[stop][0] - 1e-9:
+                best[stop] = (best[at][0] + cost, at, token)
+    tokens: list[Token] = []
+    at = count
+    while at:
+        _, before, chosen = best[at]
+        if chosen is not None:
+            tokens.append(chosen)
+        at = before
+    return _joined(tokens[::-1])
+
+
+def _without_hyphens(atoms: Sequence[str]) -> list[str]:
+    """Leaves out signs that are inside a word, such as a hyphen or an apostrophe."""
+    kept = []
+    for at, atom in enumerate(atoms):
+        inside = 0 < at < len(atoms) - 1 and not (
+            atoms[at - 1][0].isdigit() or atoms[at + 1][0].isdigit()
+        )
+        if len(atom) == 1 and not atom.isalnum():
+            hyphen = (atom,) in ROLES and TO in ROLES[(atom,)]
+            if (hyphen and inside) or (atom,) not in ROLES:
+                continue
+        kept.append(atom)
+    return kept
+
+
+def _candidates(
+    vocabulary: Vocabulary, atoms: Sequence[str], at: int
+) -> Iterator[tuple[float, int, Token]]:
+    """What can start at an atom: its cost, where it ends, and the token."""
+    atom = atoms[at]
+    amount = amount_at(atoms, at)
+    if amount is not None:
+        stop = at + amount.atoms
+        yield _AMOUNT, stop, Token(text_of(tuple(atoms[at:stop])), amount=amount)
+    longest = min(len(atoms), at + max(vocabulary.longest, _LONGEST_FUNCTION))
+    for stop in range(longest, at, -1):
+        yield from _of_function(atoms, at, stop)
+        yield from _of_catalogue(vocabulary, atoms, at, stop)
+    if is_run(atom):
+        yield from _of_character(vocabulary, atoms, at)
+    yield _UNKNOWN, at + 1, _other(vocabulary, atom)
+
+
+def _of_function(atoms: Sequence[str], at: int, stop: int) -> Iterator[tuple[float, int, Token]]:
+    key = tuple(atoms[at:stop])
+    roles = ROLES.get(key)
+    if roles is None:
+        return
+    # A single character is a part of many words that are none of the grammar's.
+    short = stop - at == 1 and is_run(key[0])
+    cost = _SHORT if short else _FILLER if roles == (FILLER,) else _FUNCTION
+    yield cost, stop, Token(text_of(key), roles=roles)
+
+
+def _of_catalogue(
+    vocabulary: Vocabulary, atoms: Sequence[str], at: int, stop: int
+) -> Iterator[tuple[float, int, Token]]:
+    said = text_of(tuple(atoms[at:stop]))
+    key = key_of(said)
+    if len(key) != stop - at:
+        return
+    run = is_run(key[0])
+    field = vocabulary.known.get(key)
+    if field is not None:
+        cost = _PHRASE if len(key) > 1 and not run else _SHORT if run and len(key) == 1 else _NAME
+        yield cost, stop, Token(said, Term(field, (key,), said))
+    elif len(key) > 1 and key in vocabulary.parts:
+        fields = {vocabulary.known[whole] for whole in vocabulary.parts[key]}
+        part = Term(fields.pop() if len(fields) == 1 else FEATURE, (key,), said)
+        yield _PART if run else _LATIN_PART, stop, Token(said, part)
+    elif run and len(key) > 1 and len(vocabulary.held(key)):
+        yield _RUN_CHARACTER * len(key), stop, Token(said, Term(FEATURE, (key,), said))
+    elif not run and len(key) == 1 and len(vocabulary.held(key)):
+        longer = beginning(vocabulary, key[0]) if key[0] in vocabulary.bound else ()
+        keys = (key, *((word,) for word in longer))
+        yield _WORD, stop, Token(said, Term(FEATURE, keys, said))
+    elif not run and len(key) == 2 and len(vocabulary.held(("".join(key),))):
+        whole = ("".join(key),)
+        yield _WORD, stop, Token(said, Term(FEATURE, (whole,), said))
+
+
+def _of_character(
+    vocabulary: Vocabulary, atoms: Sequence[str], at: int
+) -> Iterator[tuple[float, int, Token]]:
+    """A single character: the head of a kind of product (茶 of 绿茶), or a shade (粉色)."""
+    atom = atoms[at]
+    ending = [key for key in vocabulary.known if key[-1] == atom and is_run(key[0])]
+    if at + 1 < len(atoms) and atoms[at + 1] in _SHADES:
+        shades = tuple(k for k in ending if vocabulary.known[k] == FEATURE and len(k) <= 3)
+        said = text_of((atom, atoms[at + 1]))
+        if shades:
+            yield _PART, at + 2, Token(said, Term(FEATURE, shades, said))
+        else:
+            yield _SHADE, at + 2, Token(said)
+        return
+    kinds = tuple(key for key in ending if vocabulary.known[key] == CATEGORY)
+    if kinds:
+        yield _HEAD, at + 1, Token(atom, Term(CATEGORY, kinds, atom))
+
+
+def _other(vocabulary: Vocabulary, atom: str) -> Token:
+    """A word nobody knows, or what it is a slip of."""
+    if is_run(atom):
+        return Token(atom)
+    folded = words(atom)
+    near = closest(vocabulary, folded[0]) if folded else ""
+    if not near:
+        return Token(atom)
+    field = BRAND if vocabulary.known.get((near,)) == BRAND else FEATURE
+    return Token(atom, Term(field, ((near,),), atom, slip=True))
+
+
+def _joined(tokens: Sequence[Token]) -> tuple[Token, ...]:
+    """Neighbouring characters that nobody knows are one text, and so is a head behind them."""
+    joined: list[Token] = []
+    for token in tokens:
+        stranger = _nobody_knows(token) or (len(token.text) == 1 and token.term is not None)
+        if joined and stranger and is_run(token.text) and _is_strange_run(joined[-1]):
+            joined[-1] = Token(joined[-1].text + token.text)
+        elif joined and _nobody_knows(token) and _nobody_knows(joined[-1]):
+            joined[-1] = Token(text_of((joined[-1].text, token.text)))
+        else:
+            joined.append(token)
+    return tuple(joined)
+
+
+def _is_strange_run(token: Token) -> bool:
+    return _nobody_knows(token) and is_run(token.text[-1])
+
+
+def _nobody_knows(token: Token) -> bool:
+    return token.term is None and token.amount is None and not token.roles
