@@ -7,7 +7,8 @@ none. The rules are part of a contract, because both sides must follow the same 
 - ``phone``: all but digits and a leading ``+`` goes; ``00`` in front becomes ``+``; a number
   without ``+`` loses its trunk ``0`` and gets the contract's country code;
 - ``email``: everything in lower case; nothing else, because only a mail host knows more;
-- ``id``: every space goes, letters in lower case.
+- ``id``: every space goes, letters in lower case;
+- ``email`` and ``id``: NFKC once more at the end, so that a form is its own form.
 
 What is empty afterwards names nobody and never matches.
 """
@@ -86,8 +87,13 @@ def _phone(text: str, country_code: str) -> str:
 
 
 def _email(text: str) -> str:
-    return text.lower()
+    return _composed(text.lower())
 
 
 def _id(text: str) -> str:
-    return "".join(text.split()).lower()
+    return _composed("".join(text.split()).lower())
+
+
+def _composed(text: str) -> str:
+    """NFKC once more: lower case, or a space taken out before a mark, can leave letters to join."""
+    return unicodedata.normalize("NFKC", text)
