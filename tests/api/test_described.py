@@ -8,13 +8,17 @@ from starlette.routing import Route
 
 from fedguide.api import wire
 from fedguide.api.app import create_app
+from fedguide.api.asked_wire import ASKED_SHAPES
 from fedguide.api.described import describe
 from tests.api.asking import ask
+from tests.api.posting import post
 from tests.guide.sample import a_guide
 
 APP = create_app({"shop": a_guide()})
 DOCUMENT = describe()
-SHAPES = {shape.__name__: shape for shape in wire.SHAPES}
+SHAPES = {shape.__name__: shape for shape in (*wire.SHAPES, *ASKED_SHAPES)}
+ASKED = sorted(path for path, known in DOCUMENT["paths"].items() if "get" in known)
+POSTED = sorted(path for path, known in DOCUMENT["paths"].items() if "post" in known)
 
 
 def test_it_is_served() -> None:
@@ -32,7 +36,7 @@ def test_every_address_is_described() -> None:
     assert served == set(DOCUMENT["paths"])
 
 
-@pytest.mark.parametrize("path", sorted(DOCUMENT["paths"]))
+@pytest.mark.parametrize("path", ASKED)
 def test_examples_and_answers_have_the_described_shape(path: str) -> None:
     operation = DOCUMENT["paths"][path]["get"]
     content = operation["responses"]["200"]["content"]["application/json"]
@@ -44,6 +48,19 @@ def test_examples_and_answers_have_the_described_shape(path: str) -> None:
     response = ask(APP, f"{address}?{query}")
     assert response.status_code == 200
     msgspec.json.decode(response.content, type=shape)
+
+
+@pytest.mark.parametrize("path", POSTED)
+def test_examples_of_bodies_are_answered_in_the_described_shape(path: str) -> None:
+    operation = DOCUMENT["paths"][path]["post"]
+    body = operation["requestBody"]["content"]["application/json"]
+    msgspec.convert(body["example"], SHAPES[body["schema"]["$ref"].rpartition("/")[2]])
+    content = operation["responses"]["200"]["content"]["application/json"]
+    shape = SHAPES[content["schema"]["$ref"].rpartition("/")[2]]
+    msgspec.convert(content["example"], shape)
+    response = post(APP, path, body["example"])
+    assert response.status_code == 200
+    msgspec.json.decode(response.content, type=shape, strict=True)
 
 
 def test_every_reference_is_there() -> None:
@@ -58,8 +75,8 @@ def test_every_reference_is_there() -> None:
 
 
 def test_the_described_limits_hold() -> None:
-    for path, described in DOCUMENT["paths"].items():
-        for parameter in described["get"]["parameters"]:
+    for path in ASKED:
+        for parameter in DOCUMENT["paths"][path]["get"]["parameters"]:
             if parameter["name"] == "k":
                 top = parameter["schema"]["maximum"]
                 base = path.replace("{item_id}", "sku-0001") + "?user=a&q=mug"

@@ -1,7 +1,8 @@
 """The wishes of ``benchmarks/wishes`` put to the guide, judged by what items are made of.
 
-The truth is the synthetic market's own: kind, features and brand of each item as they were drawn, and
-the look by its fixed place at a title's end. ``benchmarks/wishes/README.md`` has the rules.
+The truth is the synthetic market's own: kind, features and brand of each item as they were
+drawn, and the look by its fixed place at a title's end. The rules are in
+``benchmarks/wishes/README.md``.
 """
 
 from __future__ import annotations
@@ -96,9 +97,10 @@ def judge(guide: Guide, truth: dict[str, Mask], wish: dict[str, Any]) -> Judged:
     for word in wish.get("not", []):
         refused |= truth[word]
     low, high = wish.get("at_least", -math.inf), wish.get("at_most", math.inf)
+    every = np.ones(count, np.bool_)
     checks = {
-        "want": np.array_equal(all_of([p for p in parts if p.kind == WANT], count), wanted),
-        "not": np.array_equal(all_of([p for p in parts if p.kind == REFUSE], count), ~refused),
+        "want": np.array_equal(all_of([p for p in parts if p.kind == WANT], every), wanted),
+        "not": np.array_equal(all_of([p for p in parts if p.kind == REFUSE], every), ~refused),
         "price": (read.at_least, read.at_most) == (low, high),
         "sort": read.sort == wish.get("sort", ""),
         "unknown": all(

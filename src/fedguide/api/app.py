@@ -14,6 +14,8 @@ from starlette.responses import Response
 
 from fedguide import __version__
 from fedguide.api import problems, wire
+from fedguide.api.asking import add_asking
+from fedguide.api.bodies import Bodies
 from fedguide.api.described import PATHS, describe
 from fedguide.api.gate import Gate
 from fedguide.errors import ConfigError, NotFoundError
@@ -66,10 +68,13 @@ def create_app(
         clock=clock,
         open_paths=[PATHS[name] for name in ALWAYS_OPEN],
     )
+    # Added last, so it stands before the gate: nobody waits for another's slow upload.
+    app.add_middleware(Bodies)
     # Starlette's own 404 and 405, then everything raised on purpose, then our defects.
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, problems.from_error)
     _add_routes(app, guides)
+    add_asking(app, lambda shop: guide_named(guides, shop))
     app.openapi = describe  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
@@ -227,7 +232,7 @@ async def _http_problem(request: Request, error: Exception) -> Response:
         return problems.problem(request, 404, problems.NOT_FOUND, detail, "/api/v1/openapi.json")
     if status == 405:
         detail = f"{request.method} is not taken at {request.url.path[:128]!r}"
-        response = problems.problem(request, 405, problems.NO_METHOD, detail, "use GET")
+        response = problems.problem(request, 405, problems.NO_METHOD, detail, "see Allow")
         allowed = getattr(error, "headers", None) or {}
         response.headers.update(allowed)
         return response

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from fedguide import __version__
+from fedguide.api.asked_wire import ASKED_SHAPES
+from fedguide.api.described_asking import ASKING_PATHS, COMPARE, POSTED
 from fedguide.api.wire import SHAPES
 from fedguide.guide.answers import ASKABLE, DISCOVER
 from fedguide.guide.engine import MOST_PICKS
@@ -164,7 +166,9 @@ PATHS: Mapping[str, str] = {
 
 def describe() -> dict[str, Any]:
     """The OpenAPI document."""
-    _, shapes = msgspec.json.schema_components(SHAPES, ref_template="#/components/schemas/{name}")
+    _, shapes = msgspec.json.schema_components(
+        (*SHAPES, *ASKED_SHAPES), ref_template="#/components/schemas/{name}"
+    )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -172,14 +176,37 @@ def describe() -> dict[str, Any]:
             "version": __version__,
             "description": "Recommendations with reasons, computed in the shop.",
         },
-        "paths": {path: {"get": _operation(name)} for name, path in PATHS.items()},
+        "paths": {
+            **{path: {"get": _operation(name)} for name, path in PATHS.items()},
+            **{ASKING_PATHS[name]: {"post": _posted(name)} for name in POSTED},
+            ASKING_PATHS["compare"]: {"get": _described("compare", *COMPARE)},
+        },
         "components": {"schemas": shapes},
     }
 
 
 def _operation(name: str) -> dict[str, Any]:
-    summary, shape, parameters, example = _OPERATIONS[name]
-    refusals = (*_ALWAYS, *(_WITH_INPUT if parameters else ()))
+    return _described(name, *_OPERATIONS[name])
+
+
+def _posted(name: str) -> dict[str, Any]:
+    """An operation whose question is a body."""
+    summary, question, asked, shape, example = POSTED[name]
+    body = {"schema": _ref(question), "example": asked}
+    too_much = ((408, "The body did not come in time"), (413, "The body is too large"))
+    described = _described(name, summary, shape, [_SHOP], example, too_much)
+    return {**described, "requestBody": {"required": True, "content": {"application/json": body}}}
+
+
+def _described(
+    name: str,
+    summary: str,
+    shape: str,
+    parameters: list[dict[str, Any]],
+    example: dict[str, Any],
+    more: tuple[tuple[int, str], ...] = (),
+) -> dict[str, Any]:
+    refusals = (*_ALWAYS, *(_WITH_INPUT if parameters else ()), *more)
     answer = {"schema": _ref(shape), "example": example}
     return {
         "summary": summary,

@@ -15,6 +15,7 @@ from fedguide.errors import FedGuideError, InputError, NotFoundError, RefusedErr
 LOG = logging.getLogger("fedguide.api")
 
 OVERLOADED, NO_METHOD, DEFECT, NOT_FOUND, INPUT = "FG429", "FG405", "FG900", "FG404", "FG400"
+SLOW, TOO_LARGE = "FG408", "FG413"
 
 TITLES: Mapping[str, Titles] = {
     "FG400": Titles("请求无法使用", "The request cannot be used"),
@@ -22,6 +23,8 @@ TITLES: Mapping[str, Titles] = {
     "FG402": Titles("请求中的数据无法使用", "The data in the request cannot be used"),
     "FG404": Titles("没有找到", "Not found"),
     "FG405": Titles("该地址不接受这种方法", "This address does not take that method"),
+    "FG408": Titles("请求没有按时到达", "The request did not arrive in time"),
+    "FG413": Titles("请求过大", "The request is too large"),
     "FG429": Titles("同时请求过多", "Too many requests at once"),
     "FG600": Titles("被隐私政策拒绝", "Refused by privacy policy"),
     "FG900": Titles("我们的缺陷", "Our defect"),

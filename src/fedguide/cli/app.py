@@ -41,6 +41,7 @@ def root(
 def build() -> typer.Typer:
     """The whole tree; the modules of its commands import only typer at their head."""
     from fedguide.cli import (
+        asking,
         attack,
         audit,
         configure,
@@ -73,6 +74,7 @@ def build() -> typer.Typer:
     app.command("sim")(train.sim)
     app.command("recommend")(guide.recommend)
     app.command("search")(guide.search)
+    app.command("ask")(asking.ask)
     app.command("serve")(guide.serve)
     app.command("hub")(federation.hub)
     app.command("join")(party.join)

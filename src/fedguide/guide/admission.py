@@ -81,26 +81,26 @@ def parts_of(vocabulary: Vocabulary, wish: Wish, prices: NDArray[np.float32]) ->
     return tuple(parts)
 
 
-def all_of(parts: Sequence[Part], count: int) -> Mask:
-    """The items that fulfil every one of some constraints, ``(n,)``."""
-    mask = np.ones(count, np.bool_)
+def all_of(parts: Sequence[Part], among: Mask) -> Mask:
+    """The items of some that fulfil every one of some constraints, ``(n,)``."""
+    mask = among.copy()
     for part in parts:
         mask &= part.mask
     return mask
 
 
-def relaxations(parts: Sequence[Part], count: int) -> tuple[Relaxation, ...]:
-    """The smallest sets of constraints without which something fits, most items first.
+def relaxations(parts: Sequence[Part], among: Mask) -> tuple[Relaxation, ...]:
+    """The smallest sets of constraints without which some item fits, most items first.
 
     Nothing to relax where all can be fulfilled together.
     """
-    if all_of(parts, count).any():
+    if all_of(parts, among).any():
         return ()
     for size in range(1, min(_MOST_TOGETHER, len(parts)) + 1):
         found = []
         for given_up in combinations(range(len(parts)), size):
             rest = [part for at, part in enumerate(parts) if at not in given_up]
-            left = int(all_of(rest, count).sum())
+            left = int(all_of(rest, among).sum())
             if left:
                 found.append(Relaxation(tuple(parts[at] for at in given_up), left))
         if found:

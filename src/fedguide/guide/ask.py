@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fedguide.errors import ConfigError
 from fedguide.guide import phrasing
 from fedguide.guide.admission import (
+    Mask,
     Part,
     Relaxation,
     all_of,
@@ -33,6 +34,7 @@ from fedguide.guide.function_words import POPULAR as BY_SALES
 from fedguide.guide.grammar import understand
 from fedguide.guide.moment import Moment
 from fedguide.guide.reasons import reasons
+from fedguide.guide.rules import arranged
 from fedguide.guide.search import checked_query
 from fedguide.guide.session import Event, moment_with, scores_of
 from fedguide.guide.vocabulary import Vocabulary
@@ -87,15 +89,17 @@ def ask(
     vocabulary, catalogue = guide.words(), guide.release.model.catalogue
     wish = with_chips(vocabulary, understand(vocabulary, text), chips)
     parts = parts_of(vocabulary, wish, catalogue.prices)
-    admitted = all_of(parts, len(catalogue))
+    stock = np.ones(len(catalogue), np.bool_)
+    stock[list(guide.rules.gone)] = False
+    admitted = all_of(parts, stock)
     total = int(admitted.sum())
     moment = moment_with(guide, shopper, session, wish.content)
     if total:
         order = _ordered(guide, wish, moment, np.flatnonzero(admitted))
     else:
-        order = _nearest(guide, wish, parts, k)
+        order = _nearest(guide, wish, parts, stock, k)
     shown = phrasing.understood(wish, lang, chips)
-    relax = tuple(_relax(wish, one, lang) for one in relaxations(parts, len(catalogue)))
+    relax = tuple(_relax(wish, one, lang) for one in relaxations(parts, stock))
     picks = _picks(guide, vocabulary, wish, moment, order, k, lang, whose=bool(shopper or session))
     return Asked(
         text=text,
@@ -173,11 +177,11 @@ def _closeness(guide: Guide, text: str) -> NDArray[np.float32]:
     return close / guide.lexicon.lengths / np.float32(size)
 
 
-def _nearest(guide: Guide, wish: Wish, parts: Sequence[Part], k: int) -> _Order:
+def _nearest(guide: Guide, wish: Wish, parts: Sequence[Part], stock: Mask, k: int) -> _Order:
     """What comes nearest where nothing fits; a score is the part of the wish fulfilled."""
     rows = nearest(wish, parts, guide.release.model.catalogue.prices)
     fulfilled = np.sum([part.mask for part in parts], axis=0)[rows]
-    few = fulfilled > 0
+    few = (fulfilled > 0) & stock[rows]
     return _Order(rows[few][:k], fulfilled[few][:k].astype(np.float64) / len(parts), NEAREST)
 
 
@@ -192,7 +196,16 @@ def _picks(
     *,
     whose: bool,
 ) -> tuple[Pick, ...]:
-    rows = order.rows[:k]
+    rows, sources = order.rows[:k], dict[int, str]()
+    if guide.rules and order.source != NEAREST:
+        rows, sources = arranged(
+            guide.rules,
+            guide.index.vectors,
+            order.rows.tolist(),
+            order.scores.tolist(),
+            k,
+            ordered=order.source == SORTED,
+        )
     because: Sequence[tuple[Because, ...]] = [()] * len(rows)
     # A reason is a part of the score; where something else decides the order there is none.
     if moment is not None and len(rows) and order.source in (WORDS, PERSONAL):
@@ -202,15 +215,14 @@ def _picks(
         (phrasing.label_of(wanted, lang), mask_of(vocabulary, wanted, count))
         for wanted in wish.wants
     ]
+    scores = dict(zip(order.rows.tolist(), order.scores.tolist(), strict=True))
     made = []
-    for rank, (row, score, why) in enumerate(
-        zip(rows.tolist(), order.scores.tolist(), because, strict=False), 1
-    ):
+    for rank, (row, why) in enumerate(zip(rows.tolist(), because, strict=True), 1):
         matched = tuple(label for label, mask in held if mask[row])
-        source = order.source
+        source = sources.get(row, order.source)
         if source == PERSONAL and not (whose and why):
             source = POPULAR
-        made.append(pick_of(guide, row, score, rank, source, "", why, matched))
+        made.append(pick_of(guide, row, scores[row], rank, source, "", why, matched))
     return tuple(made)
 
 

@@ -21,7 +21,16 @@ from fedguide.guide.admission import Mask, rows_of
 from fedguide.guide.amounts import FIGURE
 from fedguide.guide.asked import Chip
 from fedguide.guide.segment import ROLES, Term
-from fedguide.guide.vocabulary import BRAND, CATEGORY, FEATURE, Key, Vocabulary, key_of, text_of
+from fedguide.guide.vocabulary import (
+    BRAND,
+    CATEGORY,
+    FEATURE,
+    Key,
+    Vocabulary,
+    key_of,
+    text_of,
+    title_words,
+)
 from fedguide.guide.wish import PRICE, Wanted, Wish
 from fedguide.models.text import is_run
 from fedguide.values import Catalogue
@@ -86,26 +95,15 @@ def _title_words(vocabulary: Vocabulary, titles: Iterable[str]) -> list[Key]:
     """The words of titles, most frequent first, that are no brand, category or function word."""
     times: Counter[Key] = Counter()
     for title in titles:
-        times.update(_words_of(vocabulary, title))
+        times.update(k for k in title_words(vocabulary, title) if _is_shown(k))
     return [key for key, _ in times.most_common(_COUNTED)]
 
 
-def _words_of(vocabulary: Vocabulary, title: str) -> set[Key]:
-    atoms = key_of(title)
-    found: set[Key] = set()
-    at = 0
-    while at < len(atoms):
-        longest = min(len(atoms), at + vocabulary.longest)
-        stop = next((s for s in range(longest, at, -1) if atoms[at:s] in vocabulary.known), 0)
-        key = atoms[at : stop or at + 1]
-        if (stop and vocabulary.known[key] == FEATURE) or (not stop and _stands_alone(key[0])):
-            found.add(key)
-        at = stop or at + 1
-    return found
-
-
-def _stands_alone(word: str) -> bool:
-    return len(word) > 2 and word.isalpha() and not is_run(word) and (word,) not in ROLES
+def _is_shown(key: Key) -> bool:
+    """Is it worth a chip? A single Latin word is, when it is no number and not the grammar's."""
+    word = key[0]
+    alone = len(key) == 1 and not is_run(word)
+    return not alone or (len(word) > 2 and word.isalpha() and key not in ROLES)
 
 
 def _price_chips(prices: NDArray[np.float32], admitted: Mask) -> list[Chip]:

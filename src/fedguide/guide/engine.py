@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
 from fedguide.errors import ConfigError, NotFoundError
 from fedguide.guide.answers import (
     AGAIN,
@@ -26,6 +30,7 @@ from fedguide.guide.candidates import Best, Index, build_index
 from fedguide.guide.histories import Histories, history_for
 from fedguide.guide.moment import Moment, Prepared, moment_of, prepare
 from fedguide.guide.reasons import reasons
+from fedguide.guide.rules import Ruled, Rules, arranged, ruled
 from fedguide.guide.search import Found, Lexicon, build_lexicon, search_items, similar_items
 from fedguide.guide.segment import ROLES
 from fedguide.guide.slates import best_again, best_discover, best_sellers
@@ -55,6 +60,7 @@ class Guide:
         query_of: gives the vector of a searched text and remembers the latest ones.
         allows: may a shopper be profiled? Asked again at every question.
         words: gives the shop's vocabulary, which is made at the first wish.
+        rules: the shop's own rules over an answer.
     """
 
     shop: str
@@ -68,6 +74,7 @@ class Guide:
     query_of: Callable[[str], Matrix]
     allows: Callable[[str], bool]
     words: Callable[[], Vocabulary]
+    rules: Ruled
 
 
 def everybody(_shopper: str) -> bool:
@@ -82,6 +89,7 @@ def open_guide(
     shop: str = "",
     *,
     allows: Callable[[str], bool] = everybody,
+    rules: Rules | None = None,
 ) -> Guide:
     """Builds what answering needs; half a second for 100,000 items.
 
@@ -91,6 +99,7 @@ def open_guide(
         today: gives the day of a question.
         shop: the name it is served under; the model card's when left out.
         allows: may a shopper be profiled?
+        rules: the shop's own rules over an answer.
 
     Raises:
         ConfigError: the release has no items, or a history names an item it does not have.
@@ -102,18 +111,20 @@ def open_guide(
     if len(histories.items) and not -1 <= histories.items.min() <= histories.items.max() < count:
         raise ConfigError(f"histories must name items in [0, {count}), or -1 for a search")
     lexicon = build_lexicon(model)
+    rows = {item: row for row, item in enumerate(model.catalogue.ids)}
     return Guide(
         shop=shop or release.card.shop,
         release=release,
         histories=histories,
         today=today,
         prepared=prepare(model),
-        rows={item: row for row, item in enumerate(model.catalogue.ids)},
+        rows=rows,
         index=build_index(model),
         lexicon=lexicon,
         query_of=lru_cache(_REMEMBERED)(partial(query_vector, model.network)),
         allows=allows,
         words=lru_cache(maxsize=1)(partial(build_vocabulary, model.catalogue, lexicon, ROLES)),
+        rules=ruled(rules or Rules(), model.catalogue, rows),
     )
 
 
@@ -139,12 +150,22 @@ def recommend(guide: Guide, user: str, k: int = 10, slate: str = DISCOVER) -> An
         raise ConfigError(f"slate must be one of {', '.join(ASKABLE)}, got {slate[:64]!r}")
     history = history_for(guide.histories, addressed(guide, user))
     if history is None:
-        best = best_sellers(guide.release.model, k)
-        return Answer(POPULAR, slate, _picks(guide, best, slate, ()))
-    wanted = (AGAIN, DISCOVER) if slate == BOTH else (slate,)
+        return best_for_nobody(guide, k, slate)
     moment = moment_of(guide.prepared, history, guide.today(), guide.query_of)
-    picks = [pick for name in wanted for pick in _slate(guide, moment, name, k)]
-    return Answer(PERSONAL, slate, tuple(picks))
+    return Answer(PERSONAL, slate, picks_at(guide, moment, slate, k))
+
+
+def best_for_nobody(guide: Guide, k: int, slate: str) -> Answer:
+    """The shop's best sellers, for a shopper of whom nothing is known."""
+    model = guide.release.model
+    best = best_sellers(model, len(model) if guide.rules else k)
+    return Answer(POPULAR, slate, _ruled_picks(guide, best, slate, k, lambda _: ()))
+
+
+def picks_at(guide: Guide, moment: Moment, slate: str, k: int) -> tuple[Pick, ...]:
+    """The k best items of a slate, or of both, at a moment."""
+    wanted = (AGAIN, DISCOVER) if slate == BOTH else (slate,)
+    return tuple(pick for name in wanted for pick in _slate(guide, moment, name, k))
 
 
 def search(guide: Guide, query: str, k: int = 20) -> Answer:
@@ -204,10 +225,33 @@ def checked_k(k: int) -> int:
 
 
 def _slate(guide: Guide, moment: Moment, slate: str, k: int) -> tuple[Pick, ...]:
-    best = (best_again if slate == AGAIN else best_discover)(moment, guide.index, k)
+    # A rule can reach for any item, so all of them are candidates where there are rules.
+    depth = len(guide.release.model) if guide.rules else k
+    best = (best_again if slate == AGAIN else best_discover)(moment, guide.index, depth)
     if not len(best.items):
         return ()
-    return _picks(guide, best, slate, reasons(moment, slate, best.items))
+    return _ruled_picks(guide, best, slate, k, lambda items: reasons(moment, slate, items))
+
+
+def _ruled_picks(
+    guide: Guide,
+    best: Best,
+    slate: str,
+    k: int,
+    because: Callable[[NDArray[np.int64]], Sequence[tuple[Because, ...]]],
+) -> tuple[Pick, ...]:
+    """Picks with their reasons, after the shop's rules where it has some."""
+    if not guide.rules:
+        return _picks(guide, best, slate, because(best.items))
+    rows, scores = best.items.tolist(), best.scores.tolist()
+    chosen, sources = arranged(guide.rules, guide.index.vectors, rows, scores, k)
+    score = dict(zip(rows, scores, strict=True))
+    kept = np.array([score[row] for row in chosen.tolist()])
+    picks = _picks(guide, Best(chosen, kept, best.scanned), slate, because(chosen))
+    return tuple(
+        msgspec.structs.replace(pick, source=sources[row]) if row in sources else pick
+        for row, pick in zip(chosen.tolist(), picks, strict=True)
+    )
 
 
 def _picks(

@@ -128,6 +128,21 @@ def names_of(text: str) -> tuple[Key, ...]:
     return tuple(tuple(name) for name in names.values() if name)
 
 
+def title_words(vocabulary: Vocabulary, title: str) -> list[Key]:
+    """The words of a title that are no brand and no level of a category, each once."""
+    atoms = key_of(title)
+    found: dict[Key, None] = {}
+    at = 0
+    while at < len(atoms):
+        longest = min(len(atoms), at + vocabulary.longest)
+        stop = next((s for s in range(longest, at, -1) if atoms[at:s] in vocabulary.known), 0)
+        key = atoms[at : stop or at + 1]
+        if vocabulary.known.get(key, FEATURE) == FEATURE and (stop or not is_run(key[0])):
+            found[key] = None
+        at = stop or at + 1
+    return list(found)
+
+
 def closest(vocabulary: Vocabulary, word: str) -> str:
     """The word of the shop that this one is a slip of; empty when none is close."""
     if len(word) < 5:
