@@ -7,6 +7,9 @@ BENCH ?= all
 BENCH_ARGS ?=
 TEST_ARGS ?=
 
+# Where this is set every process compiles every library it imports again: seconds for each command.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check e2e bench lint types contracts lock clean
 
 $(VENV)/.tools: locks/tools.txt
@@ -33,7 +36,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TEST_ARGS)
 
 e2e: $(VENV)/.dev
-	$(BIN)/python -m pytest -m e2e $(TEST_ARGS)
+	$(BIN)/python -m pytest -m e2e -n auto --dist loadfile tests/e2e $(TEST_ARGS)
 
 check: lint types contracts
 

@@ -35,6 +35,15 @@ def test_an_unseen_word_without_a_rest_is_missing():
     assert codes_of(spec, {"w": ["z"]}).tolist() == [[0]]
 
 
+@pytest.mark.parametrize(("rows", "most"), [(61, 4), (64, 8), (70, 12), (71, 15)])
+def test_no_share_of_the_rows_ends_behind_them(rows, most):
+    """Sizes whose shares, added up as floats, reach one place too far."""
+    spec = fit_spec({"a": np.arange(rows) / 7}, most, least_bin=5)
+    codes = codes_of(spec, {"a": np.arange(rows) / 7})[:, 0]
+    assert np.bincount(codes)[1:].min() >= 5
+    assert spec.bins[0] == most
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.one_of(st.floats(-5, 5, width=16), st.just(np.nan)), min_size=60, max_size=300),

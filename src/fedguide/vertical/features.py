@@ -155,12 +155,12 @@ def _edges(ordered: NDArray[np.float64], most: int, least_bin: int) -> tuple[flo
     values, first = np.unique(ordered, return_index=True)
     if len(values) - 1 <= most and np.diff([*first, len(ordered)]).min() >= least_bin:
         return tuple(values[1:].tolist())
-    step = max(len(ordered) / (most + 1), least_bin)
+    bins = max(1, min(most + 1, len(ordered) // least_bin))
     edges: list[float] = []
     last = 0
-    for place in np.arange(step, len(ordered), step):
+    for number in range(1, bins):
         # The first place of the value that stands there: equal values share a bin.
-        at = int(np.searchsorted(ordered, ordered[int(place)], side="left"))
+        at = int(np.searchsorted(ordered, ordered[number * len(ordered) // bins], side="left"))
         if at - last >= least_bin and len(ordered) - at >= least_bin:
             edges.append(float(ordered[at]))
             last = at

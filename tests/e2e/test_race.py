@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "ledger.py"
 CHARGES = 10_000
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_nothing_is_overspent_or_lost(tmp_path: Path) -> None:
     # Processes die here, not the machine: in memory the same commits cost nothing.
     memory = Path("/dev/shm")  # noqa: S108

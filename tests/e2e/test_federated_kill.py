@@ -8,7 +8,7 @@ import pytest
 
 from tests.runtime.killing import PARTIES, ROLES, Killer, left, marks
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.e2e
 
 # Marks spread over the run: its proposal, its first and later trips, its hand-over.
 KILLS = [
