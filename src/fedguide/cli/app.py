@@ -52,6 +52,7 @@ def build() -> typer.Typer:
         explain,
         federation,
         guide,
+        keys,
         party,
         privacy,
         shopper,
@@ -84,6 +85,7 @@ def build() -> typer.Typer:
     app.add_typer(privacy.app, name="privacy")
     app.add_typer(audit.app, name="audit")
     app.add_typer(shopper.app, name="shopper")
+    app.add_typer(keys.app, name="keys")
     app.add_typer(federation.app, name="federation")
     app.add_typer(party.app, name="party")
     app.add_typer(coordinate.app, name="train")
