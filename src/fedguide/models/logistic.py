@@ -51,7 +51,8 @@ def fit_ridge(rows: Floats, targets: Floats, l2: float = 1.0) -> Linear:
     scaled, mean, scale = _standardised(rows)
     centre = float(targets.mean())
     gram = scaled.T @ scaled + max(l2, _TOLERANCE) * np.eye(rows.shape[1])
-    return _unscaled(np.linalg.solve(gram, scaled.T @ (targets - centre)), centre, mean, scale)
+    weights: Floats = np.linalg.solve(gram, scaled.T @ (targets - centre)).astype(np.float64)
+    return _unscaled(weights, centre, mean, scale)
 
 
 def fit_logistic(rows: Floats, targets: Floats, l2: float = 1.0) -> Linear:
