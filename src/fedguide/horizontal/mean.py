@@ -213,9 +213,7 @@ def _flaw(reply: Submission | Patched, terms: Terms) -> str:
         return f"examples must be at least 1 and at most {MOST_EXAMPLES}, got {reply.examples}"
     if not (np.isfinite(reply.loss) and finite):
         return "loss or vector is not finite"
-    if not np.isfinite(reply.figures).all():
-        return "a figure is not finite"
-    return ""
+    return "" if np.isfinite(reply.figures).all() else "a figure is not finite"
 
 
 def _mean(
