@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from fedguide.errors import ConfigError, FedGuideError, NotFoundError
 from fedguide.guide.engine import Guide, addressed
-from fedguide.web import content
+from fedguide.web import asking, content
 from fedguide.web.art import load_drawings
 from fedguide.web.content import Page, Site, Visit
 from fedguide.web.words import HTML_LANG, Language, load_tables, pick_language
@@ -75,6 +75,8 @@ def add_pages(
     app.add_route("/", page(content.guide), include_in_schema=False)
     app.add_route("/search", page(content.search), include_in_schema=False)
     app.add_route("/items/{item_id:path}", page(content.item), include_in_schema=False)
+    app.add_route("/ask", page(asking.ask), include_in_schema=False)
+    app.add_route("/compare", page(asking.compare), include_in_schema=False)
     app.add_route("/about", page(content.about), include_in_schema=False)
     app.add_route("/{path:path}", page(_nowhere), include_in_schema=False)
 
