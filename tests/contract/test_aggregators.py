@@ -23,12 +23,13 @@ WIDTH, ROUNDS = 3, 5
 DATA = random_data(3, sizes=(6, 9, 4, 8, 5, 7, 10, 6, 5), width=WIDTH)
 NAMES = tuple(sorted(PartyId(name) for name in DATA))
 EVERYWHERE = ("fedsgd", "fedavg", "fedavg_kept", "fedavgm")
-"""Algorithms that are run under masks here; ``test_algorithms.py`` runs all of them under masks."""
+"""Algorithms that are run over buckets and under masks as well; ``test_algorithms.py`` runs all
+of them under masks."""
 PAIRS = [
     (name, one)
     for name in AGGREGATORS
     for one in ALGORITHMS
-    if not refusal(name, one) and (one in EVERYWHERE or not name.startswith("masked"))
+    if not refusal(name, one) and (one in EVERYWHERE or not name.startswith(("masked", "bucketed")))
 ]
 LIMITS = Limits(100_000)
 

@@ -18,22 +18,15 @@ from typing import Annotated
 
 from fedguide.codec import Array
 from fedguide.errors import ConfigError
-from fedguide.horizontal.algorithm import (
-    Algorithm,
-    ServerState,
-    Waiting,
-    ask_for_mean,
-    remembered,
-    report_of,
-)
+from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
+from fedguide.horizontal.averaging import averaging
 from fedguide.horizontal.fitting import Steering
 from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.messages import Personalise
-from fedguide.horizontal.server import ServerOptimizer, momentum_sgd
+from fedguide.horizontal.server import ServerOptimizer
 from fedguide.horizontal.trainer import Done, Trainer
-from fedguide.protocol import Coordinator, State
-from fedguide.seeds import Root
-from fedguide.values import PartyId, Vector
+from fedguide.protocol import State
+from fedguide.values import Vector
 
 
 @dataclass(frozen=True)
@@ -60,24 +53,13 @@ def ditto(
     """
     if not (math.isfinite(pull) and pull >= 0):
         raise ConfigError(f"pull must be finite and at least 0, got {pull}")
-    optimizer = server or momentum_sgd()
-
-    def init(params: Vector) -> ServerState:
-        return ServerState(0, params, optimizer.init(params))
-
-    def next_round(
-        state: ServerState, cohort: Sequence[PartyId], root: Root
-    ) -> Coordinator[ServerState]:
-        names = tuple(figures)
-        message = Personalise(state.round, state.params, pull, keep_moments, names)
-        mean = yield from ask_for_mean(
-            message, cohort, root, aggregator, waiting or Waiting(), state.last
-        )
-        params, memory = optimizer.update(mean.vector, state.memory, state.params)
-        report, last = report_of(mean, names), remembered(aggregator, mean)
-        return ServerState(state.round + 1, params, memory, report, last)
-
-    return Algorithm(init, next_round)
+    names = tuple(figures)
+    return averaging(
+        lambda number, params: Personalise(number, params, pull, keep_moments, names),
+        aggregator,
+        server,
+        waiting,
+    )
 
 
 def near(trainer: Trainer, message: Personalise) -> Done:

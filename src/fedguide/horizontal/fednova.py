@@ -16,25 +16,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+
+import numpy as np
 
 from fedguide.errors import ConfigError, OversizedError
-from fedguide.horizontal.algorithm import (
-    Algorithm,
-    ServerState,
-    Waiting,
-    ask_each,
-    remembered,
-    report_of,
-)
+from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
+from fedguide.horizontal.averaging import Reading, averaging
 from fedguide.horizontal.fitting import Steering
-from fedguide.horizontal.mean import Aggregator, Terms
+from fedguide.horizontal.mean import Aggregator, Mean
 from fedguide.horizontal.messages import Normalise
-from fedguide.horizontal.server import ServerOptimizer, momentum_sgd
+from fedguide.horizontal.server import ServerOptimizer
 from fedguide.horizontal.trainer import Done, Trainer
-from fedguide.protocol import Coordinator
-from fedguide.seeds import Root
-from fedguide.values import PartyId, Vector
+from fedguide.values import Vector
 
 MOST_UNITS = 64.0
 """Largest figure that sums on the grid carry (``packing.Bounds.max_figure``); a larger count of
@@ -69,26 +62,19 @@ def fednova(
         raise ConfigError(f"momentum must be in [0, 1), got {momentum}")
     if not (math.isfinite(unit) and unit > 0):
         raise ConfigError(f"unit must be finite and above 0, got {unit}")
-    optimizer = server or momentum_sgd()
+    names = tuple(figures)
 
-    def init(params: Vector) -> ServerState:
-        return ServerState(0, params, optimizer.init(params))
-
-    def next_round(
-        state: ServerState, cohort: Sequence[PartyId], root: Root
-    ) -> Coordinator[ServerState]:
-        number, names = state.round, tuple(figures)
-        message = Normalise(number, state.params, momentum, unit, keep_moments, names)
-        terms = Terms(number, len(state.params), len(names) + 1, root, state.last)
-        to = dict.fromkeys(cohort, message)
-        mean = yield from ask_each(to, terms, aggregator, waiting or Waiting())
+    def step(mean: Mean) -> Vector:
         steps = unit * float(mean.figures[-1])
-        delta = (mean.vector.astype("float64") * steps).astype("float32")
-        params, memory = optimizer.update(delta, state.memory, state.params)
-        report = report_of(replace(mean, figures=mean.figures[:-1]), names)
-        return ServerState(number + 1, params, memory, report, remembered(aggregator, mean))
+        return (mean.vector.astype(np.float64) * steps).astype(np.float32)
 
-    return Algorithm(init, next_round)
+    return averaging(
+        lambda number, params: Normalise(number, params, momentum, unit, keep_moments, names),
+        aggregator,
+        server,
+        waiting,
+        Reading(step, figures=1),
+    )
 
 
 def normalised(trainer: Trainer, message: Normalise) -> Done:
@@ -104,9 +90,9 @@ def normalised(trainer: Trainer, message: Normalise) -> Done:
             f"{length:g} steps in a round, at most {MOST_UNITS * message.unit:g} can be counted",
             hint="a larger unit",
         )
-    change = (fitted.params - message.params).astype("float64") / length
+    change = (fitted.params - message.params).astype(np.float64) / length
     figures = (length / message.unit,)
-    vector = change.astype("float32")
+    vector = change.astype(np.float32)
     return Done(vector, fitted.examples, fitted.loss, figures, fitted.optimizer_state)
 
 

@@ -14,21 +14,14 @@ from typing import Annotated
 
 from fedguide.codec import Array
 from fedguide.errors import RefusedError
-from fedguide.horizontal.algorithm import (
-    Algorithm,
-    ServerState,
-    Waiting,
-    ask_for_mean,
-    remembered,
-    report_of,
-)
+from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
+from fedguide.horizontal.averaging import averaging
 from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.messages import TrainShared
-from fedguide.horizontal.server import ServerOptimizer, momentum_sgd
+from fedguide.horizontal.server import ServerOptimizer
 from fedguide.horizontal.trainer import Done, Trainer
-from fedguide.protocol import Coordinator, State
-from fedguide.seeds import Root
-from fedguide.values import PartyId, Vector
+from fedguide.protocol import State
+from fedguide.values import Vector
 
 
 @dataclass(frozen=True)
@@ -51,23 +44,10 @@ def fedper(
     waiting: Waiting | None = None,
 ) -> Algorithm[ServerState]:
     """Builds the algorithm; ``init`` takes the shared part of the first model."""
-    optimizer = server or momentum_sgd()
-
-    def init(params: Vector) -> ServerState:
-        return ServerState(0, params, optimizer.init(params))
-
-    def next_round(
-        state: ServerState, cohort: Sequence[PartyId], root: Root
-    ) -> Coordinator[ServerState]:
-        message = TrainShared(state.round, state.params, tuple(figures))
-        mean = yield from ask_for_mean(
-            message, cohort, root, aggregator, waiting or Waiting(), state.last
-        )
-        params, memory = optimizer.update(mean.vector, state.memory, state.params)
-        report, last = report_of(mean, figures), remembered(aggregator, mean)
-        return ServerState(state.round + 1, params, memory, report, last)
-
-    return Algorithm(init, next_round)
+    names = tuple(figures)
+    return averaging(
+        lambda number, params: TrainShared(number, params, names), aggregator, server, waiting
+    )
 
 
 def with_own(trainer: Trainer, message: TrainShared) -> Done:

@@ -15,22 +15,14 @@ import math
 from collections.abc import Sequence
 
 from fedguide.errors import ConfigError
-from fedguide.horizontal.algorithm import (
-    Algorithm,
-    ServerState,
-    Waiting,
-    ask_for_mean,
-    remembered,
-    report_of,
-)
+from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
+from fedguide.horizontal.averaging import averaging
 from fedguide.horizontal.fitting import Steering
 from fedguide.horizontal.mean import Aggregator
-from fedguide.horizontal.messages import Prox, Train
-from fedguide.horizontal.server import ServerOptimizer, momentum_sgd
+from fedguide.horizontal.messages import Prox, Question, Train
+from fedguide.horizontal.server import ServerOptimizer
 from fedguide.horizontal.trainer import Done, Trainer
-from fedguide.protocol import Coordinator
-from fedguide.seeds import Root
-from fedguide.values import PartyId, Vector
+from fedguide.values import Vector
 
 
 def fedprox(
@@ -49,28 +41,14 @@ def fedprox(
     """
     if not (math.isfinite(pull) and pull >= 0):
         raise ConfigError(f"pull must be finite and at least 0, got {pull}")
-    optimizer = server or momentum_sgd()
+    names = tuple(figures)
 
-    def init(params: Vector) -> ServerState:
-        return ServerState(0, params, optimizer.init(params))
+    def ask(number: int, params: Vector) -> Question:
+        if not pull:
+            return Train(number, params, keep_moments, names)
+        return Prox(number, params, pull, keep_moments, names)
 
-    def next_round(
-        state: ServerState, cohort: Sequence[PartyId], root: Root
-    ) -> Coordinator[ServerState]:
-        number, params, names = state.round, state.params, tuple(figures)
-        message = (
-            Prox(number, params, pull, keep_moments, names)
-            if pull
-            else Train(number, params, keep_moments, names)
-        )
-        mean = yield from ask_for_mean(
-            message, cohort, root, aggregator, waiting or Waiting(), state.last
-        )
-        params, memory = optimizer.update(mean.vector, state.memory, params)
-        report, last = report_of(mean, names), remembered(aggregator, mean)
-        return ServerState(number + 1, params, memory, report, last)
-
-    return Algorithm(init, next_round)
+    return averaging(ask, aggregator, server, waiting)
 
 
 def held_back(trainer: Trainer, message: Prox) -> Done:

@@ -22,21 +22,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedguide.errors import ConfigError, ProtocolError, RefusedError
-from fedguide.horizontal.algorithm import (
-    Algorithm,
-    ServerState,
-    Waiting,
-    ask_each,
-    remembered,
-    report_of,
-)
-from fedguide.horizontal.mean import Aggregator, Terms
+from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
+from fedguide.horizontal.averaging import Reading, averaging
+from fedguide.horizontal.mean import Aggregator, Mean
 from fedguide.horizontal.messages import Fair
-from fedguide.horizontal.server import ServerOptimizer, momentum_sgd
+from fedguide.horizontal.server import ServerOptimizer
 from fedguide.horizontal.trainer import Done, Trainer
-from fedguide.protocol import Coordinator
-from fedguide.seeds import Root
-from fedguide.values import PartyId, Vector
+from fedguide.values import Vector
 
 LEAST_LOSS = 1e-10
 """A loss of 0 to a power below 1 has no slope; the authors' code adds the same."""
@@ -71,28 +63,21 @@ def qfedavg(
         raise ConfigError(f"q must be finite and at least 0, got {q}")
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         raise ConfigError(f"learning_rate must be finite and above 0, got {learning_rate}")
-    optimizer = server or momentum_sgd()
+    names, lipschitz = tuple(figures), 1 / learning_rate
 
-    def init(params: Vector) -> ServerState:
-        return ServerState(0, params, optimizer.init(params))
-
-    def next_round(
-        state: ServerState, cohort: Sequence[PartyId], root: Root
-    ) -> Coordinator[ServerState]:
-        number, names = state.round, tuple(figures)
-        message = Fair(number, state.params, q, 1 / learning_rate, keep_moments, names)
-        terms = Terms(number, len(state.params) + 1, len(names), root, state.last)
-        to = dict.fromkeys(cohort, message)
-        mean = yield from ask_each(to, terms, aggregator, waiting or Waiting())
+    def step(mean: Mean) -> Vector:
         total = np.float32(mean.vector[-1])
         if not total > 0:
             raise ProtocolError(f"the parties' weights add up to {total:g}, must be above 0")
-        step = mean.vector[:-1] / total
-        params, memory = optimizer.update(step, state.memory, state.params)
-        report, last = report_of(mean, names), remembered(aggregator, mean)
-        return ServerState(number + 1, params, memory, report, last)
+        return mean.vector[:-1] / total
 
-    return Algorithm(init, next_round)
+    return averaging(
+        lambda number, params: Fair(number, params, q, lipschitz, keep_moments, names),
+        aggregator,
+        server,
+        waiting,
+        Reading(step, longer=1),
+    )
 
 
 def weighed(trainer: Trainer, message: Fair) -> Done:
