@@ -29,6 +29,7 @@ from fedguide.horizontal.methods import KEPT, METHODS
 from fedguide.horizontal.norm_bound import norm_bound
 from fedguide.horizontal.packing import weighted_packing
 from fedguide.horizontal.party import PartyState
+from fedguide.horizontal.patch import Patched
 from fedguide.horizontal.qfedavg import qfedavg
 from fedguide.horizontal.robust import LEAST_BUCKET, bucketed, robust_mean
 from fedguide.horizontal.rules import Rule, most_bad
@@ -125,7 +126,7 @@ AGGREGATORS: Mapping[str, Callable[[Job], Sides]] = MappingProxyType(
 """Builds both sides of an aggregator for a job in one process, in one telling configuration."""
 
 WIRE: tuple[type, ...] = (
-    *(Train, Grade, *METHODS, Submission, Addend, PartyState, Counted),
+    *(Train, Grade, *METHODS, Submission, Patched, Addend, PartyState, Counted),
     *KEPT,
     *MASKED_WIRE,
 )

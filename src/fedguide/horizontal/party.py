@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from fedguide.codec import Array, Later
 from fedguide.errors import DataError, ProtocolError, RefusedError
-from fedguide.horizontal.fitting import Figures, Fit, Gradient, Guarded, Steered
+from fedguide.horizontal.fitting import Figures, Fit, Fitted, Gradient, Guarded, Steered
 from fedguide.horizontal.mean import Aggregator, Update
 from fedguide.horizontal.messages import Grade, Question, Train
 from fedguide.horizontal.methods import METHODS
+from fedguide.horizontal.patch import PatchFitted
 from fedguide.horizontal.trainer import Personal, Trainer
 from fedguide.protocol import Message, State
 from fedguide.seeds import Root, Roots, derive
@@ -92,7 +93,6 @@ def answer(env: PartyEnv, state: PartyState, message: Message) -> tuple[PartySta
     """
     match message:
         case Train():
-            _allow(env, state, message)
             return _train(env, state, message)
         case Grade():
             _allow(env, state, message)
@@ -129,13 +129,48 @@ def _allow(env: PartyEnv, state: PartyState, message: Question) -> None:
 def _train(env: PartyEnv, state: PartyState, message: Train) -> tuple[PartyState, Message]:
     """Local training; the change of the parameters goes to the aggregator."""
     if env.guarded is not None:
+        _allow(env, state, message)
         return _guarded(env, state, env.guarded, message)
+    seed = admit(env, state, message)
     if env.fit is None:
         raise RefusedError("policy: this party does not train in this task")
-    root = env.roots(env.task, message.round)
-    figures = _figures(env, message)
-    seed = _seed(env, root, message)
     fitted = env.fit(message.params, state.moments if message.keep_moments else None, seed)
+    return hand_in(env, state, message, fitted)
+
+
+def admit(env: PartyEnv, state: PartyState, message: Train) -> int:
+    """Checks policy and order before anything is computed; the seed of the round's fit.
+
+    With ``hand_in`` it is what ``answer`` does around a fit, for a courier that fits many parties
+    at once.
+
+    Raises:
+        RefusedError: the party's policy does not allow it to take part.
+        ProtocolError: the message is of a round gone by.
+    """
+    _allow(env, state, message)
+    return _seed(env, message)
+
+
+def hand_in(
+    env: PartyEnv, state: PartyState, message: Train, fitted: Fitted | PatchFitted
+) -> tuple[PartyState, Message]:
+    """The change that local training made goes to the aggregator.
+
+    Raises:
+        RefusedError: a figure asked for is not handed in.
+        DataError: local training gave something that is not finite.
+    """
+    figures = _figures(env, message)
+    if isinstance(fitted, PatchFitted):
+        patch = fitted.patch
+        if env.aggregator.takes_patches and patch.is_finite():
+            nothing = np.zeros(0, np.float32)
+            update = _update(message, nothing, fitted.examples, fitted.loss, figures)
+            return _submit(env, state, replace(update, patch=patch), None)
+        delta = patch.spread(len(message.params))
+        update = _update(message, delta, fitted.examples, fitted.loss, figures)
+        return _submit(env, state, update, None)
     delta = fitted.params - message.params
     update = _update(message, delta, fitted.examples, fitted.loss, figures)
     moments = fitted.optimizer_state if message.keep_moments else None
@@ -144,7 +179,6 @@ def _train(env: PartyEnv, state: PartyState, message: Train) -> tuple[PartyState
 
 def _by_method(env: PartyEnv, state: PartyState, message: Question) -> tuple[PartyState, Message]:
     """Local training the way the message's algorithm wants it."""
-    root = env.roots(env.task, message.round)
     keeps = bool(getattr(message, "keep_moments", False))
     trainer = Trainer(
         env.fit,
@@ -153,7 +187,7 @@ def _by_method(env: PartyEnv, state: PartyState, message: Question) -> tuple[Par
         env.personal,
         state.moments if keeps else None,
         state.kept,
-        _seed(env, root, message),
+        _seed(env, message),
     )
     figures = _figures(env, message)
     done = METHODS[type(message)](trainer, message)
@@ -162,8 +196,9 @@ def _by_method(env: PartyEnv, state: PartyState, message: Question) -> tuple[Par
     return _submit(env, replace(state, kept=done.kept), update, done.moments if keeps else None)
 
 
-def _seed(env: PartyEnv, root: Root, message: Question) -> int:
+def _seed(env: PartyEnv, message: Question) -> int:
     """The seed of a round's fit."""
+    root = env.roots(env.task, message.round)
     return int.from_bytes(derive(root, env.task, message.round, "fit", size=4), "big") >> 1
 
 
