@@ -5,8 +5,8 @@ Peers: FedAvg, 2,000 clients of about 100 samples, 100 a round, a 3,700 x 32 tab
 engine in an environment of its own, made on first use, and begins with the same parameters. Seconds
 a round are medians after the first two rounds (compilation and warming up are told apart); our
 rounds are timed right before and right after each peer, and the ratio is held against those,
-because a busy machine changes from minute to minute. Everybody has one core and one thread, except flwr,
-which has all cores and starts processes. Parity: our parameters after the same rounds in the
+because a busy machine changes from minute to minute. Everybody has one core and one thread, except
+flwr, which has all cores and starts processes. Parity: our parameters after the same rounds in the
 simulator and in the plain loop.
 
 Scale: one pass over shoppers of about 20 samples, 1,000 a round: cost a shopper and peak memory.
