@@ -206,7 +206,8 @@ class VerticalGBDTRegressor:
             NotFoundError: it is not fitted.
             DataError: columns or rows do not fit.
         """
-        return _tree_values(_fitted(self.half_), columns, rows)[0]
+        numbers: Floats = _tree_values(_fitted(self.half_), columns, rows)[0]
+        return numbers
 
     def privacy_report(self) -> tuple[Learned, ...]:
         """What each party learned from the last fit."""
