@@ -18,9 +18,12 @@ from fedguide.api.asking import add_asking
 from fedguide.api.bodies import Bodies
 from fedguide.api.described import PATHS, describe
 from fedguide.api.gate import Gate
+from fedguide.api.marketing import add_marketing, no_audience
 from fedguide.errors import ConfigError, NotFoundError
 from fedguide.guide import engine
+from fedguide.guide.ads import Desk
 from fedguide.guide.answers import DISCOVER
+from fedguide.guide.audience import Released
 from fedguide.guide.engine import Guide
 
 MOST_AT_ONCE = 1024
@@ -41,6 +44,8 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 def create_app(
     guides: Mapping[str, Guide],
     *,
+    desks: Mapping[str, Desk] | None = None,
+    released: Callable[[str], Released] = no_audience,
     most_at_once: int = MOST_AT_ONCE,
     patience_s: float = PATIENCE_S,
     clock: Callable[[], float] = time.monotonic,
@@ -49,6 +54,8 @@ def create_app(
 
     Args:
         guides: by shop name, in the order they are listed.
+        desks: of the shops that serve ads, by name.
+        released: the counts of an audience, by name.
         most_at_once: requests in line at once; more get 503.
         patience_s: whoever stands in line for longer gets 503 too.
         clock: measures that; gives seconds that never go back.
@@ -75,6 +82,7 @@ def create_app(
     app.add_exception_handler(Exception, problems.from_error)
     _add_routes(app, guides)
     add_asking(app, lambda shop: guide_named(guides, shop))
+    add_marketing(app, lambda shop: guide_named(guides, shop), desks or {}, released)
     app.openapi = describe  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

@@ -14,6 +14,8 @@ import msgspec
 from fedguide import __version__
 from fedguide.api.asked_wire import ASKED_SHAPES
 from fedguide.api.described_asking import ASKING_PATHS, COMPARE, POSTED
+from fedguide.api.described_market import MARKET_PATHS, MARKET_POSTED
+from fedguide.api.market_wire import MARKET_SHAPES
 from fedguide.api.wire import SHAPES
 from fedguide.guide.answers import ASKABLE, DISCOVER
 from fedguide.guide.engine import MOST_PICKS
@@ -167,7 +169,7 @@ PATHS: Mapping[str, str] = {
 def describe() -> dict[str, Any]:
     """The OpenAPI document."""
     _, shapes = msgspec.json.schema_components(
-        (*SHAPES, *ASKED_SHAPES), ref_template="#/components/schemas/{name}"
+        (*SHAPES, *ASKED_SHAPES, *MARKET_SHAPES), ref_template="#/components/schemas/{name}"
     )
     return {
         "openapi": "3.1.0",
@@ -179,6 +181,7 @@ def describe() -> dict[str, Any]:
         "paths": {
             **{path: {"get": _operation(name)} for name, path in PATHS.items()},
             **{ASKING_PATHS[name]: {"post": _posted(name)} for name in POSTED},
+            **{MARKET_PATHS[name]: {"post": _posted(name)} for name in MARKET_POSTED},
             ASKING_PATHS["compare"]: {"get": _described("compare", *COMPARE)},
         },
         "components": {"schemas": shapes},
@@ -191,7 +194,7 @@ def _operation(name: str) -> dict[str, Any]:
 
 def _posted(name: str) -> dict[str, Any]:
     """An operation whose question is a body."""
-    summary, question, asked, shape, example = POSTED[name]
+    summary, question, asked, shape, example = {**POSTED, **MARKET_POSTED}[name]
     body = {"schema": _ref(question), "example": asked}
     too_much = ((408, "The body did not come in time"), (413, "The body is too large"))
     described = _described(name, summary, shape, [_SHOP], example, too_much)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedguide.cli.configure import FileOption, found
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
+from fedguide.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fedguide.config import Settings
+    from fedguide.guide.ads import Desk
     from fedguide.guide.answers import Because, Pick
+    from fedguide.guide.audience import Released
+    from fedguide.guide.engine import Guide
 
 RunOption = Annotated[
     str | None, typer.Option("--run", help="Name of the run; default: the latest")
@@ -110,6 +114,10 @@ def serve(
     port: Annotated[int | None, typer.Option("--port", help="Port; 0 takes a free one")] = None,
     shop: ShopOption = None,
     run: RunOption = None,
+    ads: Annotated[
+        Path | None,
+        typer.Option("--ads", help="CSV of ads to serve: ad_id, item_id, bid, budget, cap"),
+    ] = None,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
@@ -130,11 +138,18 @@ def serve(
         shop,
         settings.serve.host if host is None else host,
         settings.serve.port if port is None else port,
+        ads,
     )
 
 
 def listen_and_serve(
-    out: Output, settings: Settings, folder: Path, shop: str | None, host: str, port: int
+    out: Output,
+    settings: Settings,
+    folder: Path,
+    shop: str | None,
+    host: str,
+    port: int,
+    ads: Path | None = None,
 ) -> None:
     """Opens the run's guides, prints the address once it can be asked, serves until Ctrl-C."""
     from fedguide.api.app import create_app
@@ -144,9 +159,11 @@ def listen_and_serve(
     from fedguide.web.pages import add_pages
 
     guides = open_guides(settings, folder, shop)
+    # Before the port is taken: whoever asks then is answered at once.
+    desks = desks_of(settings, folder, guides, ads)
     listening = listen(host, port)
     address = f"http://{host}:{listening.getsockname()[1]}"
-    app = create_app(guides)
+    app = create_app(guides, desks=desks, released=released_by(settings))
     # Real shoppers are never listed; those of a synthetic market are there to be tried.
     invented = all(guide.release.card.synthetic for guide in guides.values())
     add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented)
@@ -157,6 +174,41 @@ def listen_and_serve(
         out.pick("Ctrl-C stops it", "按 Ctrl-C 停止"),
     )
     serve_app(app, listening)
+
+
+def desks_of(
+    settings: Settings, folder: Path, guides: Mapping[str, Guide], path: Path | None
+) -> dict[str, Desk]:
+    """Desks of the shops whose items the file's ads show; none without a file.
+
+    Raises:
+        ConfigError: no served shop sells what the ads show.
+        DataError, NotFoundError: see ``open_desk``.
+    """
+    if path is None:
+        return {}
+    from fedguide.cli.ad_desk import open_desk
+    from fedguide.guide.ads import read_ads
+
+    items = {ad.item_id for ad in read_ads(path)}
+    found = [name for name, guide in guides.items() if items <= guide.rows.keys()]
+    if not found:
+        raise ConfigError(
+            f"no shop served here sells all items of {path.name}", hint="fedguide search WORDS"
+        )
+    return {name: open_desk(settings, folder, guides[name], path) for name in found}
+
+
+def released_by(settings: Settings) -> Callable[[str], Released]:
+    """Reads the counts of an audience as they were released."""
+    from fedguide.cli.audience_store import kept_counts, report_of
+    from fedguide.guide.audience import Released
+
+    def released(name: str) -> Released:
+        report = report_of(settings.home, name)
+        return Released(report["name"], kept_counts(report["counts"]), report["synthetic"])
+
+    return released
 
 
 def _note_synthetic(out: Output, synthetic: bool) -> None:

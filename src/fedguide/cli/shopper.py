@@ -121,7 +121,7 @@ def delete(
 ) -> None:
     """Erase a shopper from every store at once; an import does not bring them back."""
     from fedguide import config
-    from fedguide.cli import audience_store
+    from fedguide.cli import ad_desk, audience_store
     from fedguide.cli.ledgers import opened, own_place
     from fedguide.cli.rights import rights_of, stores
 
@@ -133,6 +133,7 @@ def delete(
     register.record([shopper], "erased")
     gone, failed = _forget(places, shopper)
     audiences = audience_store.forget(settings.home, shopper)
+    ad_views = ad_desk.forget(settings, shopper)
     residual = _residual(settings, list(gone))
     with opened(own_place(settings)) as ledger:
         party = settings.privacy.party
@@ -148,6 +149,7 @@ def delete(
         "events": events,
         "stores": [str(where) for where in gone],
         "audiences": audiences,
+        "ad_views": ad_views,
         "residual": residual,
         "ledger_record": record,
     }
