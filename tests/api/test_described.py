@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import tempfile
-from pathlib import Path
-
 import msgspec
 import pytest
 from starlette.routing import Route
@@ -14,31 +10,13 @@ from fedguide.api import wire
 from fedguide.api.app import create_app
 from fedguide.api.asked_wire import ASKED_SHAPES
 from fedguide.api.described import describe
-from fedguide.api.market_wire import MARKET_SHAPES
-from fedguide.guide.ad_book import AdBook
-from fedguide.guide.ads import Desk
-from fedguide.guide.audience import BANDS, Released
-from fedguide.guide.counts import NoisyCounts
 from tests.api.asking import ask
 from tests.api.posting import post
 from tests.guide.sample import a_guide
-from tests.guide.test_ads import ADS, MODEL, NOON
 
-PLACED = "9f8e7d6c5b4a39281706f5e4d3c2b1a0"
-"""The placement of the described example."""
-
-BOOK = AdBook(Path(tempfile.mkdtemp(prefix="fedguide-book-")) / "book.db")
-BOOK.note(PLACED, "ad-1", "", NOON.day, 1, 10)
-DESK = Desk(ADS, MODEL, BOOK, lambda: NOON, lambda: 0.5, lambda: secrets.token_hex(8), paced=False)
-COUNTS = NoisyCounts((100,) * (len(BANDS) - 1), 50, 0.25, 4.0, 1)
-GUIDE = a_guide()
-APP = create_app(
-    {"shop": GUIDE},
-    desks={GUIDE.shop: DESK},
-    released=lambda name: Released(name, COUNTS, synthetic=True),
-)
+APP = create_app({"shop": a_guide()})
 DOCUMENT = describe()
-SHAPES = {shape.__name__: shape for shape in (*wire.SHAPES, *ASKED_SHAPES, *MARKET_SHAPES)}
+SHAPES = {shape.__name__: shape for shape in (*wire.SHAPES, *ASKED_SHAPES)}
 ASKED = sorted(path for path, known in DOCUMENT["paths"].items() if "get" in known)
 POSTED = sorted(path for path, known in DOCUMENT["paths"].items() if "post" in known)
 

@@ -12,7 +12,7 @@ from fedguide.data.ad_log import AdLog
 from fedguide.errors import ConfigError, DataError, NotFoundError
 from fedguide.guide.ad_book import AdBook
 from fedguide.guide.ad_model import before, features, fit_ad_model
-from fedguide.guide.ads import Ad, Desk, Moment, click, rank_ads, read_ads
+from fedguide.guide.ads import Ad, AdDesk, Moment, click, rank_ads, read_ads
 from fedguide.guide.histories import history_for
 from fedguide.guide.pacing import Pace
 from fedguide.models.logistic import sigmoid
@@ -46,7 +46,7 @@ ADS = tuple(Ad(f"ad-{n}", f"sku-{7 * n + 1:04d}", 50 + 10 * n, 1000, 2, "Lumen")
 def desk(tmp_path):
     numbers = itertools.count()
     with AdBook(tmp_path / "book.db") as book:
-        yield Desk(
+        yield AdDesk(
             ADS, MODEL, book, lambda: NOON, lambda: 0.5, lambda: f"p{next(numbers)}", paced=False
         )
 

@@ -9,15 +9,19 @@ import dataclasses
 import datetime
 import random
 import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedguide.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from fedguide.api.marketing import Market
     from fedguide.config import Settings
     from fedguide.data.ad_log import AdLog
-    from fedguide.guide.ads import Ad, Desk, Moment
+    from fedguide.guide.ads import Ad, AdDesk, Moment
+    from fedguide.guide.audience import Released
     from fedguide.guide.engine import Guide
     from fedguide.values import Catalogue
 
@@ -105,7 +109,7 @@ def invented(catalogue: Catalogue) -> tuple[Ad, ...]:
     )
 
 
-def open_desk(settings: Settings, folder: Path, guide: Guide, path: Path | None) -> Desk:
+def open_desk(settings: Settings, folder: Path, guide: Guide, path: Path | None) -> AdDesk:
     """The desk of one shop of a run; its model is learnt here.
 
     Raises:
@@ -113,13 +117,56 @@ def open_desk(settings: Settings, folder: Path, guide: Guide, path: Path | None)
     """
     from fedguide.guide.ad_book import AdBook
     from fedguide.guide.ad_model import fit_ad_model
-    from fedguide.guide.ads import Desk
+    from fedguide.guide.ads import AdDesk
 
     ads = orders(guide, path)
     log = shop_log(settings, folder, guide)
     model = fit_ad_model(log, guide.histories, guide.release.model.catalogue)
     book = AdBook(book_path(settings, guide.shop))
-    return Desk(ads, model, book, now, random.random, lambda: secrets.token_hex(16))
+    return AdDesk(ads, model, book, now, random.random, lambda: secrets.token_hex(16))
+
+
+@contextmanager
+def market_of(
+    settings: Settings, folder: Path, guides: Mapping[str, Guide], path: Path | None
+) -> Iterator[Market]:
+    """What is served to advertisers and partners: desks of shops that sell what the ads show.
+
+    Without a file there are no desks; audiences that were built are there all the same.
+
+    Raises:
+        ConfigError: no served shop sells what the ads show.
+        DataError, NotFoundError: see ``open_desk``.
+    """
+    from fedguide.api.marketing import Market
+    from fedguide.guide.ads import read_ads
+
+    with ExitStack() as stack:
+        desks = {}
+        if path is not None:
+            items = {ad.item_id for ad in read_ads(path)}
+            found = [name for name, guide in guides.items() if items <= guide.rows.keys()]
+            if not found:
+                raise ConfigError(
+                    f"no shop served here sells all items of {path.name}",
+                    hint="fedguide search WORDS",
+                )
+            for name in found:
+                desks[name] = open_desk(settings, folder, guides[name], path)
+                stack.enter_context(desks[name].book)
+        yield Market(desks, released_by(settings))
+
+
+def released_by(settings: Settings) -> Callable[[str], Released]:
+    """Reads the counts of an audience as they were released."""
+    from fedguide.cli.audience_store import kept_counts, report_of
+    from fedguide.guide.audience import Released
+
+    def released(name: str) -> Released:
+        report = report_of(settings.home, name)
+        return Released(report["name"], kept_counts(report["counts"]), report["synthetic"])
+
+    return released
 
 
 def now() -> Moment:

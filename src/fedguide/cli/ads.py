@@ -86,8 +86,8 @@ def report(
     """Release how many shoppers an ad reached, who clicked, who bought: noised and charged."""
     from fedguide import config
     from fedguide.cli.ad_desk import book_path, known_ad, orders, shop_log
+    from fedguide.cli.counting import office_of
     from fedguide.cli.folders import open_guides, run_folder
-    from fedguide.cli.office import office_of
     from fedguide.guide.ad_book import AdBook
     from fedguide.guide.ad_report import CELLS, PURPOSE, reached_by
     from fedguide.guide.counts import release_counts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +10,10 @@ import typer
 
 from fedguide.cli.configure import FileOption, found
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
-from fedguide.errors import ConfigError
 
 if TYPE_CHECKING:
     from fedguide.config import Settings
-    from fedguide.guide.ads import Desk
     from fedguide.guide.answers import Because, Pick
-    from fedguide.guide.audience import Released
-    from fedguide.guide.engine import Guide
 
 RunOption = Annotated[
     str | None, typer.Option("--run", help="Name of the run; default: the latest")
@@ -156,59 +151,26 @@ def listen_and_serve(
     from fedguide.api.server import listen
     from fedguide.api.server import serve as serve_app
     from fedguide.cli.folders import open_guides
+    from fedguide.cli.service import services_of
+    from fedguide.office.desk import Desk
     from fedguide.web.pages import add_pages
 
     guides = open_guides(settings, folder, shop)
-    # Before the port is taken: whoever asks then is answered at once.
-    desks = desks_of(settings, folder, guides, ads)
-    listening = listen(host, port)
-    address = f"http://{host}:{listening.getsockname()[1]}"
-    app = create_app(guides, desks=desks, released=released_by(settings))
-    # Real shoppers are never listed; those of a synthetic market are there to be tried.
-    invented = all(guide.release.card.synthetic for guide in guides.values())
-    add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented)
-    out.finish(
-        {"address": address, "shops": list(guides)},
-        out.pick(f"guide  {address}/", f"导购  {address}/"),
-        f"api    {address}/api/v1/recommend?user=…",
-        out.pick("Ctrl-C stops it", "按 Ctrl-C 停止"),
-    )
-    serve_app(app, listening)
-
-
-def desks_of(
-    settings: Settings, folder: Path, guides: Mapping[str, Guide], path: Path | None
-) -> dict[str, Desk]:
-    """Desks of the shops whose items the file's ads show; none without a file.
-
-    Raises:
-        ConfigError: no served shop sells what the ads show.
-        DataError, NotFoundError: see ``open_desk``.
-    """
-    if path is None:
-        return {}
-    from fedguide.cli.ad_desk import open_desk
-    from fedguide.guide.ads import read_ads
-
-    items = {ad.item_id for ad in read_ads(path)}
-    found = [name for name, guide in guides.items() if items <= guide.rows.keys()]
-    if not found:
-        raise ConfigError(
-            f"no shop served here sells all items of {path.name}", hint="fedguide search WORDS"
+    with services_of(settings, guides, folder, ads) as services:
+        listening = listen(host, port)
+        address = f"http://{host}:{listening.getsockname()[1]}"
+        app = create_app(guides, services)
+        # Real shoppers are never listed; those of a synthetic market are there to be tried.
+        desk = Desk(services.secret, services.persons) if services.persons else None
+        invented = all(guide.release.card.synthetic for guide in guides.values())
+        add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented, desk=desk)
+        out.finish(
+            {"address": address, "shops": list(guides)},
+            out.pick(f"guide  {address}/", f"导购  {address}/"),
+            f"api    {address}/api/v1/recommend?user=…",
+            out.pick("Ctrl-C stops it", "按 Ctrl-C 停止"),
         )
-    return {name: open_desk(settings, folder, guides[name], path) for name in found}
-
-
-def released_by(settings: Settings) -> Callable[[str], Released]:
-    """Reads the counts of an audience as they were released."""
-    from fedguide.cli.audience_store import kept_counts, report_of
-    from fedguide.guide.audience import Released
-
-    def released(name: str) -> Released:
-        report = report_of(settings.home, name)
-        return Released(report["name"], kept_counts(report["counts"]), report["synthetic"])
-
-    return released
+        serve_app(app, listening)
 
 
 def _note_synthetic(out: Output, synthetic: bool) -> None:

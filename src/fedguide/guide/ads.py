@@ -82,7 +82,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Desk:
+class AdDesk:
     """Everything a shop serves ads with.
 
     Attributes:
@@ -138,7 +138,7 @@ class Sponsored(msgspec.Struct, frozen=True):
 
 
 def rank_ads(
-    guide: Guide, desk: Desk, shopper: str = "", query: str = "", slots: int = 3
+    guide: Guide, desk: AdDesk, shopper: str = "", query: str = "", slots: int = 3
 ) -> tuple[Sponsored, ...]:
     """The ads for a view, best first; they are noted in the book as shown.
 
@@ -171,7 +171,7 @@ def rank_ads(
     return tuple(_placed(guide, desk, one, known, moment) for one in won)
 
 
-def click(desk: Desk, placement: str) -> bool:
+def click(desk: AdDesk, placement: str) -> bool:
     """Notes a click, which costs the advertiser once; ``False`` where it was noted before.
 
     Raises:
@@ -213,7 +213,7 @@ def _ad(path: Path, line: int, row: dict[str, str]) -> Ad:
     return Ad(row["ad_id"], row["item_id"], bid, budget, cap, row.get("advertiser") or "")
 
 
-def _running(guide: Guide, desk: Desk, shopper: str, query: str, moment: Moment) -> Sequence[Ad]:
+def _running(guide: Guide, desk: AdDesk, shopper: str, query: str, moment: Moment) -> Sequence[Ad]:
     """The ads that take part in this auction."""
     fits = _fitting(guide, query)
     spent = desk.book.spent_fen(moment.day)
@@ -238,7 +238,7 @@ def _fitting(guide: Guide, query: str) -> set[str] | None:
     return {pick.item_id for pick in found.picks if pick.source == WORDS}
 
 
-def _let_in(desk: Desk, ad: Ad, spent_fen: int, pace: Pace | None, moment: Moment) -> bool:
+def _let_in(desk: AdDesk, ad: Ad, spent_fen: int, pace: Pace | None, moment: Moment) -> bool:
     """Does the ad's pace let it in? Its pace is looked after at the same time."""
     if not desk.paced:
         return True
@@ -251,7 +251,7 @@ def _let_in(desk: Desk, ad: Ad, spent_fen: int, pace: Pace | None, moment: Momen
     return desk.chance() < after.rate
 
 
-def _placed(guide: Guide, desk: Desk, won: Won, shopper: str, moment: Moment) -> Sponsored:
+def _placed(guide: Guide, desk: AdDesk, won: Won, shopper: str, moment: Moment) -> Sponsored:
     """Notes the view and gives what is shown."""
     ad = next(ad for ad in desk.ads if ad.ad_id == won.bid.ad)
     catalogue, row = guide.release.model.catalogue, guide.rows[ad.item_id]
