@@ -21,6 +21,7 @@ if CORES:
     os.sched_setaffinity(0, {max(CORES)})  # before JAX counts its threads
 
 import functools  # noqa: E402
+import hashlib  # noqa: E402
 import json  # noqa: E402
 import resource  # noqa: E402
 import statistics  # noqa: E402
