@@ -9,6 +9,7 @@ from fedguide.api.keys import KeyBook
 from fedguide.api.operation import Operation
 from fedguide.api.receiving import EVENTS
 from fedguide.api.shoppers import SHOPPERS
+from fedguide.office.federation import Office
 from fedguide.office.persons import Persons
 
 
@@ -21,12 +22,14 @@ class Services:
         inbox: takes events.
         secret: signs passes and sessions.
         persons: sees to shoppers' rights.
+        office: shows the federation.
     """
 
     keys: KeyBook
     inbox: Inbox
     secret: bytes = field(repr=False)
     persons: Persons | None = None
+    office: Office | None = None
 
     @property
     def operations(self) -> tuple[Operation, ...]:
