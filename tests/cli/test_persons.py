@@ -22,7 +22,7 @@ def test_a_shopper_is_known_exported_and_erased_everywhere(trained: Path) -> Non
     shopper = read_store(store).events.user_ids[-1]
     item = guide.release.model.catalogue.ids[0]
     places = {name: folder / "shops" / name for name in guides}
-    with services_of(settings, guides, places) as services:
+    with services_of(settings, guides, places, folder) as services:
         persons = services.persons
         assert persons is not None
         before = persons.known(shop, shopper, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +12,6 @@ from fedguide.cli.configure import FileOption, found
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fedguide.config import Settings
     from fedguide.guide.answers import Because, Pick
 
@@ -110,6 +109,10 @@ def serve(
     port: Annotated[int | None, typer.Option("--port", help="Port; 0 takes a free one")] = None,
     shop: ShopOption = None,
     run: RunOption = None,
+    ads: Annotated[
+        Path | None,
+        typer.Option("--ads", help="CSV of ads to serve: ad_id, item_id, bid, budget, cap"),
+    ] = None,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
@@ -130,6 +133,7 @@ def serve(
         shop,
         settings.serve.host if host is None else host,
         settings.serve.port if port is None else port,
+        ads,
         pinned=run is not None,
     )
 
@@ -141,6 +145,7 @@ def listen_and_serve(
     shop: str | None,
     host: str,
     port: int,
+    ads: Path | None = None,
     *,
     pinned: bool = True,
 ) -> None:
@@ -155,7 +160,7 @@ def listen_and_serve(
 
     guides = open_guides(settings, folder, shop, pinned=pinned)
     places = served_folders(settings, folder, pinned=pinned)
-    with services_of(settings, guides, places) as services:
+    with services_of(settings, guides, places, folder, ads) as services:
         listening = listen(host, port)
         address = f"http://{host}:{listening.getsockname()[1]}"
         app = create_app(guides, services)

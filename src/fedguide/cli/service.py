@@ -55,15 +55,23 @@ def key_book(settings: Settings, database: Database) -> KeyBook:
 
 @contextmanager
 def services_of(
-    settings: Settings, guides: dict[str, Guide], places: dict[str, Path]
+    settings: Settings,
+    guides: dict[str, Guide],
+    places: dict[str, Path],
+    folder: Path,
+    ads: Path | None = None,
 ) -> Iterator[Services]:
     """What ``serve`` offers beside the guides of shops whose folders are ``places``.
 
     Events that were kept count from the start. Where another release is promoted, both mappings
-    are changed: the next answer is the new release's.
+    are changed: the next answer is the new release's. ``ads`` are orders for the run in ``folder``.
+
+    Raises:
+        ConfigError, DataError, NotFoundError: see ``market_of``.
     """
     from fedguide.api.inbox import Inbox
     from fedguide.api.services import Services
+    from fedguide.cli.ad_desk import market_of
     from fedguide.cli.bureau import HomeOffice
     from fedguide.cli.folders import open_shop
     from fedguide.cli.persons import HomePersons
@@ -71,7 +79,7 @@ def services_of(
     from fedguide.cli.rights import private_key, rights_of
 
     rights = rights_of(settings, lasting=True)
-    with service_database(settings) as database:
+    with market_of(settings, folder, guides, ads) as market, service_database(settings) as database:
         inbox = Inbox(database, guides, rights.keeps)
         inbox.reload()
 
@@ -85,7 +93,8 @@ def services_of(
         persons = HomePersons(settings, inbox, places)
         secret = private_key(settings.home / KEY)
         office = HomeOffice(settings, on_model)
-        yield Services(key_book(settings, database), inbox, secret, persons, office)
+        book = key_book(settings, database)
+        yield Services(book, inbox, secret, persons, market, office)
 
 
 def desk_of(services: Services) -> Desk | None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.codec import Limits, decode, encode
-from fedguide.crypto.rows import Rows, bin_rows
+from fedguide.crypto.rows import DenseRows, Rows, bin_rows
 from fedguide.errors import ProtocolError
 from fedguide.protocol import Coordinator, Message, Replies, State, run
 from fedguide.seeds import Root, derive
@@ -24,7 +24,7 @@ from fedguide.vertical import glm_partner, sums
 from fedguide.vertical.features import Columns, Feature, FeatureSpec, codes_of, fit_spec
 from fedguide.vertical.glm_messages import GlmBegin, GlmState
 from fedguide.vertical.glm_partner import GlmEnv
-from fedguide.vertical.scaling import SCALED_BITS, Scaling, fit_scaling, scaled_rows
+from fedguide.vertical.scaling import SCALED_BITS, Scaling, fit_scaling, is_numeric, scaled_rows
 from fedguide.vertical.sums import FeatureEnv, FeatureState, Rule, counted_budget
 
 R = TypeVar("R")
@@ -100,6 +100,7 @@ class LocalPartner:
             allow_plain=self.plan.allow_plain,
             least_common=self.plan.least_common,
             most_budget=self.plan.budget,
+            scaled=_numbers_scaled(columns),
         )
 
     @property
@@ -177,6 +178,12 @@ class LocalPartner:
             same_masks=self.plan.same_masks,
             least_common=self.plan.least_common,
         )
+
+
+def _numbers_scaled(columns: Columns) -> DenseRows | None:
+    """The columns that are numbers, scaled; ``None`` if none is."""
+    numeric = {name: cells for name, cells in columns.items() if is_numeric(cells)}
+    return scaled_rows(fit_scaling(numeric), numeric) if numeric else None
 
 
 def drive(coordinator: Coordinator[R], partners: Mapping[PartyId, LocalPartner]) -> R:

@@ -6,8 +6,9 @@ mean, and what is beyond ±127/32 deviations is taken as that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from fedguide.protocol import State
 from fedguide.vertical.features import Columns
 
 SCALED_BITS = 5
-_MOST = 127
+SCALED_MOST = 127
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,16 @@ def scaled_rows(scaling: Scaling, columns: Columns) -> DenseRows:
     table = _numbers(scaling.names, columns)
     away = (table - scaling.means[:, None]) / scaling.deviations[:, None]
     whole = np.rint(np.nan_to_num(away, nan=0.0) * (1 << SCALED_BITS))
-    return DenseRows(np.clip(whole, -_MOST, _MOST).astype(np.int32))
+    return DenseRows(np.clip(whole, -SCALED_MOST, SCALED_MOST).astype(np.int32))
+
+
+def is_numeric(cells: Sequence[Any] | NDArray[Any]) -> bool:
+    """Does a column hold numbers, and two different ones?"""
+    try:
+        values = np.asarray(cells, np.float64)
+    except (TypeError, ValueError):
+        return False
+    return len(np.unique(values[np.isfinite(values)])) > 1
 
 
 def _numbers(names: tuple[str, ...], columns: Columns) -> NDArray[np.float64]:
