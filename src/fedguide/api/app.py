@@ -18,10 +18,12 @@ from fedguide.api.asking import add_asking
 from fedguide.api.bodies import Bodies
 from fedguide.api.described import PATHS, describe
 from fedguide.api.gate import Gate
+from fedguide.api.phrased import Phrased
 from fedguide.errors import ConfigError, NotFoundError
 from fedguide.guide import engine
 from fedguide.guide.answers import DISCOVER
 from fedguide.guide.engine import Guide
+from fedguide.guide.voice import Voice
 
 MOST_AT_ONCE = 1024
 """Requests that may stand in line for one process; it costs a few kilobytes each."""
@@ -44,6 +46,7 @@ def create_app(
     most_at_once: int = MOST_AT_ONCE,
     patience_s: float = PATIENCE_S,
     clock: Callable[[], float] = time.monotonic,
+    voice: Voice | None = None,
 ) -> FastAPI:
     """The API over some shops; the first is the one meant when a request names none.
 
@@ -52,6 +55,7 @@ def create_app(
         most_at_once: requests in line at once; more get 503.
         patience_s: whoever stands in line for longer gets 503 too.
         clock: measures that; gives seconds that never go back.
+        voice: a language model's, which may phrase what ``POST /guide`` found.
     """
     app = FastAPI(
         title="fedguide",
@@ -68,6 +72,8 @@ def create_app(
         clock=clock,
         open_paths=[PATHS[name] for name in ALWAYS_OPEN],
     )
+    if voice is not None:
+        app.add_middleware(Phrased, voice=voice)
     # Added last, so it stands before the gate: nobody waits for another's slow upload.
     app.add_middleware(Bodies)
     # Starlette's own 404 and 405, then everything raised on purpose, then our defects.
