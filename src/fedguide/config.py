@@ -93,6 +93,9 @@ class PrivacySettings(_Section):
     allow_unnoised: bool = Field(
         default=False, description="take part without noise; recorded as ε = ∞"
     )
+    least_audience: int = Field(
+        default=50, ge=10, description="fewest shoppers of an audience, and of a count that leaves"
+    )
     consent: Literal["opt-out", "opt-in"] = Field(
         default="opt-out", description="opt-in: only shoppers who said yes are used"
     )

@@ -121,6 +121,7 @@ def delete(
 ) -> None:
     """Erase a shopper from every store at once; an import does not bring them back."""
     from fedguide import config
+    from fedguide.cli import audience_store
     from fedguide.cli.ledgers import opened, own_place
     from fedguide.cli.rights import rights_of, stores
 
@@ -131,6 +132,7 @@ def delete(
     # The tombstone first: whatever fails after it, nobody is trained with or served as them.
     register.record([shopper], "erased")
     gone, failed = _forget(places, shopper)
+    audiences = audience_store.forget(settings.home, shopper)
     residual = _residual(settings, list(gone))
     with opened(own_place(settings)) as ledger:
         party = settings.privacy.party
@@ -145,6 +147,7 @@ def delete(
         "erased": True,
         "events": events,
         "stores": [str(where) for where in gone],
+        "audiences": audiences,
         "residual": residual,
         "ledger_record": record,
     }
