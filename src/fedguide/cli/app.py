@@ -52,6 +52,7 @@ def build() -> typer.Typer:
         doctor,
         explain,
         federation,
+        fit,
         guide,
         party,
         privacy,
@@ -72,6 +73,7 @@ def build() -> typer.Typer:
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
     app.command("explain")(explain.explain)
+    app.command("fit")(fit.fit)
     app.command("sim")(train.sim)
     app.command("recommend")(guide.recommend)
     app.command("search")(guide.search)
