@@ -145,6 +145,10 @@ class ServeSettings(_Section):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port; 0 takes a free one")
+    database: str = Field(
+        default="",
+        description="keys and events: path or postgresql://USER@HOST/DATABASE; empty: under home",
+    )
 
 
 class VoiceSettings(_Section):

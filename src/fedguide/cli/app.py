@@ -54,6 +54,7 @@ def build() -> typer.Typer:
         federation,
         fit,
         guide,
+        keys,
         party,
         privacy,
         shopper,
@@ -88,6 +89,7 @@ def build() -> typer.Typer:
     app.add_typer(audit.app, name="audit")
     app.add_typer(audience.app, name="audience")
     app.add_typer(shopper.app, name="shopper")
+    app.add_typer(keys.app, name="keys")
     app.add_typer(federation.app, name="federation")
     app.add_typer(party.app, name="party")
     app.add_typer(coordinate.app, name="train")

@@ -66,10 +66,14 @@ def unpacked(flat: NDArray[np.uint8]) -> Digits:
 
 
 def shifted(values: NDArray[np.int64], bits: int, digits: int) -> NDArray[np.int64]:
-    """``values · 2^bits`` as digits, not carried: shape ``(..., digits)``; |value| < 2^39."""
+    """``values · 2^bits`` modulo 2^(24 digits), not carried: shape ``(..., digits)``."""
     wide = np.zeros((*values.shape, digits), np.int64)
     place, rest = divmod(bits, DIGIT_BITS)
-    wide[..., place] = values << rest
+    left = values
+    for at in range(place, digits):
+        # A digit's worth at a time, so that the whole of an int64 fits; what is left has the sign.
+        wide[..., at] = (left & _MASK) << rest
+        left = left >> DIGIT_BITS
     return wide
 
 
@@ -118,6 +122,17 @@ def from_spectra(spectra: Spectrum) -> NDArray[np.int64]:
     if exact.size and float(np.abs(exact - whole).max()) >= _MOST_DISTANCE:
         raise RunError("a product of polynomials is too large to be exact in double precision")
     return np.moveaxis(whole.astype(np.int64), -2, -1)
+
+
+def folding(n: int, every: int, first: int) -> Spectrum:
+    """What a spectrum is multiplied by before ``every`` parts of it are added: shape ``(n/2,)``.
+
+    The sum over parts of ``n / (2 every)`` values is the spectrum of the coefficients ``first``,
+    ``first + every``, …, so that nothing is spent on those that nobody wants.
+    """
+    powers = (4 * np.arange(n // 2) - 1) * first % (2 * n)
+    factors: Spectrum = np.exp(1j * np.pi * powers / n) / every
+    return factors
 
 
 def constant_row(polynomials: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The two inner loops of the private linear query, compiled on first use.
+"""The inner loops of the private linear query, compiled on first use.
 
 numba comes with ``[train]``; without it the loops are refused, not run a hundred times slower.
 """
@@ -46,6 +46,22 @@ def add_products(
     _compiled(_add_products)(result, left, right)
 
 
+def add_folded(
+    result: NDArray[np.complex128], left: NDArray[np.complex128], right: NDArray[np.complex128]
+) -> None:
+    """result[b, d, u] += Σ left[j, b, f] · right[j, d, f] over j and all f = u modulo its width.
+
+    Args:
+        result: shape ``(blocks, d, w)``, added to.
+        left: shape ``(j, blocks, f)``; ``w`` divides ``f``.
+        right: shape ``(j, d, f)``.
+
+    Raises:
+        ConfigError: numba is not installed.
+    """
+    _compiled(_add_folded)(result, left, right)
+
+
 @cache
 def _compiled(loop: Callable[..., None]) -> Callable[..., None]:
     """The loop, compiled for the types it is first called with."""
@@ -74,3 +90,16 @@ def _add_products(result: Any, left: Any, right: Any) -> None:
         for digit in range(result.shape[1]):
             for at in range(result.shape[2]):
                 result[row, digit, at] += left[row, at] * right[digit, at]
+
+
+def _add_folded(result: Any, left: Any, right: Any) -> None:
+    width = result.shape[2]
+    for block in range(result.shape[0]):
+        for digit in range(result.shape[1]):
+            out = result[block, digit]
+            for column in range(left.shape[0]):
+                for first in range(0, left.shape[2], width):
+                    one = left[column, block, first : first + width]
+                    other = right[column, digit, first : first + width]
+                    for at in range(width):
+                        out[at] += one[at] * other[at]

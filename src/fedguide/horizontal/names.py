@@ -21,6 +21,7 @@ from fedguide.horizontal.messages import Grade, Submission, Train
 from fedguide.horizontal.norm_bound import norm_bound
 from fedguide.horizontal.packing import weighted_packing
 from fedguide.horizontal.party import PartyState
+from fedguide.horizontal.patch import Patched
 from fedguide.horizontal.robust import LEAST_BUCKET, bucketed, robust_mean
 from fedguide.horizontal.rules import Rule, most_bad
 from fedguide.horizontal.server import momentum_sgd
@@ -99,5 +100,5 @@ AGGREGATORS: Mapping[str, Callable[[Job], Sides]] = MappingProxyType(
 )
 """Builds both sides of an aggregator for a job in one process, in one telling configuration."""
 
-WIRE: tuple[type, ...] = (Train, Grade, Submission, Addend, PartyState, *MASKED_WIRE)
+WIRE: tuple[type, ...] = (Train, Grade, Submission, Patched, Addend, PartyState, *MASKED_WIRE)
 """Every kind of message and party state of these algorithms: what a courier has to allow."""

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from fedguide.codec import Array
 from fedguide.errors import DataError, ProtocolError, RefusedError
-from fedguide.horizontal.fitting import Figures, Fit, Gradient, Guarded
+from fedguide.horizontal.fitting import Figures, Fit, Fitted, Gradient, Guarded
 from fedguide.horizontal.mean import Aggregator, Update
 from fedguide.horizontal.messages import Grade, Train
+from fedguide.horizontal.patch import PatchFitted
 from fedguide.protocol import Message, State
 from fedguide.seeds import Root, Roots, derive
 from fedguide.values import Vector
@@ -84,7 +85,6 @@ def answer(env: PartyEnv, state: PartyState, message: Message) -> tuple[PartySta
     """
     match message:
         case Train():
-            _allow(env, state, message)
             return _train(env, state, message)
         case Grade():
             _allow(env, state, message)
@@ -114,13 +114,49 @@ def _allow(env: PartyEnv, state: PartyState, message: Train | Grade) -> None:
 def _train(env: PartyEnv, state: PartyState, message: Train) -> tuple[PartyState, Message]:
     """Local training; the change of the parameters goes to the aggregator."""
     if env.guarded is not None:
+        _allow(env, state, message)
         return _guarded(env, state, env.guarded, message)
+    seed = admit(env, state, message)
     if env.fit is None:
         raise RefusedError("policy: this party does not train in this task")
-    root = env.roots(env.task, message.round)
-    seed = int.from_bytes(derive(root, env.task, message.round, "fit", size=4), "big") >> 1
-    figures = _figures(env, message)
     fitted = env.fit(message.params, state.moments if message.keep_moments else None, seed)
+    return hand_in(env, state, message, fitted)
+
+
+def admit(env: PartyEnv, state: PartyState, message: Train) -> int:
+    """Checks policy and order before anything is computed; the seed of the round's fit.
+
+    With ``hand_in`` it is what ``answer`` does around a fit, for a courier that fits many parties
+    at once.
+
+    Raises:
+        RefusedError: the party's policy does not allow it to take part.
+        ProtocolError: the message is of a round gone by.
+    """
+    _allow(env, state, message)
+    root = env.roots(env.task, message.round)
+    return int.from_bytes(derive(root, env.task, message.round, "fit", size=4), "big") >> 1
+
+
+def hand_in(
+    env: PartyEnv, state: PartyState, message: Train, fitted: Fitted | PatchFitted
+) -> tuple[PartyState, Message]:
+    """The change that local training made goes to the aggregator.
+
+    Raises:
+        RefusedError: a figure asked for is not handed in.
+        DataError: local training gave something that is not finite.
+    """
+    figures = _figures(env, message)
+    if isinstance(fitted, PatchFitted):
+        patch = fitted.patch
+        if env.aggregator.takes_patches and patch.is_finite():
+            nothing = np.zeros(0, np.float32)
+            update = _update(message, nothing, fitted.examples, fitted.loss, figures)
+            return _submit(env, state, replace(update, patch=patch), None)
+        delta = patch.spread(len(message.params))
+        update = _update(message, delta, fitted.examples, fitted.loss, figures)
+        return _submit(env, state, update, None)
     delta = fitted.params - message.params
     update = _update(message, delta, fitted.examples, fitted.loss, figures)
     moments = fitted.optimizer_state if message.keep_moments else None

@@ -139,7 +139,7 @@ def _collect(
     """Asks one party after another until all, or the first n, are in."""
     answers: dict[PartyId, Message] = {}
     missing: list[Missing] = []
-    for name in _in_turn(ask):
+    for name in in_turn(ask):
         if ask.first is not None and len(answers) == ask.first:
             missing.append(Missing(name, "late", f"the first {ask.first} were in"))
             continue
@@ -151,7 +151,7 @@ def _collect(
     return Replies(answers, tuple(missing))
 
 
-def _in_turn(ask: Ask) -> list[PartyId]:
+def in_turn(ask: Ask) -> list[PartyId]:
     """The asked parties, sorted, starting one later with every trip."""
     names = sorted(ask.to)
     start = ask.trip % len(names)
