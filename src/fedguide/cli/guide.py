@@ -143,17 +143,19 @@ def listen_and_serve(
     from fedguide.cli.folders import open_guides
     from fedguide.cli.service import services_of
     from fedguide.cli.speaking import voice_from
+    from fedguide.office.desk import Desk
     from fedguide.web.pages import add_pages
 
     voice = voice_from(settings.voice)
     guides = open_guides(settings, folder, shop)
-    with services_of(settings, guides) as services:
+    with services_of(settings, guides, folder) as services:
         listening = listen(host, port)
         address = f"http://{host}:{listening.getsockname()[1]}"
         app = create_app(guides, services, voice=voice)
         # Real shoppers are never listed; those of a synthetic market are there to be tried.
+        desk = Desk(services.secret, services.persons) if services.persons else None
         invented = all(guide.release.card.synthetic for guide in guides.values())
-        add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented)
+        add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented, desk=desk)
         out.finish(
             {"address": address, "shops": list(guides)},
             out.pick(f"guide  {address}/", f"导购  {address}/"),
