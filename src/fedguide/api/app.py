@@ -19,6 +19,7 @@ from fedguide.api.asking import add_asking
 from fedguide.api.bodies import Bodies
 from fedguide.api.described import PATHS, describe
 from fedguide.api.gate import Gate
+from fedguide.api.marketing import add_marketing
 from fedguide.api.receiving import add_receiving
 from fedguide.api.services import Services
 from fedguide.api.shoppers import add_shoppers
@@ -99,6 +100,8 @@ def _add_services(app: FastAPI, services: Services, guide_of: Callable[[str], Gu
     add_receiving(app, services.keys, services.inbox, guide_of)
     if services.persons is not None:
         add_shoppers(app, services.keys, services.persons, services.secret, guide_of)
+    if services.market is not None:
+        add_marketing(app, services.keys, services.market, guide_of)
 
 
 def _add_routes(app: FastAPI, guides: Mapping[str, Guide]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +12,6 @@ from fedguide.cli.configure import FileOption, found
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fedguide.config import Settings
     from fedguide.guide.answers import Because, Pick
 
@@ -110,6 +109,10 @@ def serve(
     port: Annotated[int | None, typer.Option("--port", help="Port; 0 takes a free one")] = None,
     shop: ShopOption = None,
     run: RunOption = None,
+    ads: Annotated[
+        Path | None,
+        typer.Option("--ads", help="CSV of ads to serve: ad_id, item_id, bid, budget, cap"),
+    ] = None,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
@@ -130,11 +133,18 @@ def serve(
         shop,
         settings.serve.host if host is None else host,
         settings.serve.port if port is None else port,
+        ads,
     )
 
 
 def listen_and_serve(
-    out: Output, settings: Settings, folder: Path, shop: str | None, host: str, port: int
+    out: Output,
+    settings: Settings,
+    folder: Path,
+    shop: str | None,
+    host: str,
+    port: int,
+    ads: Path | None = None,
 ) -> None:
     """Opens the run's guides, prints the address once it can be asked, serves until Ctrl-C."""
     from fedguide.api.app import create_app
@@ -146,7 +156,7 @@ def listen_and_serve(
     from fedguide.web.pages import add_pages
 
     guides = open_guides(settings, folder, shop)
-    with services_of(settings, guides, folder) as services:
+    with services_of(settings, guides, folder, ads) as services:
         listening = listen(host, port)
         address = f"http://{host}:{listening.getsockname()[1]}"
         app = create_app(guides, services)
