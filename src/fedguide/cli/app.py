@@ -60,6 +60,7 @@ def build() -> typer.Typer:
         privacy,
         shopper,
         train,
+        vertical,
     )
 
     app = typer.Typer(
@@ -92,6 +93,8 @@ def build() -> typer.Typer:
     app.add_typer(ads.app, name="ads")
     app.add_typer(shopper.app, name="shopper")
     app.add_typer(keys.app, name="keys")
+    app.command("align")(vertical.align)
+    app.add_typer(vertical.app, name="vertical")
     app.add_typer(federation.app, name="federation")
     app.add_typer(party.app, name="party")
     app.add_typer(coordinate.app, name="train")
