@@ -156,14 +156,16 @@ def listen_and_serve(
     from fedguide.cli.folders import open_guides
     from fedguide.cli.registry import served_folders
     from fedguide.cli.service import desk_of, services_of
+    from fedguide.cli.speaking import voice_from
     from fedguide.web.pages import add_pages
 
+    voice = voice_from(settings.voice)
     guides = open_guides(settings, folder, shop, pinned=pinned)
     places = served_folders(settings, folder, pinned=pinned)
     with services_of(settings, guides, places, folder, ads) as services:
         listening = listen(host, port)
         address = f"http://{host}:{listening.getsockname()[1]}"
-        app = create_app(guides, services)
+        app = create_app(guides, services, voice=voice)
         # Real shoppers are never listed; those of a synthetic market are there to be tried.
         desk = desk_of(services)
         invented = all(guide.release.card.synthetic for guide in guides.values())
