@@ -152,14 +152,16 @@ def listen_and_serve(
     from fedguide.api.server import serve as serve_app
     from fedguide.cli.folders import open_guides
     from fedguide.cli.service import services_of
+    from fedguide.cli.speaking import voice_from
     from fedguide.office.desk import Desk
     from fedguide.web.pages import add_pages
 
+    voice = voice_from(settings.voice)
     guides = open_guides(settings, folder, shop)
     with services_of(settings, guides, folder, ads) as services:
         listening = listen(host, port)
         address = f"http://{host}:{listening.getsockname()[1]}"
-        app = create_app(guides, services)
+        app = create_app(guides, services, voice=voice)
         # Real shoppers are never listed; those of a synthetic market are there to be tried.
         desk = Desk(services.secret, services.persons) if services.persons else None
         invented = all(guide.release.card.synthetic for guide in guides.values())
