@@ -27,6 +27,7 @@ def explain(
     from fedguide.horizontal.names import AGGREGATORS, ROBUST_RULES
     from fedguide.horizontal.rule_threats import ROBUST_THREATS
     from fedguide.horizontal.threats import KINDS, kind_of
+    from fedguide.vertical.terms import VERTICAL_TERMS
 
     out = begin("explain", as_json=as_json, lang=lang)
     if term is None:
@@ -45,6 +46,10 @@ def explain(
         return
     if term in OFFERS:
         out.finish(*_algorithm(out, term, OFFERS[term]))
+        return
+    if term in VERTICAL_TERMS:
+        text = out.pick(*VERTICAL_TERMS[term])
+        out.finish({"term": term, "kind": "vertical", "text": text}, text)
         return
     kind = kind_of(term, ROBUST_RULES)
     data = {"term": term, "kind": kind, **_body(KINDS[kind])}

@@ -27,10 +27,15 @@ LATEST = 5
 
 @dataclass(frozen=True)
 class Gone:
-    """What an erasure did: events by store, events that were received, what models remember."""
+    """What an erasure did: events by store, events that were received, what models remember.
+
+    ``audiences`` and ``ad_views`` are how many of those had them.
+    """
 
     events: Mapping[Path, int]
     received: int
+    audiences: int
+    ad_views: int
     residual: str
     ledger_record: int
 
@@ -159,6 +164,7 @@ def erase(
         DataError: a store could not be rewritten; they are not used all the same.
     """
     from fedguide.api.inbox import Inbox
+    from fedguide.cli import ad_desk, audience_store
     from fedguide.cli.ledgers import opened, own_place
     from fedguide.cli.rights import rights_of, stores
     from fedguide.cli.service import service_database
@@ -173,6 +179,8 @@ def erase(
     else:
         with service_database(settings) as database:
             received = Inbox(database, {}, lambda _: True).forget(shopper)
+    audiences = audience_store.forget(settings.home, shopper)
+    ad_views = ad_desk.forget(settings, shopper)
     residual = residual_of(settings, list(gone))
     with opened(own_place(settings)) as ledger:
         party = settings.privacy.party
@@ -182,7 +190,7 @@ def erase(
             f"{len(failed)} of {len(places)} stores could not be rewritten: {failed[0]}",
             hint="stop what uses them, then the same command again",
         )
-    return Gone(gone, received, residual, record)
+    return Gone(gone, received, audiences, ad_views, residual, record)
 
 
 def _kept(row: Mapping[str, Any]) -> Kept:

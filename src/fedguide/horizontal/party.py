@@ -22,6 +22,8 @@ from fedguide.protocol import Message, State
 from fedguide.seeds import Root, Roots, derive
 from fedguide.values import Vector
 
+_EMPTY = np.zeros(0, np.float32)
+
 
 @dataclass(frozen=True)
 class PartyEnv:
@@ -163,13 +165,12 @@ def hand_in(
     """
     figures = _figures(env, message)
     if isinstance(fitted, PatchFitted):
-        patch = fitted.patch
-        if env.aggregator.takes_patches and patch.is_finite():
-            nothing = np.zeros(0, np.float32)
-            update = _update(message, nothing, fitted.examples, fitted.loss, figures)
-            return _submit(env, state, replace(update, patch=patch), None)
-        delta = patch.spread(len(message.params))
-        update = _update(message, delta, fitted.examples, fitted.loss, figures)
+        patch, number = fitted.patch, message.round
+        if env.aggregator.takes_patches and patch.is_finite() and math.isfinite(fitted.loss):
+            update = Update(number, _EMPTY, fitted.examples, fitted.loss, figures, patch=patch)
+        else:
+            delta = patch.spread(len(message.params))
+            update = _update(message, delta, fitted.examples, fitted.loss, figures)
         return _submit(env, state, update, None)
     delta = fitted.params - message.params
     update = _update(message, delta, fitted.examples, fitted.loss, figures)
