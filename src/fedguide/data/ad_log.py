@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from fedguide.data.contract import Dataset
 from fedguide.errors import DataError
-from fedguide.models.logistic import sigmoid
 from fedguide.values import AD_CLICK, AD_VIEW, BUY
 
 BOUGHT_WITHIN = 7
@@ -106,7 +105,8 @@ def synthetic_ad_log(dataset: Dataset, views: int, seed: int) -> tuple[AdLog, ND
     since = _first_days(dataset, shelves)
     known = since[users, shelves[items]] < days
     charm = 0.7 * rng.normal(size=len(dataset.catalogue))
-    truth = sigmoid(-2.4 + 1.4 * known - 0.5 * (slots - 1) + charm[items])
+    odds = -2.4 + 1.4 * known - 0.5 * (slots - 1) + charm[items]
+    truth = 1 / (1 + np.exp(-odds))
     clicked = rng.random(views) < truth
     log = AdLog(
         tuple(events.user_ids[user] for user in users.tolist()),

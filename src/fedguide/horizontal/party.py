@@ -221,10 +221,14 @@ def _submit(
 ) -> tuple[PartyState, Message]:
     """The update goes to the aggregator, under a root of this attempt alone."""
     attempt = state.attempt + 1 if update.round == state.round else 0
-    submit = env.aggregator.submit
+    submit, after = env.aggregator.submit, env.aggregator.submit_after
     # What is sent in the open derives nothing; a simulation would derive a million roots for it.
-    root = _NO_ROOT if submit is in_the_open else _aggregation_root(env, update.round, attempt)
-    aggregation, reply = submit(update, root)
+    in_open = submit is in_the_open and after is None
+    root = _NO_ROOT if in_open else _aggregation_root(env, update.round, attempt)
+    if after is None:
+        aggregation, reply = submit(update, root)
+    else:
+        aggregation, reply = after(state.aggregation, update, root)
     return PartyState(update.round, moments, aggregation, attempt, state.kept), reply
 
 
