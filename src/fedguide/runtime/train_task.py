@@ -14,7 +14,7 @@ from fedguide.crypto.signing import SigningKey
 from fedguide.errors import FedGuideError, RunError
 from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
 from fedguide.horizontal.fedavg import fedavg
-from fedguide.horizontal.server import momentum_sgd
+from fedguide.horizontal.server import adam, momentum_sgd
 from fedguide.protocol import Coordinator
 from fedguide.runtime.couriers import Clock
 from fedguide.runtime.driver import Durable, drive_round, resume
@@ -114,9 +114,12 @@ def train_task(
 
 def fedavg_of(proposal: Proposal, key: SigningKey) -> Algorithm[ServerState]:
     """The proposal's algorithm; ``key`` is the coordinator's identity."""
+    noising = proposal.noising
     return fedavg(
         coordinators_aggregator(proposal, key),
-        server=momentum_sgd(1.0, proposal.server_momentum),
+        server=momentum_sgd(1.0, proposal.server_momentum)
+        if noising is None
+        else adam(noising.learning_rate),
         keep_moments=proposal.keep_moments,
         waiting=Waiting(proposal.quorum, proposal.deadline_s),
     )
