@@ -20,7 +20,7 @@ from hypothesis.extra.numpy import arrays, from_dtype
 from numpy.typing import NDArray
 
 import fedguide
-from fedguide.codec import DTYPES, MAGIC, VERSION, Array, Limits, Number, decode, encode
+from fedguide.codec import DTYPES, MAGIC, VERSION, Array, Later, Limits, Number, decode, encode
 from fedguide.errors import (
     ConfigError,
     DuplicateKeyError,
@@ -40,6 +40,7 @@ from fedguide.horizontal.roster import SignedTerms, TaskTerms, sign_terms
 from fedguide.horizontal.sides import Job
 from fedguide.models.plan import GuidePlan
 from fedguide.protocol import Message, State
+from fedguide.runtime.noising import Noising
 from fedguide.runtime.proposal import Proposal
 from fedguide.seeds import seeded_root
 from fedguide.values import Layout, PartyId, Vector
@@ -212,6 +213,16 @@ def jobs() -> st.SearchStrategy[Job]:
     )
 
 
+def noising_at(multiplier: float, job: Job) -> Noising:
+    """Noise for all of a job's parameters."""
+    return Noising(
+        *("gaussian", multiplier, job.max_norm, 100, "central", 0, 1.0, "shopper", 1e-6, "tower"),
+        trained=((0, job.size),),
+        baskets=4,
+        learning_rate=0.01,
+    )
+
+
 def proposals() -> st.SearchStrategy[Proposal]:
     """Proposals with and without a masked sum's terms."""
     return st.builds(
@@ -220,17 +231,17 @@ def proposals() -> st.SearchStrategy[Proposal]:
             purpose="simulation",
             parties=job.parties,
             columns=("title", words),
-            aggregation="masked_sum" if masked else "weighted_mean",
+            aggregation="masked_sum" if masked else "open_sum",
             rounds=3,
             quorum=2,
             deadline_s=60.0,
-            server_momentum=0.5,
+            server_momentum=0.0,
             keep_moments=False,
             max_norm=job.max_norm,
             guide=GuidePlan(),
             seed=1,
             size=job.size,
-            epsilon=price,
+            noising=None if price is None or masked else noising_at(price, job),
             terms=sign_terms(terms_of(job), simulated_key(job, COORDINATOR, "key"))
             if masked
             else None,
@@ -728,3 +739,42 @@ def test_two_kinds_of_one_name_are_refused():
     twin = one_field("Small", int)
     with pytest.raises(ConfigError, match="two kinds of one name in Small, Small"):
         decode(GOOD, [Small, twin], WIDE)
+
+
+@dataclass(frozen=True)
+class Grown(Message):
+    first: int
+    second: Annotated[str, Later()] = ""
+    third: Annotated[State | None, Later()] = None
+
+
+def test_a_field_that_came_later_keeps_the_bytes_of_values_that_do_not_use_it():
+    assert b"\x92\xa5Grown\x91\x01" in encode(Grown(1))
+    for value in (Grown(1), Grown(1, "x"), Grown(1, "", Kept(2)), Grown(1, "x", Kept(2))):
+        assert decode(encode(value), (Grown, Kept), WIDE) == value
+
+
+def test_a_later_field_at_its_default_may_not_travel():
+    for fields in ([1, ""], [1, "x", None]):
+        with pytest.raises(MalformedError, match="is at its default and may not travel"):
+            decode(payload_of(["Grown", fields]), (Grown,), WIDE)
+    for fields in ([], [1, "", None, 3]):
+        with pytest.raises(MalformedError, match="Grown must have 3 parts"):
+            decode(payload_of(["Grown", fields]), (Grown,), WIDE)
+
+
+@dataclass(frozen=True)
+class Middle(Message):
+    first: Annotated[int, Later()] = 0
+    second: int = 1
+
+
+@dataclass(frozen=True)
+class Unplain(Message):
+    first: Annotated[tuple[int, ...], Later()] = ()
+
+
+@pytest.mark.parametrize("value", [Middle(), Unplain()])
+def test_only_fields_at_the_end_with_plain_defaults_come_later(value):
+    with pytest.raises(ConfigError, match="later"):
+        encode(value)

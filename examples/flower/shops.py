@@ -28,7 +28,7 @@ def main(grid, context):
     """Trains over Flower's grid and writes the parameters down."""
     config = context.run_config
     waiting = Waiting(time.monotonic, time.sleep)
-    nodes = find_parties(grid, list(SHOPS), 120.0, waiting)
+    nodes = find_parties(grid, list(SHOPS), 300.0, waiting)
     courier = over_flower(grid, nodes, config["task"], LIMITS, WIRE, waiting)
     state = train(courier, config["task"], int(config["rounds"]), config["aggregator"])
     if config["out"]:

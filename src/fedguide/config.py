@@ -58,6 +58,9 @@ class TrainSettings(_Section):
     keep_client_moments: bool = Field(
         default=False, description="a party keeps its optimiser's moments from round to round"
     )
+    algorithm: str = Field(
+        default="fedavg", description="NAME or NAME:NUMBER; `fedguide explain NAME` tells more"
+    )
     aggregator: str = Field(
         default="open", description="open, masked, or a name that `fedguide explain` lists"
     )
@@ -89,6 +92,9 @@ class PrivacySettings(_Section):
     )
     allow_unnoised: bool = Field(
         default=False, description="take part without noise; recorded as ε = ∞"
+    )
+    least_audience: int = Field(
+        default=50, ge=10, description="fewest shoppers of an audience, and of a count that leaves"
     )
     consent: Literal["opt-out", "opt-in"] = Field(
         default="opt-out", description="opt-in: only shoppers who said yes are used"
@@ -139,6 +145,10 @@ class ServeSettings(_Section):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port; 0 takes a free one")
+    database: str = Field(
+        default="",
+        description="keys and events: path or postgresql://USER@HOST/DATABASE; empty: under home",
+    )
 
 
 class HubSettings(_Section):

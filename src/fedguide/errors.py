@@ -23,7 +23,8 @@
     │   └── NotAuthorizedError    it did not accept who we are
     │       ├── ExpiredError        the request is too old, or a clock is wrong
     │       ├── ReplayedError       the request was made before
-    │       └── RevokedError        the party is not, or no longer, admitted
+    │       ├── RevokedError        the party is not, or no longer, admitted
+    │       └── RoleError           it knows who we are, and we may not do this
     ├── TimedOutError          (exit 3)
     └── RefusedError        refused by privacy policy (exit 6)
 
@@ -227,6 +228,12 @@ class RevokedError(NotAuthorizedError):
     """The party is not yet, or no longer, admitted."""
 
     code = "FG224"
+
+
+class RoleError(NotAuthorizedError):
+    """Whoever asks is known, and may not do this."""
+
+    code = "FG227"
 
 
 class TimedOutError(FedGuideError):

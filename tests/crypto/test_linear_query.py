@@ -29,14 +29,14 @@ from fedguide.crypto.linear_query import (
     Answer,
     Hint,
     Question,
-    _digest,
-    _public,
     ask,
     hold,
     joint_seed,
     keep_hint,
     open_answer,
     open_session,
+    public_polynomial,
+    question_digest,
     reveal,
     share,
 )
@@ -84,8 +84,8 @@ def by_hand():
     """The toy session in whole numbers, from the same secrets: what the vectors hold."""
     matrix, values = toy()
     n = TOY.n
-    public = [numbers(_public(SEED, TOY, c)) for c in range(3)]
-    p = numbers(_public(SEED, TOY, -1))
+    public = [numbers(public_polynomial(SEED, TOY, c)) for c in range(3)]
+    p = numbers(public_polynomial(SEED, TOY, -1))
     holder = seeded_root(1)
     blinds = ternary(holder, "blind", shape=(ROWS, n)).tolist()
     hint_errors = errors(holder, "hint error", shape=(ROWS, n)).tolist()
@@ -112,7 +112,7 @@ def by_hand():
         np.stack([packed(digits_of(b, 4)) for b, _ in asked]),
         np.stack([packed(digits_of(pk, 4)) for _, pk in asked]),
     )
-    extra = noise(holder, "noise", _digest(question), shape=(ROWS, 2), params=TOY)
+    extra = noise(holder, "noise", question_digest(question), shape=(ROWS, 2), params=TOY)
     answers = [
         slow.answer(matrix.tolist(), blinds, b, pk, numbers(extra[:, t]), Q)
         for t, (b, pk) in enumerate(asked)
@@ -271,7 +271,7 @@ def test_a1_a_bare_hint_gives_the_table_away_and_a_blinded_one_does_not():
     samples = 60
     row = np.random.default_rng(3).integers(0, 2, (1, samples)).astype(np.int32)
     session = open_session(params, samples, SEED)
-    a = numbers(_public(SEED, params, 0))
+    a = numbers(public_polynomial(SEED, params, 0))
     matrix = [slow.ring_row(a, j, Q) for j in range(64)]
     _, hint = hold(session, DenseRows(row), seeded_root(1))
     bare = [sum(int(m) * matrix[j][i] for j, m in enumerate(row[0])) % Q for i in range(64)]
@@ -306,8 +306,8 @@ def test_a2_a_guessed_row_cannot_be_confirmed():
     matrix, _ = toy()
     session = open_session(TOY, SAMPLES, SEED)
     _, hint = hold(session, DenseRows(matrix), seeded_root(1))
-    public = [numbers(_public(SEED, TOY, c)) for c in range(3)]
-    p = numbers(_public(SEED, TOY, -1))
+    public = [numbers(public_polynomial(SEED, TOY, c)) for c in range(3)]
+    p = numbers(public_polynomial(SEED, TOY, -1))
     blinds = ternary(seeded_root(1), "blind", shape=(ROWS, TOY.n)).tolist()
     none = [[0] * TOY.n] * ROWS
     bare = slow.hint(matrix.tolist(), public, p, blinds, none, Q)

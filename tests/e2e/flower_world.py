@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FLWR = "flwr==1.41.*"
-LONGEST_S = 400.0
+LONGEST_S = 600.0
 _LOOK_S = 10.0
 
 

@@ -1,12 +1,22 @@
-"""The server process of the page tests: two shops from signed releases, on a free port."""
+"""The server process of the page tests: two shops from signed releases, on a free port.
+
+Prints its address, then a key of each role as JSON.
+"""
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
+import time
 from pathlib import Path
 
 from fedguide.api.app import create_app
+from fedguide.api.inbox import Inbox
+from fedguide.api.keys import ROLES, KeyBook
 from fedguide.api.server import listen, serve
+from fedguide.api.services import Services
+from fedguide.api.tables import open_service
 from fedguide.guide.engine import open_guide
 from fedguide.web.pages import add_pages
 from tests.guide.sample import LAST_DAY, a_card, a_model, a_release, some_histories
@@ -15,13 +25,20 @@ from tests.guide.sample import LAST_DAY, a_card, a_model, a_release, some_histor
 def main(folder: Path) -> None:
     guides = {}
     for seed, shop in enumerate(("north", "南店")):
-        release = a_release(folder / f"shop-{seed}", a_model(seed, copies=3), a_card(shop))
+        release_folder = folder / f"shop-{seed}"
+        shutil.rmtree(release_folder, ignore_errors=True)
+        release = a_release(release_folder, a_model(seed, copies=3), a_card(shop))
         histories = some_histories(release.model, seed=seed)
         guides[shop] = open_guide(release, histories, lambda: LAST_DAY + 1)
-    app = create_app(guides)
+    database = open_service(str(folder / "serve.db"))
+    keys = KeyBook(database, bytes(range(32)), time.time)
+    inbox = Inbox(database, guides, lambda _: True)
+    inbox.reload()
+    app = create_app(guides, Services(keys, inbox))
     add_pages(app, guides, demo=True)
     listening = listen("127.0.0.1", 0)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)  # noqa: T201
+    print(json.dumps({role: keys.create("e2e", role)[1] for role in ROLES}), flush=True)  # noqa: T201
     serve(app, listening)
 
 

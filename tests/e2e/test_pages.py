@@ -34,6 +34,8 @@ PATHS = {
     "search": "/search?shop=north&q=mug",
     "item": "/items/sku-0041?shop=north&user=shopper-11",
     "about": "/about?shop=north",
+    "ask": "/ask?shop=north&user=shopper-11&wish=mug+under+500&chip=price%3A100-",
+    "compare": "/compare?shop=north&user=shopper-11&item=sku-0041&item=sku-0043",
 }
 
 
@@ -105,6 +107,32 @@ def test_pages_work_without_javascript(browser: Browser, site: str) -> None:
         expect(page.get_by_role("heading", level=1)).to_contain_text("mug")
         page.get_by_role("link", name=TABLES["en"]["item.back"]).click()
         expect(page.get_by_role("heading", name=TABLES["en"]["discover.title"])).to_be_visible()
+        assert wrong == []
+
+
+def test_chips_stack_and_two_items_are_compared_without_javascript(
+    browser: Browser, site: str
+) -> None:
+    with a_page(browser, site, java_script_enabled=False) as (page, wrong):
+        page.goto(site + SHOPPER)
+        page.get_by_role("textbox", name=TABLES["en"]["ask.label"]).fill("mug")
+        page.get_by_role("button", name=TABLES["en"]["ask.button"]).click()
+        for stacked in (1, 2):
+            # The chip that leaves most, so that there is one more to stack.
+            chips = page.locator(".chip:not(.on)")
+            counts = [int(one) for one in chips.locator("small").all_inner_texts()]
+            count = max(counts)
+            chips.nth(counts.index(count)).click()
+            expect(page.locator(".chip.on")).to_have_count(stacked)
+            expect(page.locator(".card")).to_have_count(min(count, 12))
+        page.locator(".chip.on").first.click()
+        expect(page.locator(".chip.on")).to_have_count(1)
+        titles = page.locator(".card h3").all_inner_texts()[:2]
+        for at in range(2):
+            page.locator(".choose input").nth(at).check()
+        page.get_by_role("button", name=TABLES["en"]["compare.button"]).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(TABLES["en"]["compare.title"])
+        assert page.locator(".two h2").all_inner_texts() == titles
         assert wrong == []
 
 

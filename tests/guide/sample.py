@@ -11,6 +11,7 @@ import numpy as np
 from fedguide.crypto.signing import PublicKey, SigningKey, make_key, sign, verify
 from fedguide.guide.engine import Guide, everybody, open_guide
 from fedguide.guide.histories import Histories, histories_from
+from fedguide.guide.rules import Rules
 from fedguide.models.card import Card, Metric
 from fedguide.models.encoders import SCALES_DAYS, History, Network, item_vectors
 from fedguide.models.release import PURPOSE, Release, Signer, load_release, save_release
@@ -198,8 +199,11 @@ def a_guide(
     histories: Histories | None = None,
     today: Callable[[], int] = lambda: LAST_DAY + 1,
     allows: Callable[[str], bool] = everybody,
+    rules: Rules | None = None,
 ) -> Guide:
     """A guide without files: its release is unsigned and says so."""
     model = model or a_model()
     release = Release(model, card or a_card(), "0" * 64, "f" * 64)
-    return open_guide(release, histories or some_histories(model), today, allows=allows)
+    if histories is None:
+        histories = some_histories(model)
+    return open_guide(release, histories, today, allows=allows, rules=rules)

@@ -25,7 +25,7 @@ from fedguide.runtime.rounds import RoundsPlan, in_memory, run_rounds
 from fedguide.runtime.run_book import RunBook
 from fedguide.runtime.shop_party import shop_work
 from fedguide.runtime.sqlite import SqliteJournal, sqlite_engine
-from fedguide.runtime.train_task import Driving, fedavg_of, train_task
+from fedguide.runtime.train_task import Driving, algorithm_of, train_task
 from fedguide.seeds import seeded_entropy, seeded_root, seeded_roots
 from fedguide.values import PartyId
 
@@ -125,7 +125,7 @@ def in_one_process(proposal, ledgers):
     }
     first = first_params(GUIDE, proposal.seed)
     return run_rounds(
-        fedavg_of(proposal, KEYS[DRIVER]),
+        algorithm_of(proposal, KEYS[DRIVER]),
         first,
         list(parties),
         in_process(parties, lambda: 0.0),
@@ -213,6 +213,7 @@ def test_the_guard_of_the_proposal_is_the_guard_of_the_plan():
     ("change", "words"),
     [
         ({"aggregation": "weighted_mean"}, "sums on the grid"),
+        ({"algorithm": "fedprox:0.1"}, "fedavg alone"),
         ({"keep_moments": True}, "no moments are kept"),
         ({"server_momentum": 0.5}, "Adam"),
         ({"max_norm": 2.0}, "is not the clip"),
@@ -278,7 +279,7 @@ def test_fewer_shares_than_promised_are_never_read(ledgers):
     parties["shop-c"] = replace(parties["shop-c"], answer=gone)
     with pytest.raises(RunError, match="2 of 3 parties answered"):
         run_rounds(
-            fedavg_of(proposal, KEYS[DRIVER]),
+            algorithm_of(proposal, KEYS[DRIVER]),
             first_params(GUIDE, 0),
             list(parties),
             in_process(parties, lambda: 0.0),

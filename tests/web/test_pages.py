@@ -44,6 +44,10 @@ PAGES = [
     "/items/sku-0000?shop=north&user=shopper-07",
     "/items/sku-0005?shop=north",
     "/about?shop=north",
+    "/ask?shop=north",
+    "/ask?shop=north&user=shopper-07&wish=red+mug+under+400&chip=price:100-",
+    "/ask?shop=north&wish=mug+under+1",
+    "/compare?shop=north&item=sku-0001&item=sku-0041&user=shopper-07",
     "/nowhere",
 ]
 

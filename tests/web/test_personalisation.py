@@ -26,6 +26,8 @@ ADDRESSES = [
     "/items/sku-0000?shop=north&user={}",
     "/items/none?shop=north&user={}",
     "/about?user={}&shop=north",
+    "/ask?shop=north&wish=mug&user={}",
+    "/compare?shop=north&item=sku-0001&item=sku-0041&user={}",
     "/nowhere?user={}",
 ]
 

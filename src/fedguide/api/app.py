@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -18,6 +19,9 @@ from fedguide.api.asking import add_asking
 from fedguide.api.bodies import Bodies
 from fedguide.api.described import PATHS, describe
 from fedguide.api.gate import Gate
+from fedguide.api.receiving import add_receiving
+from fedguide.api.services import Services
+from fedguide.api.shoppers import add_shoppers
 from fedguide.errors import ConfigError, NotFoundError
 from fedguide.guide import engine
 from fedguide.guide.answers import DISCOVER
@@ -28,6 +32,9 @@ MOST_AT_ONCE = 1024
 
 PATIENCE_S = 0.1
 """How long one may stand there; whoever has waited longer is told to come back."""
+
+BESIDE = ("/api/v1/events", "/api/v1/shoppers/", "/me", "/console")
+"""Beginnings of paths that wait for a disk: they would only hold up the line of the guide."""
 
 ALWAYS_OPEN = ("healthz", "readyz")
 """What is asked by whoever restarts a process that does not answer, so it never waits."""
@@ -40,6 +47,7 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 def create_app(
     guides: Mapping[str, Guide],
+    services: Services | None = None,
     *,
     most_at_once: int = MOST_AT_ONCE,
     patience_s: float = PATIENCE_S,
@@ -49,6 +57,7 @@ def create_app(
 
     Args:
         guides: by shop name, in the order they are listed.
+        services: what is offered beside the guide.
         most_at_once: requests in line at once; more get 503.
         patience_s: whoever stands in line for longer gets 503 too.
         clock: measures that; gives seconds that never go back.
@@ -67,6 +76,7 @@ def create_app(
         patience_s=patience_s,
         clock=clock,
         open_paths=[PATHS[name] for name in ALWAYS_OPEN],
+        open_prefixes=BESIDE,
     )
     # Added last, so it stands before the gate: nobody waits for another's slow upload.
     app.add_middleware(Bodies)
@@ -75,8 +85,20 @@ def create_app(
     app.add_exception_handler(Exception, problems.from_error)
     _add_routes(app, guides)
     add_asking(app, lambda shop: guide_named(guides, shop))
-    app.openapi = describe  # type: ignore[method-assign]  # FastAPI's documented way
+    if services is not None:
+        _add_services(app, services, lambda shop: guide_named(guides, shop))
+    # FastAPI's documented way.
+    app.openapi = partial(  # type: ignore[method-assign]
+        describe, () if services is None else services.operations
+    )
     return app
+
+
+def _add_services(app: FastAPI, services: Services, guide_of: Callable[[str], Guide]) -> None:
+    """What is offered beside the guide."""
+    add_receiving(app, services.keys, services.inbox, guide_of)
+    if services.persons is not None:
+        add_shoppers(app, services.keys, services.persons, services.secret, guide_of)
 
 
 def _add_routes(app: FastAPI, guides: Mapping[str, Guide]) -> None:

@@ -6,7 +6,7 @@ the answers here are encoded by msgspec, and a request has at most four paramete
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,10 +14,17 @@ import msgspec
 from fedguide import __version__
 from fedguide.api.asked_wire import ASKED_SHAPES
 from fedguide.api.described_asking import ASKING_PATHS, COMPARE, POSTED
+from fedguide.api.operation import Operation
+from fedguide.api.receiving import RECEIVING_SHAPES
+from fedguide.api.roles import MAY
+from fedguide.api.shoppers import SHOPPER_SHAPES
 from fedguide.api.wire import SHAPES
 from fedguide.guide.answers import ASKABLE, DISCOVER
 from fedguide.guide.engine import MOST_PICKS
 from fedguide.guide.search import LONGEST_QUERY
+
+SERVICE_SHAPES = (*RECEIVING_SHAPES, *SHOPPER_SHAPES)
+"""Shapes of what is offered beside the guide."""
 
 _PROBLEM = "application/problem+json"
 
@@ -164,11 +171,15 @@ PATHS: Mapping[str, str] = {
 """Where each operation is asked for."""
 
 
-def describe() -> dict[str, Any]:
-    """The OpenAPI document."""
+def describe(operations: Sequence[Operation] = ()) -> dict[str, Any]:
+    """The OpenAPI document; ``operations`` are those beside the guide's own."""
     _, shapes = msgspec.json.schema_components(
-        (*SHAPES, *ASKED_SHAPES), ref_template="#/components/schemas/{name}"
+        (*SHAPES, *ASKED_SHAPES, *(SERVICE_SHAPES if operations else ())),
+        ref_template="#/components/schemas/{name}",
     )
+    beside: dict[str, dict[str, Any]] = {}
+    for one in operations:
+        beside.setdefault(one.path, {})[one.method.lower()] = _beside(one)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -180,13 +191,47 @@ def describe() -> dict[str, Any]:
             **{path: {"get": _operation(name)} for name, path in PATHS.items()},
             **{ASKING_PATHS[name]: {"post": _posted(name)} for name in POSTED},
             ASKING_PATHS["compare"]: {"get": _described("compare", *COMPARE)},
+            **beside,
         },
-        "components": {"schemas": shapes},
+        "components": {
+            "schemas": shapes,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
 def _operation(name: str) -> dict[str, Any]:
     return _described(name, *_OPERATIONS[name])
+
+
+def _beside(one: Operation) -> dict[str, Any]:
+    """An operation that is described beside its own route."""
+    answer: dict[str, Any] = {"schema": _ref(one.shape) if one.shape else {"type": "string"}}
+    if one.example is not None:
+        answer["example"] = one.example
+    described: dict[str, Any] = {
+        "summary": one.summary,
+        "operationId": one.name,
+        "parameters": list(one.parameters),
+        "responses": {
+            "200": {"description": "The answer", "content": {one.media: answer}},
+            **_refused(one.refusals),
+        },
+    }
+    if one.question:
+        body = {"schema": _ref(one.question), "example": one.asked}
+        described["requestBody"] = {"required": True, "content": {"application/json": body}}
+    if MAY[one.name]:
+        roles = ", ".join(sorted(MAY[one.name]))
+        described |= {"security": [{"key": []}], "description": f"Roles: {roles}."}
+    return described
+
+
+def _refused(refusals: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    return {
+        str(status): {"description": text, "content": {_PROBLEM: {"schema": _ref("Problem")}}}
+        for status, text in refusals
+    }
 
 
 def _posted(name: str) -> dict[str, Any]:
@@ -214,13 +259,7 @@ def _described(
         "parameters": parameters,
         "responses": {
             "200": {"description": "The answer", "content": {"application/json": answer}},
-            **{
-                str(status): {
-                    "description": text,
-                    "content": {_PROBLEM: {"schema": _ref("Problem")}},
-                }
-                for status, text in refusals
-            },
+            **_refused(refusals),
         },
     }
 

@@ -30,6 +30,7 @@ class Gate:
         patience_s: whoever has waited longer when its turn comes gets 503.
         clock: gives seconds that never go back.
         open_paths: paths that do not wait.
+        open_prefixes: beginnings of paths that do not wait.
     """
 
     def __init__(
@@ -39,18 +40,20 @@ class Gate:
         patience_s: float,
         clock: Callable[[], float] = time.monotonic,
         open_paths: Collection[str] = (),
+        open_prefixes: tuple[str, ...] = (),
     ) -> None:
         self._app = app
         self._most = most
         self._patience_s = patience_s
         self._clock = clock
         self._open_paths = frozenset(open_paths)
+        self._open_prefixes = open_prefixes
         self._busy = False
         self._line: deque[tuple[float, asyncio.Future[bool]]] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on in its turn, or answers 503."""
-        if scope["type"] != "http" or scope["path"] in self._open_paths:
+        if scope["type"] != "http" or self._is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
         if not await self._turn():
@@ -65,6 +68,9 @@ class Gate:
             await self._app(scope, receive, send)
         finally:
             self._next()
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open_paths or path.startswith(self._open_prefixes)
 
     async def _turn(self) -> bool:
         """Waits for this request's turn; ``False`` when it is refused."""

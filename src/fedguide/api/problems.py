@@ -10,17 +10,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fedguide.api.wire import Problem, Titles
-from fedguide.errors import FedGuideError, InputError, NotFoundError, RefusedError
+from fedguide.errors import (
+    FedGuideError,
+    InputError,
+    NotAuthorizedError,
+    NotFoundError,
+    OverloadedError,
+    RefusedError,
+    RoleError,
+)
 
 LOG = logging.getLogger("fedguide.api")
 
 OVERLOADED, NO_METHOD, DEFECT, NOT_FOUND, INPUT = "FG429", "FG405", "FG900", "FG404", "FG400"
+NO_KEY = "FG221"
 SLOW, TOO_LARGE = "FG408", "FG413"
 
 TITLES: Mapping[str, Titles] = {
     "FG400": Titles("请求无法使用", "The request cannot be used"),
     "FG401": Titles("请求中的某个设置不被允许", "A setting in the request is not allowed"),
     "FG402": Titles("请求中的数据无法使用", "The data in the request cannot be used"),
+    "FG221": Titles("密钥不被接受", "The key is not accepted"),
+    "FG227": Titles("该角色无此权限", "The key's role may not do this"),
     "FG404": Titles("没有找到", "Not found"),
     "FG405": Titles("该地址不接受这种方法", "This address does not take that method"),
     "FG408": Titles("请求没有按时到达", "The request did not arrive in time"),
@@ -31,6 +42,10 @@ TITLES: Mapping[str, Titles] = {
 }
 
 RETRY_AFTER_S = 1
+_HEADERS: Mapping[str, Mapping[str, str]] = {
+    OVERLOADED: {"Retry-After": str(RETRY_AFTER_S)},
+    NO_KEY: {"WWW-Authenticate": "Bearer"},
+}
 
 LONGEST_ECHO = 256
 """Characters of an address that are sent back."""
@@ -50,7 +65,7 @@ def problem(request: Request, status: int, code: str, detail: str, hint: str = "
         instance=request.url.path[:LONGEST_ECHO],
         hint=hint,
     )
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if code == OVERLOADED else None
+    headers = _HEADERS.get(code)
     return Response(
         msgspec.json.encode(body), status, headers, media_type="application/problem+json"
     )
@@ -62,13 +77,20 @@ def from_error(request: Request, error: Exception) -> Response:
         # The text of an unforeseen error may hold a person's data: it is logged by type only.
         LOG.error("defect while answering: %s", type(error).__name__)
         return problem(request, 500, DEFECT, "the server failed on this request")
-    return problem(request, status_of(error), error.code, str(error), error.hint)
+    code = OVERLOADED if isinstance(error, OverloadedError) else error.code
+    return problem(request, status_of(error), code, str(error), error.hint)
 
 
 def status_of(error: FedGuideError) -> int:
     """The HTTP status of an error."""
     if isinstance(error, NotFoundError):
         return 404
+    if isinstance(error, RoleError):
+        return 403
+    if isinstance(error, NotAuthorizedError):
+        return 401
+    if isinstance(error, OverloadedError):
+        return 503
     if isinstance(error, InputError):
         return 400
     return 403 if isinstance(error, RefusedError) else 500

@@ -43,6 +43,7 @@ def build() -> typer.Typer:
     from fedguide.cli import (
         asking,
         attack,
+        audience,
         audit,
         configure,
         coordinate,
@@ -52,6 +53,7 @@ def build() -> typer.Typer:
         explain,
         federation,
         guide,
+        keys,
         party,
         privacy,
         shopper,
@@ -83,7 +85,9 @@ def build() -> typer.Typer:
     privacy.app.command("attack-test")(attack.attack_test)
     app.add_typer(privacy.app, name="privacy")
     app.add_typer(audit.app, name="audit")
+    app.add_typer(audience.app, name="audience")
     app.add_typer(shopper.app, name="shopper")
+    app.add_typer(keys.app, name="keys")
     app.add_typer(federation.app, name="federation")
     app.add_typer(party.app, name="party")
     app.add_typer(coordinate.app, name="train")

@@ -141,22 +141,26 @@ def listen_and_serve(
     from fedguide.api.server import listen
     from fedguide.api.server import serve as serve_app
     from fedguide.cli.folders import open_guides
+    from fedguide.cli.service import services_of
+    from fedguide.office.desk import Desk
     from fedguide.web.pages import add_pages
 
     guides = open_guides(settings, folder, shop)
-    listening = listen(host, port)
-    address = f"http://{host}:{listening.getsockname()[1]}"
-    app = create_app(guides)
-    # Real shoppers are never listed; those of a synthetic market are there to be tried.
-    invented = all(guide.release.card.synthetic for guide in guides.values())
-    add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented)
-    out.finish(
-        {"address": address, "shops": list(guides)},
-        out.pick(f"guide  {address}/", f"导购  {address}/"),
-        f"api    {address}/api/v1/recommend?user=…",
-        out.pick("Ctrl-C stops it", "按 Ctrl-C 停止"),
-    )
-    serve_app(app, listening)
+    with services_of(settings, guides, folder) as services:
+        listening = listen(host, port)
+        address = f"http://{host}:{listening.getsockname()[1]}"
+        app = create_app(guides, services)
+        # Real shoppers are never listed; those of a synthetic market are there to be tried.
+        desk = Desk(services.secret, services.persons) if services.persons else None
+        invented = all(guide.release.card.synthetic for guide in guides.values())
+        add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented, desk=desk)
+        out.finish(
+            {"address": address, "shops": list(guides)},
+            out.pick(f"guide  {address}/", f"导购  {address}/"),
+            f"api    {address}/api/v1/recommend?user=…",
+            out.pick("Ctrl-C stops it", "按 Ctrl-C 停止"),
+        )
+        serve_app(app, listening)
 
 
 def _note_synthetic(out: Output, synthetic: bool) -> None:

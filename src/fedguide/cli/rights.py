@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 REGISTER = "shoppers.txt"
 STORES = "stores.txt"
 KEY = Path("keys") / "shoppers.key"
+_KEY_BYTES = 32
 
 
 def rights_of(settings: Settings, *, lasting: bool = False) -> Rights:
@@ -30,7 +31,7 @@ def rights_of(settings: Settings, *, lasting: bool = False) -> Rights:
     Raises:
         ConfigError: the register is there and its key is not, or others can read the key.
     """
-    from fedguide.privacy.register import KEY_BYTES, Register, Rights
+    from fedguide.privacy.register import Register, Rights
 
     path, key = settings.home / REGISTER, settings.home / KEY
     if not key.exists() and path.exists():
@@ -38,13 +39,22 @@ def rights_of(settings: Settings, *, lasting: bool = False) -> Rights:
             f"{path} is there and its key {key} is not: nobody's opt-out could be known",
             hint="restore the key from a backup",
         )
-    if lasting and not key.exists():
-        _write_key(key, os.urandom(KEY_BYTES))
-    if key.exists() and key.stat().st_mode & 0o077:
-        raise ConfigError(f"{key} can be read by others", hint=f"chmod 600 {key}")
-    secret = key.read_bytes() if key.exists() else os.urandom(KEY_BYTES)
+    secret = private_key(key) if lasting or key.exists() else os.urandom(_KEY_BYTES)
     register = Register(path, secret, time.time)
     return Rights(register, settings.privacy.consent == "opt-in")
+
+
+def private_key(path: Path) -> bytes:
+    """A random key of 32 bytes in a file for its owner alone; made where it is not there.
+
+    Raises:
+        ConfigError: others can read the file.
+    """
+    if not path.exists():
+        _write_key(path, os.urandom(_KEY_BYTES))
+    if path.stat().st_mode & 0o077:
+        raise ConfigError(f"{path} can be read by others", hint=f"chmod 600 {path}")
+    return path.read_bytes()
 
 
 def remember_store(home: Path, store: Path) -> None:

@@ -72,6 +72,14 @@ AggregatorOption = Annotated[
         metavar="NAME",
     ),
 ]
+AlgorithmOption = Annotated[
+    str | None,
+    typer.Option(
+        "--algorithm",
+        help="What a round is: fedavg, fedprox:0.01, scaffold, ditto, … of `fedguide explain`",
+        metavar="NAME[:NUMBER]",
+    ),
+]
 SeedsOption = Annotated[
     int, typer.Option("--seeds", help="Trainings with different seeds, averaged", min=1)
 ]
@@ -95,6 +103,7 @@ def sim(
     rounds: RoundsOption = None,
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
+    algorithm: AlgorithmOption = None,
     aggregator: AggregatorOption = None,
     seeds: SeedsOption = 1,
     dp: DpOption = None,
@@ -120,7 +129,7 @@ def sim(
     run = name or datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     require_new(settings.home, run)
     choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
-    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator)
+    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator, algorithm)
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, lambda: public_figure(datasets)))
     comparison = compared(out, datasets, plan, settings.home / "ledgers" / run)
@@ -148,6 +157,7 @@ def compare_command(
     rounds: RoundsOption = None,
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
+    algorithm: AlgorithmOption = None,
     aggregator: AggregatorOption = None,
     seeds: SeedsOption = 1,
     dp: DpOption = None,
@@ -179,7 +189,7 @@ def compare_command(
         return
     number = settings.train.seed if seed is None else seed
     choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
-    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator)
+    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator, algorithm)
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, lambda: public_figure(datasets)))
     comparison = compared(out, datasets, plan)
@@ -206,6 +216,7 @@ def plan_of(
     patience: int | None,
     encoder: str | None,
     aggregator: str | None = None,
+    algorithm: str | None = None,
 ) -> ComparePlan:
     """The plan of the config file, with the command line's options on top.
 
@@ -231,6 +242,7 @@ def plan_of(
             server_momentum=train.server_momentum,
             keep_moments=train.keep_client_moments,
             aggregator=AGGREGATOR_NAMES.get(chosen, chosen),
+            algorithm=algorithm or train.algorithm,
         ),
         seeds=tuple(range(seed, seed + seeds)),
     )

@@ -20,6 +20,7 @@ digest of the question it answers.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias
@@ -67,6 +68,9 @@ Numbers: TypeAlias = NDArray[np.uint8]
 NONCE_BYTES = 32
 _PUBLIC_AT_ONCE = 64  # polynomials expanded together: 3 MB in set S
 _ROWS_AT_ONCE = 16  # rows of M transformed together
+
+KEY = -1
+"""Number of the public polynomial p that is no sample's."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +178,10 @@ def open_session(params: Parameters, samples: int, seed: bytes) -> Session:
     spectra = []
     for start in range(0, count, _PUBLIC_AT_ONCE):
         numbers = range(start, min(start + _PUBLIC_AT_ONCE, count))
-        spectra.append(digit_spectra(np.stack([_public(seed, params, i) for i in numbers])))
-    key = digit_spectra(_public(seed, params, -1))
+        spectra.append(
+            digit_spectra(np.stack([public_polynomial(seed, params, i) for i in numbers]))
+        )
+    key = digit_spectra(public_polynomial(seed, params, KEY))
     return Session(params, samples, seed, np.concatenate(spectra), key)
 
 
@@ -205,7 +211,7 @@ def hold(session: Session, rows: Rows, root: Root) -> tuple[Holder, Hint]:
         spectrum += to_spectrum(blinds[block].astype(np.float64))[:, None, :] * session.key
         wide = constant_row(from_spectra(spectrum))
         wide[..., 0] += off[block]
-        hint[block] = packed(carried(wide))
+        hint[block] = packed(wide)
     return Holder(session, rows, root, blinds.astype(np.float64)), Hint(hint)
 
 
@@ -236,10 +242,10 @@ def ask(
         wide = product.reshape(-1, params.digits)[: session.samples]
         wide += shifted(values[row], params.delta_bits, params.digits)
         wide[:, 0] += errors(own, "vector error", row, shape=(session.samples,))
-        vectors[row] = packed(carried(wide))
+        vectors[row] = packed(wide)
     keys = from_spectra(session.key * spectra[:, None, :])
     keys[..., 0] += errors(own, "key error", shape=(count, params.n))
-    return Question(vectors, packed(carried(keys))), Asked(secrets)
+    return Question(vectors, packed(keys)), Asked(secrets)
 
 
 def reveal(holder: Holder, question: Question, spend: Spend) -> Answer:
@@ -253,16 +259,25 @@ def reveal(holder: Holder, question: Question, spend: Spend) -> Answer:
     """
     wide = _answered(holder, question, spend)
     # The same question has the same noise, as a courier's re-delivery must; another one never has.
-    labels = ("noise", _digest(question))
+    labels = ("noise", question_digest(question))
     wide += noise(holder.root, *labels, shape=wide.shape[:2], params=holder.session.params)
-    return Answer(packed(carried(wide)))
+    return Answer(packed(wide))
 
 
-def share(holder: Holder, question: Question, spend: Spend) -> tuple[Answer, NDArray[np.int64]]:
+def share(
+    holder: Holder, question: Question, spend: Spend, mask: Root | None = None
+) -> tuple[Answer, NDArray[np.int64]]:
     """H's answer in share mode, uniform to L, and H's own share v, shape ``(R, T)``.
 
     A uniform number hides the answer whatever was asked, so no other noise is needed.
     u + v = y modulo 2^k, but for one unit with probability |error| / Δ.
+
+    Args:
+        holder: of the session.
+        question: what is asked.
+        spend: the lifetime budget.
+        mask: gives the uniform numbers; must never serve two questions. ``None``: bound to this
+            question by its digest.
 
     Raises:
         RefusedError: the budget does not allow it.
@@ -270,11 +285,19 @@ def share(holder: Holder, question: Question, spend: Spend) -> tuple[Answer, NDA
     """
     wide = _answered(holder, question, spend)
     params = holder.session.params
-    size = wide.shape[0] * wide.shape[1] * params.number_bytes
-    flat = secret_stream(holder.root, "share", _digest(question), size=size)
-    mask = uniform(flat, wide.shape[:2], params)
-    kept = signed(-rounded_shift(mask, params.delta_bits, params.sum_bits), params.sum_bits)
-    return Answer(packed(carried(wide + mask))), kept
+    own = Root(derive(holder.root, "share", question_digest(question))) if mask is None else mask
+    drawn, kept = share_mask(own, wide.shape[:2], params)
+    return Answer(packed(wide + drawn)), kept
+
+
+def share_mask(
+    root: Root, shape: tuple[int, ...], params: Parameters
+) -> tuple[Digits, NDArray[np.int64]]:
+    """Uniform numbers modulo q that hide answers, and the shares they leave their holder with."""
+    size = math.prod(shape) * params.number_bytes
+    drawn = uniform(secret_stream(root, "share mask", size=size), shape, params)
+    kept = -rounded_shift(drawn, params.delta_bits, params.sum_bits)
+    return drawn, signed(kept, params.sum_bits)
 
 
 def keep_hint(session: Session, hint: Hint) -> HintKept:
@@ -359,13 +382,13 @@ def _row_inner(blinds: NDArray[np.float64], keys: Digits) -> NDArray[np.int64]:
     return (blinds @ flat).astype(np.int64).reshape(-1, vectors, digits)
 
 
-def _public(seed: bytes, params: Parameters, number: int) -> Digits:
-    """One public polynomial, shape ``(N, d)``; number -1 is p."""
+def public_polynomial(seed: bytes, params: Parameters, number: int) -> Digits:
+    """One public polynomial of a seed, shape ``(N, d)``; number ``KEY`` is p."""
     key = hashlib.sha256(b"PLQ1 public" + seed + number.to_bytes(4, "big", signed=True)).digest()
     return uniform(keystream(key, params.n * params.number_bytes), (params.n,), params)
 
 
-def _digest(question: Question) -> bytes:
+def question_digest(question: Question) -> bytes:
     """What tells one question from every other."""
     made = hashlib.sha256(question.vectors.tobytes())
     made.update(question.keys.tobytes())

@@ -55,6 +55,17 @@ class BinRows:
         add_to_bins(result, self.codes, self.offsets, values)
         return result
 
+    def wrapped_sums(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """M · values modulo 2^64 for values of shape ``(n,)``: for one's own share."""
+        return self.sums(values[:, None])[:, 0]
+
+    def wrapped_products(self, weights: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Every sample's Σ M_r weights_r modulo 2^64, for weights of shape ``(rows,)``."""
+        total = np.zeros(self.shape[1], np.int64)
+        for feature, codes in enumerate(self.codes):
+            total += weights[self.offsets[feature] + codes]
+        return total
+
 
 @dataclass(frozen=True)
 class DenseRows:
@@ -99,6 +110,14 @@ class DenseRows:
             part = self.matrix[:, block].astype(np.float64) @ values[block].astype(np.float64)
             result += part.astype(np.int64)
         return result
+
+    def wrapped_sums(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """M · values modulo 2^64 for values of shape ``(n,)``: for one's own share."""
+        return self.matrix.astype(np.int64) @ values
+
+    def wrapped_products(self, weights: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Every sample's Σ M_r weights_r modulo 2^64, for weights of shape ``(rows,)``."""
+        return weights @ self.matrix.astype(np.int64)
 
 
 Rows: TypeAlias = BinRows | DenseRows

@@ -103,6 +103,34 @@ def partners(market: Market, shop: int = 0) -> Partners:
     )
 
 
+def lasting_partners(market: Market, shop: int = 0) -> dict[str, PartnerTable]:
+    """Partners of a shop whose columns follow lasting traits of its shoppers, not its events.
+
+    How active a shopper is and what they pay are the truth's, so that the columns know nothing of
+    any one day: a target may lie after any cut. The logistics firm sees activity, the payment firm
+    the level of prices, each through noise of its own; the shop sees both through few visits.
+
+    Raises:
+        ConfigError: the market has no such shop.
+    """
+    if not 0 <= shop < len(market.shops):
+        raise ConfigError(f"shop must be in [0, {len(market.shops)}), got {shop}")
+    rng = np.random.default_rng(np.random.SeedSequence(market.plan.seed, spawn_key=(20_000, shop)))
+    truth, ids = market.truths[shop], market.shops[shop].events.user_ids
+    people = np.array([int(name.rsplit("u", 1)[1]) for name in ids])
+    traits = {"visits": truth.activity[people], "spend": truth.levels[people]}
+    logistics, words_l, payment, words_p = _traits(traits, rng)
+    return {
+        "logistics": _partner("logistics", logistics, words_l, rng),
+        "payment": _partner("payment", payment, words_p, rng),
+    }
+
+
+def shopper_keys(people: int, kind: str = "phone") -> tuple[str, ...]:
+    """The keys of a shop's shoppers in the order of ``events.user_ids``, as partners know them."""
+    return _table("shop", np.arange(people), {}, {}, None).keys[kind]
+
+
 def _own_columns(market: Market, shop: int) -> dict[str, Floats]:
     """What the shop knows of each of its shoppers; columns of shape ``(m,)``."""
     events, people = market.shops[shop].events, len(market.shops[shop].events.user_ids)

@@ -7,6 +7,8 @@ The rules are few and say the same in both languages:
 * a refusal (not, 不要, without) reaches the next word of the catalogue, and over "and"/"or" to the
   words that follow;
 * "or" joins the words on its sides; "and" does so only where no item is both;
+* a category that other categories' names end with ("food" of "cat food") is read as these where
+  the rest of the wish leaves nothing of it;
 * everything else that is said of an item must hold.
 """
 
@@ -17,7 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fedguide.guide.admission import rows_of
 from fedguide.guide.amounts import CURRENCIES, Amount
 from fedguide.guide.function_words import (
     ABOUT,
@@ -42,7 +46,7 @@ from fedguide.guide.function_words import (
     WITHOUT_AFTER,
 )
 from fedguide.guide.segment import Term, Token, segment
-from fedguide.guide.vocabulary import BRAND, FEATURE, Vocabulary, key_of
+from fedguide.guide.vocabulary import BRAND, CATEGORY, FEATURE, Vocabulary, key_of
 from fedguide.guide.wish import Wanted, Wish
 
 AROUND = 0.2
@@ -87,7 +91,7 @@ def understand(vocabulary: Vocabulary, text: str) -> Wish:
             _turn(reading, roles)
     return replace(
         wish,
-        wants=_merged(reading.wants),
+        wants=_narrowed(vocabulary, _merged(reading.wants)),
         refusals=tuple(Wanted((term,)) for term in dict.fromkeys(reading.refusals)),
         sort=sort,
         unknown=tuple(dict.fromkeys(reading.unknown)),
@@ -163,6 +167,39 @@ def _merged(wants: Sequence[Sequence[Term]]) -> tuple[Wanted, ...]:
     if brands:
         merged.insert(0, Wanted(tuple(dict.fromkeys(brands))))
     return tuple(dict.fromkeys(merged))
+
+
+def _narrowed(vocabulary: Vocabulary, wants: tuple[Wanted, ...]) -> tuple[Wanted, ...]:
+    """The wants, a category read as those whose names it ends where nothing is all of them."""
+    if len(wants) < 2 or _fit_together(vocabulary, wants):
+        return wants
+    for at, wanted in enumerate(wants):
+        read = tuple(_ending_in(vocabulary, term) for term in wanted.terms)
+        narrowed = (*wants[:at], Wanted(read), *wants[at + 1 :])
+        if read != wanted.terms and _fit_together(vocabulary, narrowed):
+            return narrowed
+    return wants
+
+
+def _fit_together(vocabulary: Vocabulary, wants: Sequence[Wanted]) -> bool:
+    """Is some item of the shop all that is wanted?"""
+    rows: NDArray[np.int32] | None = None
+    for wanted in wants:
+        some = [rows_of(vocabulary, term.field, key) for term in wanted.terms for key in term.keys]
+        any_of = np.unique(np.concatenate(some))
+        rows = any_of if rows is None else np.intersect1d(rows, any_of, assume_unique=True)
+    return rows is None or len(rows) > 0
+
+
+def _ending_in(vocabulary: Vocabulary, term: Term) -> Term:
+    """A category as the longer names it is the end of; any other term as it is."""
+    ends = {key: len(key) for key in term.keys}
+    longer = tuple(
+        name
+        for field, name in vocabulary.members
+        if field == CATEGORY and any(name != e and name[-n:] == e for e, n in ends.items())
+    )
+    return replace(term, keys=longer) if term.field == CATEGORY and longer else term
 
 
 def _here(tokens: Sequence[Token], at: int) -> tuple[str, ...]:

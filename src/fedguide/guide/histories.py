@@ -6,12 +6,13 @@ They come from the shop's own store and never leave the process; a million event
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.errors import DataError
+from fedguide.guide.fresh import Fresh
 from fedguide.models.encoders import History
 from fedguide.values import Baskets
 
@@ -28,6 +29,7 @@ class Histories:
         days: int32 ``(e,)``.
         queries: int32 ``(e,)``, index into ``query_texts``; -1 where not a search.
         query_texts: the searched texts.
+        fresh: what happened since these arrays were made.
     """
 
     rows: Mapping[str, int]
@@ -37,6 +39,7 @@ class Histories:
     days: NDArray[np.int32]
     queries: NDArray[np.int32]
     query_texts: tuple[str, ...]
+    fresh: Fresh = field(default_factory=Fresh, repr=False)
 
     def __len__(self) -> int:
         """Number of shoppers."""
@@ -74,6 +77,10 @@ def histories_from(baskets: Baskets) -> Histories:
 
 def history_for(histories: Histories, shopper: str) -> History | None:
     """One shopper's events; ``None`` for a shopper without any."""
+    return histories.fresh.whole(shopper, _stored(histories, shopper))
+
+
+def _stored(histories: Histories, shopper: str) -> History | None:
     row = histories.rows.get(shopper)
     if row is None:
         return None

@@ -124,12 +124,13 @@ def arranged(
         return np.array(_capped(rules, [row for row, _ in left], k), np.int64), {}
     there = {row for row, _ in left}
     pinned = [row for row in rules.pinned if row in there]
-    plain = [(r, s) for r, s in left if r not in rules.buried and r not in set(pinned)]
+    placed = rules.buried.union(pinned)
+    plain = [(r, s) for r, s in left if r not in placed]
     by_score = [row for row, _ in plain]
     if rules.relevance < 1:
         order = varied(vectors, by_score, [s for _, s in plain], rules.relevance, k)
-        by_variety = [by_score[at] for at in order]
-        by_variety += [row for row in by_score if row not in set(by_variety)]
+        first = dict.fromkeys(by_score[at] for at in order)
+        by_variety = [*first, *(row for row in by_score if row not in first)]
     else:
         by_variety = by_score
     buried = [row for row, _ in left if row in rules.buried]

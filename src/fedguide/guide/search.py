@@ -93,13 +93,16 @@ def _pairs(column: Sequence[str], count: int, numbers: dict[str, int]) -> NDArra
         widths = np.array([len(some) for some in held], np.int64)
         flat = np.fromiter((number for some in held for number in some), np.int64)
         owner = np.repeat(owner + np.int64(start), widths[which])
-        term = np.repeat(flat[_runs(widths, which)], holders[owner])
-        pairs.append(term * count + rows[_runs(holders, owner)])
+        term = np.repeat(flat[spans(widths, which)], holders[owner])
+        pairs.append(term * count + rows[spans(holders, owner)])
     return np.concatenate(pairs)
 
 
-def _runs(sizes: NDArray[np.int64], which: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Runs of numbers lie end to end, of these sizes; the numbers of the chosen runs in turn."""
+def spans(sizes: NDArray[np.int64], which: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Runs of numbers lie end to end, of these sizes; the numbers of the chosen runs in turn.
+
+    ``sizes`` has shape ``(r,)``, ``which`` names runs in [0, r), each as often as it likes.
+    """
     starts, chosen = np.cumsum(sizes) - sizes, sizes[which]
     within = np.arange(int(chosen.sum())) - np.repeat(np.cumsum(chosen) - chosen, chosen)
     numbers: NDArray[np.int64] = np.repeat(starts[which], chosen) + within

@@ -39,6 +39,9 @@ _PHRASE, _NAME, _AMOUNT, _FUNCTION, _LATIN_PART = 0.9, 1.0, 1.0, 1.0, 1.0
 _FILLER, _WORD, _PART, _SHORT = 1.05, 1.1, 1.3, 1.5
 _RUN_CHARACTER, _HEAD, _UNKNOWN, _SHADE = 0.9, 1.9, 2.0, 2.5
 
+_SHORTEST_BEGINNING = 4
+"""A word nobody knows must be longer than this to be read as the beginning of another."""
+
 _SHADES = frozenset("色")
 """What makes a colour of the character before it."""
 
@@ -199,11 +202,17 @@ def _other(vocabulary: Vocabulary, atom: str) -> Token:
     if is_run(atom):
         return Token(atom)
     folded = words(atom)
-    near = closest(vocabulary, folded[0]) if folded else ""
+    near = _meant(vocabulary, folded[0]) if folded else ""
     if not near:
         return Token(atom)
     field = BRAND if vocabulary.known.get((near,)) == BRAND else FEATURE
     return Token(atom, Term(field, ((near,),), atom, slip=True))
+
+
+def _meant(vocabulary: Vocabulary, word: str) -> str:
+    """The shop's word that a slip is close to, or the only one that begins so ("refurb")."""
+    longer = beginning(vocabulary, word) if len(word) > _SHORTEST_BEGINNING else ()
+    return closest(vocabulary, word) or (longer[0] if len(longer) == 1 else "")
 
 
 def _joined(tokens: Sequence[Token]) -> tuple[Token, ...]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fedguide.errors import ConfigError
 from fedguide.guide.candidates import score_items
 from fedguide.guide.engine import Guide, addressed, item_row
+from fedguide.guide.fresh import Happened, extended
 from fedguide.guide.histories import history_for
 from fedguide.guide.moment import Moment, moment_of
 from fedguide.guide.search import checked_query
@@ -72,17 +73,11 @@ def scores_of(
 def _appended(guide: Guide, past: History, events: Sequence[Event]) -> History:
     if len(events) > LONGEST_SESSION:
         raise ConfigError(f"a session has at most {LONGEST_SESSION} events, got {len(events)}")
-    if not events:
-        return past
-    rows, kinds = zip(*(_checked(guide, event) for event in events), strict=True)
-    before = past.queries or (None,) * len(past)
-    queries = (*before, *(event.query.strip() or None for event in events))
-    return History(
-        np.concatenate([past.items, np.array(rows, np.int32)]),
-        np.concatenate([past.kinds, np.array(kinds, np.uint8)]),
-        np.concatenate([past.days, np.full(len(events), guide.today(), np.int32)]),
-        queries if any(query is not None for query in queries) else (),
-    )
+    today, happened = guide.today(), []
+    for event in events:
+        row, kind = _checked(guide, event)
+        happened.append(Happened(row, kind, today, event.query.strip() or None))
+    return extended(past, happened)
 
 
 def _checked(guide: Guide, event: Event) -> tuple[int, int]:

@@ -69,7 +69,8 @@ def rank(
         raise ConfigError(f"rank takes 1 to {MOST_RANKED} items, got {len(items)}")
     if len(set(items)) != len(items):
         raise ConfigError("rank takes each item once")
-    rows = np.array([item_row(guide, item) for item in items], np.int64)
+    # Sorted, so that the last digit of a score does not depend on the order of the question.
+    rows = np.sort(np.array([item_row(guide, item) for item in items], np.int64))
     moment = moment_with(guide, shopper, session, query)
     because: Sequence[tuple[Because, ...]] = [()] * len(rows)
     if moment is None:

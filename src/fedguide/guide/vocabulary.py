@@ -24,8 +24,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fedguide.guide.search import Lexicon, holders
-from fedguide.models.text import is_run, words
+from fedguide.guide.search import Lexicon, holders, spans
+from fedguide.models.text import is_run, words, words_of_all
 from fedguide.values import Catalogue
 
 Key = tuple[str, ...]
@@ -320,13 +320,28 @@ def _held(catalogue: Catalogue, lexicon: Lexicon, key: Key) -> NDArray[np.int32]
     rows = holders(lexicon, key[0])
     for term in (*pairs, *key[1:]):
         rows = np.intersect1d(rows, holders(lexicon, term), assume_unique=True)
-    if len(key) == 1 or (len(key) == 2 and pairs):
+    if not len(rows) or len(key) == 1 or (len(key) == 2 and pairs):
         return rows
-    columns = (catalogue.titles, catalogue.brands, catalogue.categories)
-    wanted = _spelled(key)
-    kept = [r for r in rows.tolist() if any(wanted in _spelled(key_of(c[r])) for c in columns)]
-    return np.array(kept, np.int32)
+    held = np.zeros(len(rows), np.bool_)
+    for column in (catalogue.titles, catalogue.brands, catalogue.categories):
+        texts = list(dict.fromkeys(column[row] for row in rows.tolist()))
+        holding = {texts[at] for at in np.flatnonzero(_stand_together(texts, key)).tolist()}
+        held |= np.array([column[row] in holding for row in rows.tolist()], np.bool_)
+    return rows[held]
 
 
-def _spelled(key: Key) -> str:
-    return f"\n{chr(10).join(key)}\n"
+def _stand_together(texts: Sequence[str], key: Key) -> NDArray[np.bool_]:
+    """Which texts hold all atoms of a phrase one after the other, ``(len(texts),)``."""
+    found, which, text = words_of_all(texts)
+    numbers = {atom: number for number, atom in enumerate(dict.fromkeys(key))}
+    spelled = [[numbers.get(a, -1) for a in (w if is_run(w) else (w,))] for w in found]
+    widths = np.array([len(some) for some in spelled], np.int64)
+    flat = np.fromiter((number for some in spelled for number in some), np.int64)
+    atoms, owner = flat[spans(widths, which)], np.repeat(text, widths[which])
+    starts = max(len(atoms) - len(key) + 1, 0)
+    here = owner[:starts] == owner[len(owner) - starts :]
+    for at, atom in enumerate(key):
+        here &= atoms[at : at + starts] == numbers[atom]
+    held = np.zeros(len(texts), np.bool_)
+    held[owner[:starts][here]] = True
+    return held

@@ -7,7 +7,7 @@ changes nothing: exact for any loss that is a mean over examples. ``check_means`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -114,7 +114,9 @@ def engine(
         return jax.vmap(lambda a, b: fn(bound, a[None], b[None]))(x, y)
 
     def loss(tree: Params, x: Any, y: Any, mask: Any) -> Any:
-        return jnp.where(mask, one_by_one(loss_fn, tree, x, y), 0).sum() / mask.sum()
+        # Of no examples at all the loss is 0: the simulator fills up shorter fits with such steps.
+        total = jnp.where(mask, one_by_one(loss_fn, tree, x, y), 0).sum()
+        return total / jnp.maximum(mask.sum(), 1)
 
     def step(tree: Params, state: Any, x: Any, y: Any, mask: Any) -> tuple[Params, Any, Any]:
         value, gradient = jax.value_and_grad(loss)(tree, x, y, mask)
@@ -146,7 +148,7 @@ def local_fit(compiled: Engine, shard: Shard, plan: Epochs) -> Fit:
         rng = np.random.default_rng(seed)
         total, seen = 0.0, 0
         for _ in range(plan.epochs):
-            for rows, mask in _batches(shard, plan.batch_size, rng):
+            for rows, mask in zip(*batches(shard, plan.batch_size, rng), strict=True):
                 tree, state, loss = compiled.step(tree, state, shard.x[rows], shard.y[rows], mask)
                 total, seen = total + float(loss) * mask.sum(), seen + mask.sum()
         trained = np.asarray(ravel_pytree(tree)[0])
@@ -161,7 +163,7 @@ def local_figures(compiled: Engine, shard: Shard, plan: Epochs) -> Figures:
     def figures(params: Vector) -> dict[str, float]:
         tree = compiled.unravel(params)
         sums = np.zeros(len(compiled.names))
-        for rows, mask in _batches(shard, plan.batch_size, None):
+        for rows, mask in zip(*batches(shard, plan.batch_size, None), strict=True):
             sums += np.asarray(compiled.sums(tree, shard.x[rows], shard.y[rows], mask))
         values = (float(value) for value in sums / len(shard.x))
         return dict(zip(compiled.names, values, strict=True))
@@ -247,28 +249,23 @@ def packer(
     return pack, unpack
 
 
-def _batches(
+def batches(
     shard: Shard, batch_size: int, rng: np.random.Generator | None
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
-    """Row numbers and masks of each batch of one epoch, all of the same width.
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Row numbers and masks of the batches of one epoch, ``(s, b)`` each; no ``rng`` no shuffling.
 
     What is missing in a batch is filled up with its own first row: unlike zeros, a real example
     cannot make a loss infinite, whose masked gradient would be NaN.
     """
     count = len(shard.x)
-    order = np.arange(count)
-    if rng is not None and shard.cuts is None:
-        order = rng.permutation(count)
-    ends = shard.cuts or (*range(batch_size, count, batch_size), count)
-    width = _width(shard.cuts, batch_size)
-    start = 0
-    for end in ends:
-        rows = np.full(width, order[start])
-        rows[: end - start] = order[start:end]
-        yield rows, np.arange(width) < end - start
-        start = end
-
-
-def _width(cuts: Sequence[int] | None, batch_size: int) -> int:
-    """The rows of a batch: the batch size, or the largest batch a party has cut itself."""
-    return batch_size if cuts is None else int(np.diff((0, *cuts)).max())
+    if shard.cuts is None:
+        order = np.arange(count) if rng is None else rng.permutation(count)
+        steps = -(-count // batch_size)
+        rows = np.full(steps * batch_size, order[(steps - 1) * batch_size])
+        rows[:count] = order
+        mask = np.arange(steps * batch_size) < count
+        return rows.reshape(steps, batch_size), mask.reshape(steps, batch_size)
+    starts = np.array((0, *shard.cuts[:-1]))[:, None]
+    stops = np.array(shard.cuts)[:, None]
+    each = starts + np.arange(int((stops - starts).max()))
+    return np.where(each < stops, each, starts), each < stops

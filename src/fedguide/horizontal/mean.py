@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError, ProtocolError
 from fedguide.horizontal.messages import Submission
+from fedguide.horizontal.patch import Patch, Patched
 from fedguide.protocol import Ask, Coordinator, Message, Missing, QuorumLost, Replies, State
 from fedguide.ring import RingVector
 from fedguide.seeds import Root
@@ -38,7 +39,8 @@ class Update:
 
     ``vector`` and ``figures`` have shapes ``(p,)`` and ``(m,)``; ``loss`` is a mean over
     ``examples``. Where a guard is, there is nothing but ``units``, shape ``(t,)``: what it let out,
-    on the grid. ``vector`` is then empty, so that no other aggregator has anything to send.
+    on the grid. ``vector`` is then empty, so that no other aggregator has anything to send; it is
+    empty, too, where the change is a ``patch``, which goes only where patches are taken.
     """
 
     round: int
@@ -47,6 +49,7 @@ class Update:
     loss: float
     figures: NDArray[np.float64]
     units: RingVector | None = None
+    patch: Patch | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Aggregator:
             fewer sound updates than the ask's quorum are there.
         sees: what of the updates its coordinator gets to see.
         remembers: ``collect`` needs the mean of the round before (``Terms.last``).
+        takes_patches: ``submit`` knows what to do with ``Update.patch``.
     """
 
     submit: Callable[[Update, Root], tuple[State | None, Message]]
@@ -95,6 +99,7 @@ class Aggregator:
     collect: Callable[[Ask, Replies, Terms], Coordinator[Mean]]
     sees: Sees = "each update"
     remembers: bool = False
+    takes_patches: bool = False
 
 
 MOST_EXAMPLES = 1 << 40
@@ -116,17 +121,33 @@ def weighted_mean(weighting: Weighting = "num_examples") -> Aggregator:
 
     def collect(ask: Ask, replies: Replies, terms: Terms) -> Coordinator[Mean]:
         yield from ()  # everything needed came with the first replies
-        sound, faulty = inspected(replies.answers, terms)
-        missing = replies.missing + faulty
-        if len(sound) < ask.quorum:
-            raise QuorumLost(ask, Replies(sound, missing))
-        return _mean(sound, missing, weighting)
+        whole = {p: reply for p, reply in replies.answers.items() if not isinstance(reply, Patched)}
+        sound, faulty = inspected(whole, terms)
+        patches, torn = _patches(replies.answers, terms)
+        missing = replies.missing + faulty + torn
+        answers: dict[PartyId, Submission | Patched] = {**sound, **patches}
+        if len(answers) < ask.quorum:
+            raise QuorumLost(ask, Replies(answers, missing))
+        return _mean(dict(sorted(answers.items())), missing, weighting, terms)
 
-    return Aggregator(_submit, _no_further_trip, collect)
+    return Aggregator(_submit, _no_further_trip, collect, takes_patches=True)
 
 
-def _submit(update: Update, _root: Root) -> tuple[None, Submission]:
+def _submit(update: Update, _root: Root) -> tuple[None, Submission | Patched]:
     """The update as it is."""
+    patch = update.patch
+    if patch is not None:
+        return None, Patched(
+            update.round,
+            patch.table.start,
+            patch.table.rows,
+            patch.rows,
+            patch.block,
+            patch.rest,
+            update.examples,
+            update.loss,
+            update.figures,
+        )
     return None, Submission(
         update.round, update.vector, update.examples, update.loss, update.figures
     )
@@ -157,36 +178,61 @@ def inspected(
     return sound, tuple(faulty)
 
 
-def _flaw(reply: Submission, terms: Terms) -> str:
+def _patches(
+    answers: Mapping[PartyId, Message], terms: Terms
+) -> tuple[dict[PartyId, Patched], tuple[Missing, ...]]:
+    """The patches that may enter the mean, and those that may not, as faulty."""
+    sound: dict[PartyId, Patched] = {}
+    faulty: list[Missing] = []
+    for party, reply in answers.items():
+        if not isinstance(reply, Patched):
+            continue
+        if flaw := _flaw(reply, terms):
+            faulty.append(Missing(party, "faulty", flaw))
+        else:
+            sound[party] = reply
+    return sound, tuple(faulty)
+
+
+def _flaw(reply: Submission | Patched, terms: Terms) -> str:
     """Why an update may not enter the mean; empty if it may."""
     if reply.round != terms.round:
         return f"answered round {reply.round} in round {terms.round}"
-    if reply.vector.shape != (terms.size,) or reply.figures.shape != (terms.figures,):
+    if isinstance(reply, Patched):
+        if flaw := reply.flaw(terms.size):
+            return flaw
+        shape, finite = (terms.size,), reply.patch.is_finite()
+    else:
+        shape, finite = reply.vector.shape, bool(np.isfinite(reply.vector).all())
+    if shape != (terms.size,) or reply.figures.shape != (terms.figures,):
         return (
             f"shapes must be ({terms.size},) and ({terms.figures},), "
-            f"got {reply.vector.shape} and {reply.figures.shape}"
+            f"got {shape} and {reply.figures.shape}"
         )
     if not 1 <= reply.examples <= MOST_EXAMPLES:
         return f"examples must be at least 1 and at most {MOST_EXAMPLES}, got {reply.examples}"
-    if not (np.isfinite(reply.loss) and np.isfinite(reply.vector).all()):
+    if not (np.isfinite(reply.loss) and finite):
         return "loss or vector is not finite"
-    if not np.isfinite(reply.figures).all():
-        return "a figure is not finite"
-    return ""
+    return "" if np.isfinite(reply.figures).all() else "a figure is not finite"
 
 
 def _mean(
-    sound: Mapping[PartyId, Submission], missing: tuple[Missing, ...], weighting: Weighting
+    sound: Mapping[PartyId, Submission | Patched],
+    missing: tuple[Missing, ...],
+    weighting: Weighting,
+    terms: Terms,
 ) -> Mean:
     """Σ p_k v_k, added up in float64 in the order of the parties' names."""
     counts = [reply.examples if weighting == "num_examples" else 1 for reply in sound.values()]
     total = sum(counts)
-    first = next(iter(sound.values()))
-    vector, loss = np.zeros(first.vector.shape, np.float64), 0.0
-    figures = np.zeros(first.figures.shape, np.float64)
+    vector, loss = np.zeros(terms.size, np.float64), 0.0
+    figures = np.zeros(terms.figures, np.float64)
     for count, reply in zip(counts, sound.values(), strict=True):
         p_k = count / total
-        vector += np.multiply(reply.vector, p_k, dtype=np.float64)
+        if isinstance(reply, Patched):
+            reply.patch.add_to(vector, p_k)
+        else:
+            vector += np.multiply(reply.vector, p_k, dtype=np.float64)
         loss += p_k * reply.loss
         figures += p_k * reply.figures
     examples = sum(reply.examples for reply in sound.values())

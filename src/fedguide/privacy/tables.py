@@ -102,18 +102,16 @@ def open_database(where: str) -> Database:
         if url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg")
         if url.get_backend_name() not in ("sqlite", "postgresql"):
-            raise ConfigError(
-                f"a ledger lies in sqlite or postgresql, got {url.get_backend_name()!r}"
-            )
+            raise ConfigError(f"a database is sqlite or postgresql, got {url.get_backend_name()!r}")
         engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError):
         # The address may hold a password: it is not repeated.
         raise ConfigError(
-            "the ledger's address must be a path or postgresql://USER@HOST/DATABASE"
+            "a database's address must be a path or postgresql://USER@HOST/DATABASE"
         ) from None
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"a ledger in Postgres needs {error.name}", hint="pip install 'fedguide[postgres]'"
+            f"a database in Postgres needs {error.name}", hint="pip install 'fedguide[postgres]'"
         ) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)

@@ -48,9 +48,11 @@ class Party:
     initial: Callable[[], State]
 
 
-def in_process(parties: Mapping[PartyId, Party], clock: Clock) -> Courier:
-    """Calls every party directly and keeps its state in memory."""
-    states: dict[PartyId, State] = {}
+def in_process(
+    parties: Mapping[PartyId, Party], clock: Clock, states: dict[PartyId, State] | None = None
+) -> Courier:
+    """Calls every party directly and keeps its state in memory: in ``states``, where given."""
+    states = {} if states is None else states
 
     def deliver(name: PartyId, party: Party, ask: Ask) -> Message:
         state = states[name] if name in states else party.initial()
@@ -139,7 +141,7 @@ def _collect(
     """Asks one party after another until all, or the first n, are in."""
     answers: dict[PartyId, Message] = {}
     missing: list[Missing] = []
-    for name in _in_turn(ask):
+    for name in in_turn(ask):
         if ask.first is not None and len(answers) == ask.first:
             missing.append(Missing(name, "late", f"the first {ask.first} were in"))
             continue
@@ -151,7 +153,7 @@ def _collect(
     return Replies(answers, tuple(missing))
 
 
-def _in_turn(ask: Ask) -> list[PartyId]:
+def in_turn(ask: Ask) -> list[PartyId]:
     """The asked parties, sorted, starting one later with every trip."""
     names = sorted(ask.to)
     start = ask.trip % len(names)

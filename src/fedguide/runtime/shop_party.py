@@ -10,15 +10,17 @@ from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.private_fit import guarded_fit
 from fedguide.horizontal.roster import Seat, SignedTerms
 from fedguide.models.examples import buying_baskets
-from fedguide.models.fit import layout_of, make_fit
+from fedguide.models.fit import first_params, layout_of
 from fedguide.models.shoppers import shopper_slopes, trained_slices
 from fedguide.privacy.policy import TaskTerms
+from fedguide.protocol import State
 from fedguide.runtime.couriers import Party
 from fedguide.runtime.handover import Adopt, with_handover
 from fedguide.runtime.noising import Noising
 from fedguide.runtime.party_process import Work
 from fedguide.runtime.private_rounds import Permit
 from fedguide.runtime.proposal import ALLOWED, Proposal, partys_aggregator, task_limits
+from fedguide.runtime.shop_training import own_model, training_of
 from fedguide.seeds import Roots
 from fedguide.values import ShopData
 
@@ -63,10 +65,16 @@ def shop_work(
         least_examples=least_examples,
     )
     if proposal.noising is None:
-        env = replace(env, fit=make_fit(shop.catalogue, shop.train, proposal.guide))
+        whole = first_params(proposal.guide, proposal.seed)
+        training = training_of(shop, proposal.guide, proposal.choice.offer, whole)
+        env = replace(env, fit=training.fit, gradient=training.gradient, steered=training.steered)
     else:
         env = _noised(env, shop, proposal, proposal.noising, permit)
-    party = with_handover(Party(env, answer, PartyState), keep)
+
+    def own(state: State, adopt: Adopt) -> Adopt:
+        return replace(adopt, params=own_model(state, adopt.params, None))
+
+    party = with_handover(Party(env, answer, PartyState), keep, own)
     return Work(party, ALLOWED, task_limits(proposal))
 
 

@@ -13,8 +13,9 @@ from fedguide.codec import Limits
 from fedguide.crypto.signing import SigningKey
 from fedguide.errors import FedGuideError, RunError
 from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
+from fedguide.horizontal.choice import Around
 from fedguide.horizontal.fedavg import fedavg
-from fedguide.horizontal.server import adam, momentum_sgd
+from fedguide.horizontal.server import adam
 from fedguide.protocol import Coordinator
 from fedguide.runtime.couriers import Clock
 from fedguide.runtime.driver import Durable, drive_round, resume
@@ -112,17 +113,20 @@ def train_task(
     return finished
 
 
-def fedavg_of(proposal: Proposal, key: SigningKey) -> Algorithm[ServerState]:
+def algorithm_of(proposal: Proposal, key: SigningKey) -> Algorithm[ServerState]:
     """The proposal's algorithm; ``key`` is the coordinator's identity."""
-    noising = proposal.noising
-    return fedavg(
-        coordinators_aggregator(proposal, key),
-        server=momentum_sgd(1.0, proposal.server_momentum)
-        if noising is None
-        else adam(noising.learning_rate),
-        keep_moments=proposal.keep_moments,
-        waiting=Waiting(proposal.quorum, proposal.deadline_s),
+    waiting = Waiting(proposal.quorum, proposal.deadline_s)
+    aggregator = coordinators_aggregator(proposal, key)
+    if proposal.noising is not None:
+        return fedavg(aggregator, server=adam(proposal.noising.learning_rate), waiting=waiting)
+    around = Around(
+        aggregator,
+        proposal.keep_moments,
+        proposal.server_momentum,
+        proposal.guide.learning_rate,
+        waiting,
     )
+    return proposal.choice.build(around)
 
 
 def durable_of(driving: Driving, proposal: Proposal) -> Durable:
@@ -178,7 +182,7 @@ def _train(
     durable = durable_of(driving, proposal)
     limits = replace(task_limits(proposal), max_bytes=proposal.max_bytes)
     courier = over_https(driving.client, proposal.task, limits, ALLOWED)
-    algorithm = fedavg_of(proposal, driving.key)
+    algorithm = algorithm_of(proposal, driving.key)
 
     def after(report: RoundReport) -> None:
         on_round(report)

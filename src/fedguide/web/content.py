@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -11,12 +11,13 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment
 from starlette.requests import Request
 
-from fedguide.errors import FedGuideError, NotFoundError
+from fedguide.errors import FedGuideError, NotAuthorizedError, NotFoundError
 from fedguide.guide import engine
 from fedguide.guide.answers import AGAIN, DISCOVER, POPULAR
 from fedguide.guide.engine import Guide
 from fedguide.guide.histories import busiest
 from fedguide.models.card import Card
+from fedguide.office.desk import Desk
 from fedguide.web import view
 from fedguide.web.art import Art, Drawings, art_for, symbols
 from fedguide.web.view import CardView, Setting
@@ -38,6 +39,7 @@ class Site:
         tables: the words.
         drawings: the art.
         templates: the Jinja environment, escaping everything.
+        desk: what does the work behind pages that are more than the guide.
     """
 
     guides: Mapping[str, Guide]
@@ -46,6 +48,7 @@ class Site:
     tables: Tables
     drawings: Drawings
     templates: Environment
+    desk: Desk | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Page:
 def guide(visit: Visit) -> Page:
     """The guide: a shop to choose, a shopper to choose, or the two slates."""
     if visit.guide is None:
-        return _shops(visit)
+        return shops(visit)
     if not visit.user and visit.site.demo and "user" not in visit.request.query_params:
         return _shoppers(visit, visit.guide)
     return _slates(visit, visit.guide)
@@ -86,16 +89,16 @@ def guide(visit: Visit) -> Page:
 def search(visit: Visit) -> Page:
     """What fits some words; an empty search says what to do."""
     if visit.guide is None:
-        return _shops(visit)
+        return shops(visit)
     query = visit.request.query_params.get("q", "").strip()
     cards, source = [], ""
     if query:
         answer = engine.search(visit.guide, query, _FOUND)
-        cards, source = view.cards(_setting(visit, visit.guide), answer.picks), answer.source
+        cards, source = view.cards(setting_of(visit, visit.guide), answer.picks), answer.source
     total = len(visit.guide.release.model)
     title = visit.say("search.title", query=query) if query else visit.say("search.label")
     values = {"query": query, "cards": cards, "source": source, "total": total}
-    return Page("search.html", title, values, _drawn(cards))
+    return Page("search.html", title, values, drawn(cards))
 
 
 def item(visit: Visit) -> Page:
@@ -108,8 +111,13 @@ def item(visit: Visit) -> Page:
             raise NotFoundError(item_id[:64])
         shop = holders[0]
     pick = engine.item(shop, item_id)
-    setting = _setting(visit, shop)
-    cards = view.cards(setting, engine.similar(shop, item_id, _SIMILAR).picks)
+    setting = setting_of(visit, shop)
+    cards = [
+        replace(
+            view.card(setting, close), compare=view.compare_address(setting, item_id, close.item_id)
+        )
+        for close in engine.similar(shop, item_id, _SIMILAR).picks
+    ]
     art = art_for(visit.site.drawings, pick.title, pick.category)
     values = {
         "pick": pick,
@@ -118,16 +126,23 @@ def item(visit: Visit) -> Page:
         "art": art,
         "cards": cards,
     }
-    return Page("item.html", view.title_of(pick), values, _drawn(cards, art))
+    return Page("item.html", view.title_of(pick), values, drawn(cards, art))
 
 
 def about(visit: Visit) -> Page:
     """The release: facts of its model card."""
     if visit.guide is None:
-        return _shops(visit)
+        return shops(visit)
     release = visit.guide.release
-    values = {"release": release, "card": release.card, "left": _left(visit, release.card)}
+    values = {"release": release, "card": release.card, "left": left_of(visit, release.card)}
     return Page("about.html", visit.say("about.title"), values)
+
+
+def how(visit: Visit) -> Page:
+    """How it works, in plain words, with the figures of this release."""
+    card = visit.guide.release.card if visit.guide else None
+    values = {"card": card, "left": left_of(visit, card) if card else []}
+    return Page("how.html", visit.say("how.title"), values)
 
 
 def error(visit: Visit, problem: FedGuideError | None) -> Page:
@@ -142,8 +157,17 @@ def error(visit: Visit, problem: FedGuideError | None) -> Page:
         "hint": visit.say(hint) if hint in visit.site.tables[visit.lang] else "",
         "code": code,
     }
-    status = 500 if problem is None else 404 if isinstance(problem, NotFoundError) else 400
-    return Page("error.html", visit.say("error.title"), values, status=status)
+    return Page("error.html", visit.say("error.title"), values, status=_status(problem))
+
+
+def _status(problem: FedGuideError | None) -> int:
+    if problem is None:
+        return 500
+    if isinstance(problem, NotFoundError):
+        return 404
+    if isinstance(problem, NotAuthorizedError):
+        return 403
+    return 400
 
 
 def render(visit: Visit, page: Page) -> str:
@@ -162,6 +186,8 @@ def render(visit: Visit, page: Page) -> str:
         other_address=_in_language(visit, other),
         home=link("/"),
         about_address=link("/about") if guide else "",
+        how_address=link("/how"),
+        mine_address=link("/me") if guide and site.desk else "",
         shop=shop,
         user=visit.user,
         asked=visit.request.query_params.get("q", ""),
@@ -175,7 +201,7 @@ def render(visit: Visit, page: Page) -> str:
     )
 
 
-def _shops(visit: Visit) -> Page:
+def shops(visit: Visit) -> Page:
     """A shop to choose, each with what it sells best."""
     rows, drawn = [], frozenset[str]()
     for shop in visit.site.guides.values():
@@ -206,14 +232,14 @@ def _shoppers(visit: Visit, shop: Guide) -> Page:
         if engine.addressed(shop, name)
     ]
     best = engine.recommend(shop, "", _SIMILAR).picks
-    cards = view.cards(_setting(visit, shop), best)
+    cards = view.cards(setting_of(visit, shop), best)
     values = {"shoppers": rows, "cards": cards, "many": len(visit.site.guides) > 1}
-    return Page("shoppers.html", visit.say("start.shopper"), values, _drawn(cards))
+    return Page("shoppers.html", visit.say("start.shopper"), values, drawn(cards))
 
 
 def _slates(visit: Visit, shop: Guide) -> Page:
     """The two slates of a shopper, what the guide knows, and what left the shop."""
-    setting, user = _setting(visit, shop), visit.user
+    setting, user = setting_of(visit, shop), visit.user
     found = engine.recommend(shop, user, _DISCOVER, DISCOVER)
     popular = found.source == POPULAR
     again = () if popular else engine.recommend(shop, user, _AGAIN, AGAIN).picks
@@ -223,14 +249,14 @@ def _slates(visit: Visit, shop: Guide) -> Page:
         "discover": discover,
         "popular": popular,
         "known": view.events(setting, engine.latest_events(shop, user, _EVENTS)),
-        "left": _left(visit, shop.release.card),
+        "left": left_of(visit, shop.release.card),
         "demo": visit.site.demo,
         "change": view.address("/", shop=shop.shop),
     }
-    return Page("guide.html", visit.say("guide.title"), values, _drawn([*before, *discover]))
+    return Page("guide.html", visit.say("guide.title"), values, drawn([*before, *discover]))
 
 
-def _left(visit: Visit, card: Card) -> list[tuple[str, str]]:
+def left_of(visit: Visit, card: Card) -> list[tuple[str, str]]:
     """What left the shop: label and fact; only what the model card says."""
     say = visit.say
     if card.rounds == 0:
@@ -252,11 +278,13 @@ def _trained_together(card: Card) -> bool:
     return card.rounds > 0 and len(card.shops) > 1 and card.chosen == "together"
 
 
-def _setting(visit: Visit, shop: Guide) -> Setting:
+def setting_of(visit: Visit, shop: Guide) -> Setting:
+    """What every view of this visit's page needs to know."""
     return Setting(shop, visit.user, visit.say, visit.site.drawings)
 
 
-def _drawn(cards: list[CardView], *more: Art) -> frozenset[str]:
+def drawn(cards: list[CardView], *more: Art) -> frozenset[str]:
+    """The names of the drawings that some cards use."""
     return frozenset({card.art.shape for card in cards} | {art.shape for art in more})
 
 

@@ -27,7 +27,10 @@ class ReasonView:
 
 @dataclass(frozen=True)
 class CardView:
-    """One product card; ``reasons`` are strongest first, ``lead`` is the line under the title."""
+    """One product card; ``reasons`` are strongest first, ``lead`` is the line under the title.
+
+    ``compare`` is the address that compares it with the page's own item, where there is one.
+    """
 
     title: str
     price: str
@@ -35,6 +38,8 @@ class CardView:
     art: Art
     lead: str
     reasons: tuple[ReasonView, ...]
+    item_id: str = ""
+    compare: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ def card(setting: Setting, pick: Pick) -> CardView:
         art=art_for(setting.drawings, pick.title, pick.category),
         lead=lead,
         reasons=reasons,
+        item_id=pick.item_id,
     )
 
 
@@ -102,6 +108,13 @@ def title_of(pick: Pick) -> str:
 def item_address(setting: Setting, item_id: str) -> str:
     """The page of an item, for the same shop and shopper."""
     return address(f"/items/{quote(item_id, safe='')}", shop=setting.guide.shop, user=setting.user)
+
+
+def compare_address(setting: Setting, first: str, second: str) -> str:
+    """The page that compares two items, for the same shop and shopper."""
+    named = [("shop", setting.guide.shop), ("user", setting.user)]
+    kept = [(name, value) for name, value in named if value]
+    return f"/compare?{urlencode([*kept, ('item', first), ('item', second)])}"
 
 
 def price_of(setting: Setting, price: float | None) -> str:

@@ -1,0 +1,34 @@
+"""What an application may offer beside the guide; each part is handed in, or left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fedguide.api.inbox import Inbox
+from fedguide.api.keys import KeyBook
+from fedguide.api.operation import Operation
+from fedguide.api.receiving import EVENTS
+from fedguide.api.shoppers import SHOPPERS
+from fedguide.office.persons import Persons
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts.
+
+    Attributes:
+        keys: who may ask for what needs a key.
+        inbox: takes events.
+        secret: signs passes and sessions.
+        persons: sees to shoppers' rights.
+    """
+
+    keys: KeyBook
+    inbox: Inbox
+    secret: bytes = field(repr=False)
+    persons: Persons | None = None
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """What the parts that are there offer."""
+        return (EVENTS, *(() if self.persons is None else SHOPPERS.values()))

@@ -1,0 +1,109 @@
+"""Patches: spread out they are the plain change, and a broken one never enters a mean."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedguide.codec import Limits, decode, encode
+from fedguide.errors import ConfigError
+from fedguide.horizontal.mean import Terms, Update, weighted_mean
+from fedguide.horizontal.patch import Patch, Patched, Table
+from fedguide.protocol import Ask, Message, Replies, run
+from fedguide.seeds import seeded_root
+from fedguide.values import PartyId
+
+TABLE = Table(2, 4, 3)  # 12 of 17 numbers: two before, three behind
+SIZE = 17
+
+
+def random_patch(seed: int) -> Patch:
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.choice(4, rng.integers(0, 5), replace=False))
+    block, rest = rng.normal(size=(len(rows), 3)), rng.normal(size=5)
+    return Patch(TABLE, rows, block.astype(np.float32), rest.astype(np.float32))
+
+
+def message(patch: Patch, examples: int) -> Message:
+    nothing = np.zeros(0, np.float32)
+    update = Update(1, nothing, examples, 0.5, np.zeros(0), patch=patch)
+    return weighted_mean().submit(update, seeded_root(0))[1]
+
+
+def mean_of(answers: dict[str, Message]) -> object:
+    named = {PartyId(name): one for name, one in answers.items()}
+    terms = Terms(1, SIZE, 0, seeded_root(0))
+    collect = weighted_mean().collect(
+        Ask(dict.fromkeys(named, Message()), 1), Replies(named), terms
+    )
+    return run(collect, lambda _ask: Replies({}))
+
+
+def test_spread_by_hand() -> None:
+    block = np.float32([[1, 2, 3], [4, 5, 6]])
+    patch = Patch(TABLE, np.array([1, 3]), block, np.float32([7, 8, 9, 10, 11]))
+    expected = [7, 8, 0, 0, 0, 1, 2, 3, 0, 0, 0, 4, 5, 6, 9, 10, 11]
+    np.testing.assert_array_equal(patch.spread(SIZE), expected)
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=5, unique=True), st.booleans())
+def test_the_mean_of_patches_is_that_of_the_plain_changes(seeds: list[int], mixed: bool) -> None:
+    patches = {f"p{seed:02d}": (random_patch(seed), seed + 1) for seed in seeds}
+    nothing = np.zeros(0)
+    plain = {
+        name: weighted_mean().submit(
+            Update(1, patch.spread(SIZE), count, 0.5, nothing), seeded_root(0)
+        )[1]
+        for name, (patch, count) in patches.items()
+    }
+    sparse = {name: message(patch, count) for name, (patch, count) in patches.items()}
+    if mixed:
+        first = next(iter(plain))
+        sparse[first] = plain[first]
+    one, other = mean_of(plain), mean_of(sparse)
+    assert one.vector.tobytes() == other.vector.tobytes()  # type: ignore[attr-defined]
+    assert one.parties == other.parties  # type: ignore[attr-defined]
+
+
+def test_it_crosses_a_wire() -> None:
+    sent = message(random_patch(3), 4)
+    back = decode(encode(sent), [Patched], Limits(1 << 20, dims={"p": SIZE}))
+    assert isinstance(back, Patched)
+    assert back.patch.spread(SIZE).tobytes() == random_patch(3).spread(SIZE).tobytes()
+
+
+BROKEN = {
+    "rows must be ascending": {"rows": np.array([3, 1])},
+    "each once": {"rows": np.array([1, 1])},
+    r"in \[0, 4\)": {"rows": np.array([1, 4])},
+    "in .0, ": {"rows": np.array([-1, 1])},
+    "do not fit": {"rows": np.array([1])},
+    "are not 17": {"table_rows": 5},
+    "are not": {"start": 6},
+    "no table": {"start": -1},
+    "loss or vector is not finite": {"rest": np.float32([0, 0, np.nan, 0, 0])},
+    "answered round 2": {"round": 2},
+    "examples must be": {"examples": 0},
+    "^loss or": {"loss": np.inf},
+}
+
+
+@pytest.mark.parametrize("words", BROKEN)
+def test_a_broken_one_is_faulty_and_the_others_go_on(words: str) -> None:
+    block, rest = np.ones((2, 3), np.float32), np.ones(5, np.float32)
+    sound = message(Patch(TABLE, np.array([0, 2]), block, rest), 3)
+    mean = mean_of({"bad": replace(sound, **BROKEN[words]), "good": sound})  # type: ignore[type-var]
+    assert mean.parties == ("good",)  # type: ignore[attr-defined]
+    (missing,) = mean.missing  # type: ignore[attr-defined]
+    assert missing.reason == "faulty"
+
+    assert re.search(words, missing.detail)
+
+
+@pytest.mark.parametrize("numbers", [(-1, 4, 3), (0, 0, 3), (0, 4, 0)])
+def test_no_such_table(numbers: tuple[int, int, int]) -> None:
+    with pytest.raises(ConfigError, match="table needs"):
+        Table(*numbers)
