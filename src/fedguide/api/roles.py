@@ -35,6 +35,9 @@ MAY: Mapping[str, frozenset[Role]] = {
     "shopper_export": _SHOP,
     "shopper_pass": _SHOP,
     "shopper_erase": _SHOP,
+    "ads_rank": _SHOP,
+    "ads_click": _SHOP,
+    "audiences_estimate": frozenset({"shop", "operator"}),
 }
 """By operation; an empty set is everybody, without a key."""
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from fedguide.api.inbox import Inbox
 from fedguide.api.keys import KeyBook
+from fedguide.api.marketing import MARKETING, Market
 from fedguide.api.operation import Operation
 from fedguide.api.receiving import EVENTS
 from fedguide.api.shoppers import SHOPPERS
+from fedguide.office.federation import Office
 from fedguide.office.persons import Persons
 
 
@@ -21,14 +23,22 @@ class Services:
         inbox: takes events.
         secret: signs passes and sessions.
         persons: sees to shoppers' rights.
+        market: ads and audiences.
+        office: shows the federation.
     """
 
     keys: KeyBook
     inbox: Inbox
     secret: bytes = field(repr=False)
     persons: Persons | None = None
+    market: Market | None = None
+    office: Office | None = None
 
     @property
     def operations(self) -> tuple[Operation, ...]:
         """What the parts that are there offer."""
-        return (EVENTS, *(() if self.persons is None else SHOPPERS.values()))
+        return (
+            EVENTS,
+            *(() if self.persons is None else SHOPPERS.values()),
+            *(() if self.market is None else MARKETING.values()),
+        )

@@ -41,6 +41,7 @@ def root(
 def build() -> typer.Typer:
     """The whole tree; the modules of its commands import only typer at their head."""
     from fedguide.cli import (
+        ads,
         asking,
         attack,
         audience,
@@ -52,12 +53,15 @@ def build() -> typer.Typer:
         doctor,
         explain,
         federation,
+        fit,
         guide,
         keys,
+        model,
         party,
         privacy,
         shopper,
         train,
+        vertical,
     )
 
     app = typer.Typer(
@@ -73,6 +77,7 @@ def build() -> typer.Typer:
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
     app.command("explain")(explain.explain)
+    app.command("fit")(fit.fit)
     app.command("sim")(train.sim)
     app.command("recommend")(guide.recommend)
     app.command("search")(guide.search)
@@ -86,8 +91,12 @@ def build() -> typer.Typer:
     app.add_typer(privacy.app, name="privacy")
     app.add_typer(audit.app, name="audit")
     app.add_typer(audience.app, name="audience")
+    app.add_typer(ads.app, name="ads")
     app.add_typer(shopper.app, name="shopper")
     app.add_typer(keys.app, name="keys")
+    app.add_typer(model.app, name="model")
+    app.command("align")(vertical.align)
+    app.add_typer(vertical.app, name="vertical")
     app.add_typer(federation.app, name="federation")
     app.add_typer(party.app, name="party")
     app.add_typer(coordinate.app, name="train")

@@ -27,19 +27,24 @@ LATEST = 5
 
 @dataclass(frozen=True)
 class Gone:
-    """What an erasure did: events by store, events that were received, what models remember."""
+    """What an erasure did: events by store, events that were received, what models remember.
+
+    ``audiences`` and ``ad_views`` are how many of those had them.
+    """
 
     events: Mapping[Path, int]
     received: int
+    audiences: int
+    ad_views: int
     residual: str
     ledger_record: int
 
 
 class HomePersons:
-    """Shoppers' rights over the run in a folder that is served, and a running server's inbox."""
+    """Shoppers' rights over the folders of the shops that are served, and the server's inbox."""
 
-    def __init__(self, settings: Settings, inbox: Inbox, folder: Path) -> None:
-        self._settings, self._inbox, self._folder = settings, inbox, folder
+    def __init__(self, settings: Settings, inbox: Inbox, places: Mapping[str, Path]) -> None:
+        self._settings, self._inbox, self._places = settings, inbox, places
         # A store serves one reader of a process at a time.
         self._lock = threading.Lock()
 
@@ -60,7 +65,7 @@ class HomePersons:
             latest=tuple(_kept(row) for row in rows[::-1][:latest]),
             ignored=tuple(self._inbox.ignored(shop, shopper)),
             residual=residual_of(self._settings, holding),
-            epsilon=self._epsilon(),
+            epsilon=self._epsilon(shop),
         )
 
     def personalise(self, shopper: str, *, wanted: bool) -> bool:
@@ -97,11 +102,11 @@ class HomePersons:
         events = sum(gone.events.values()) + gone.received
         return Erased(events, gone.residual, gone.ledger_record)
 
-    def _epsilon(self) -> float | None:
+    def _epsilon(self, shop: str) -> float | None:
         """The ε of the served run; ``None`` for one without noise."""
         from fedguide.cli.folders import run_record
 
-        spent = run_record(self._folder).get("privacy", {})
+        spent = run_record(self._places[shop].parents[1]).get("privacy", {})
         if spent.get("mechanism", "none") == "none":
             return None
         bound: float | None = spent["epsilon_insider"]
@@ -110,7 +115,7 @@ class HomePersons:
     def _rows(self, shop: str, shopper: str) -> tuple[list[dict[str, Any]], list[Path]]:
         """Every event of a shopper in a shop, oldest first, and the stores that had some."""
         with self._lock:
-            found = list(known_in([self._folder / "shops" / shop / "store.duckdb"], shopper))
+            found = list(known_in([self._places[shop] / "store.duckdb"], shopper))
         rows = [row for _, dataset in found for row in rows_of(dataset)]
         received = [
             {
@@ -159,6 +164,7 @@ def erase(
         DataError: a store could not be rewritten; they are not used all the same.
     """
     from fedguide.api.inbox import Inbox
+    from fedguide.cli import ad_desk, audience_store
     from fedguide.cli.ledgers import opened, own_place
     from fedguide.cli.rights import rights_of, stores
     from fedguide.cli.service import service_database
@@ -173,6 +179,8 @@ def erase(
     else:
         with service_database(settings) as database:
             received = Inbox(database, {}, lambda _: True).forget(shopper)
+    audiences = audience_store.forget(settings.home, shopper)
+    ad_views = ad_desk.forget(settings, shopper)
     residual = residual_of(settings, list(gone))
     with opened(own_place(settings)) as ledger:
         party = settings.privacy.party
@@ -182,7 +190,7 @@ def erase(
             f"{len(failed)} of {len(places)} stores could not be rewritten: {failed[0]}",
             hint="stop what uses them, then the same command again",
         )
-    return Gone(gone, received, residual, record)
+    return Gone(gone, received, audiences, ad_views, residual, record)
 
 
 def _kept(row: Mapping[str, Any]) -> Kept:

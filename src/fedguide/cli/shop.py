@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ class Shop:
         from fedguide.runtime.party_files import PartyFiles
 
         self._settings = settings
-        self._dataset = _one(settings, source)
+        self._dataset = one_dataset(settings, source)
         self._split: ShopData | None = None
         self._broken: set[str] = set()
         self._ledger: Ledger | None = None
@@ -135,7 +135,7 @@ class Shop:
             time.monotonic,
             noised=proposal.noising is not None,
         )
-        card = _card(self._dataset, shop, adopt, made)
+        card = card_of(self._dataset, shop, made, adopt.parties, adopt.round, None)
         record = {
             "run": task,
             "federation": True,
@@ -155,11 +155,23 @@ class Shop:
         return self._split
 
 
-def _one(settings: Settings, source: Path) -> Dataset:
+def one_dataset(
+    settings: Settings,
+    source: Path,
+    format_name: str | None = None,
+    pairs: Sequence[str] | None = None,
+    withhold: Sequence[str] | None = None,
+) -> Dataset:
+    """The data of one shop, with those shoppers only who allow it.
+
+    Raises:
+        ConfigError: the source holds several shops.
+        NotFoundError, DataError: see ``read_cohort``.
+    """
     from fedguide.cli.source import read_cohort
 
     # Only shoppers who allow it are trained on, and served.
-    datasets = read_cohort(source, None, settings)
+    datasets = read_cohort(source, format_name, settings, pairs, withhold)
     if len(datasets) != 1:
         names = ", ".join(dataset.name for dataset in datasets)
         raise ConfigError(
@@ -169,7 +181,15 @@ def _one(settings: Settings, source: Path) -> Dataset:
     return datasets[0]
 
 
-def _card(dataset: Dataset, shop: ShopData, adopt: Adopt, made: ShopRelease) -> Card:
+def card_of(
+    dataset: Dataset,
+    shop: ShopData,
+    made: ShopRelease,
+    parties: tuple[str, ...],
+    rounds: int,
+    bytes_sent: int | None,
+) -> Card:
+    """The card of a shop's release; ``bytes_sent`` is ``None`` where nobody counted."""
     from fedguide.models.card import Card
 
     def day(number: int) -> str:
@@ -182,9 +202,9 @@ def _card(dataset: Dataset, shop: ShopData, adopt: Adopt, made: ShopRelease) -> 
         made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         data_from=day(int(shop.train.days.min())),
         data_to=day(int(shop.train.days.max())),
-        shops=adopt.parties,
-        rounds=adopt.round,
-        bytes_sent=None,
+        shops=parties,
+        rounds=rounds,
+        bytes_sent=bytes_sent,
         synthetic=dataset.synthetic,
         clocked=dataset.clocked,
         metrics=made.metrics,

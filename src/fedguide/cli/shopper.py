@@ -122,6 +122,8 @@ def delete(
         "events": events + gone.received,
         "stores": [str(where) for where in gone.events],
         "received": gone.received,
+        "audiences": gone.audiences,
+        "ad_views": gone.ad_views,
         "residual": gone.residual,
         "ledger_record": gone.ledger_record,
     }

@@ -10,9 +10,10 @@ Nobody is slow here, so deadlines are not looked at; ``rehearsal`` is the courie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import TypeAlias
+from functools import lru_cache
+from typing import TypeAlias, TypeVar
 
 from fedguide.horizontal.fitting import Fitted
 from fedguide.horizontal.messages import Train
@@ -27,7 +28,34 @@ Together: TypeAlias = Callable[
 ]
 """``together(params, parties, seeds)``: the fit of each party, as if each had been called alone."""
 
+V = TypeVar("V")
+
 _PLAIN = {"round", "params", "figures"}
+
+
+class MadeWhenAsked(Mapping[PartyId, V]):
+    """A value for each of many names, made when it is asked for: a million parties in little room.
+
+    Only the last ``kept`` are remembered.
+    """
+
+    def __init__(self, names: Sequence[PartyId], make: Callable[[PartyId], V], kept: int) -> None:
+        self._names = dict.fromkeys(names)
+        self._make = lru_cache(kept)(make)
+
+    def __getitem__(self, name: PartyId) -> V:
+        """The value of this name; raises ``KeyError`` for a name that is none of them."""
+        if name not in self._names:
+            raise KeyError(name)
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[PartyId]:
+        """All names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._names)
 
 
 @dataclass(frozen=True)
@@ -75,11 +103,12 @@ def simulated(parties: Mapping[PartyId, Party], together: Together) -> Courier:
 def _answer(trip: _Trip, ask: Ask, names: Sequence[PartyId], together: Together) -> None:
     """The answers of these parties: those to equal plain questions together, the others singly."""
     alike: dict[int, list[PartyId]] = {}
+    plain = {id(message): _is_plain(message) for message in ask.to.values()}
     for name in names:
         party, message = trip.parties.get(name), ask.to[name]
         if party is None:
             trip.missing.append(Missing(name, "lost", "no such party"))
-        elif _is_plain(party.env, message):
+        elif plain[id(message)] and party.env.guarded is None and party.env.fit is not None:
             # An algorithm sends its whole cohort one and the same object.
             alike.setdefault(id(message), []).append(name)
         else:
@@ -90,12 +119,12 @@ def _answer(trip: _Trip, ask: Ask, names: Sequence[PartyId], together: Together)
             _many(trip, group, message, together)
 
 
-def _is_plain(env: PartyEnv, message: Message) -> bool:
-    """Is it training from fresh moments with no guard between?
+def _is_plain(message: Message) -> bool:
+    """Is it training from fresh moments?
 
     A message of another kind, or with a field this courier does not know, is not.
     """
-    if type(message) is not Train or env.guarded is not None or env.fit is None:
+    if type(message) is not Train:
         return False
     rest = (field for field in fields(message) if field.name not in _PLAIN)
     return all(

@@ -353,6 +353,26 @@ def load_half(path: Path) -> LabelHalf:
     return half
 
 
+def refreshed(half: LabelHalf, partners: Partners) -> LabelHalf:
+    """The half with its partners' rules answered anew over the tables they have now.
+
+    A partner answers its own rules for every row of its table, as it did in training.
+
+    Raises:
+        NotFoundError: a partner is missing.
+    """
+    if not isinstance(half.model, TreeModel):
+        return half
+    parts = []
+    for part in half.model.partners:
+        if part.party not in partners:
+            raise NotFoundError(f"this model needs {part.party} too")
+        partner = partners[part.party]
+        parts.append(PartnerHalf(part.party, partner.size, partner.rule_bits()))
+    model = dataclasses.replace(half.model, partners=tuple(parts))
+    return dataclasses.replace(half, model=model)
+
+
 def _grown(
     plan_of: VerticalGBDTClassifier | VerticalGBDTRegressor,
     objective: Objective,

@@ -7,7 +7,7 @@ runs the same two ``answer`` functions behind a courier.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +25,14 @@ from fedguide.vertical.features import Columns, Feature, FeatureSpec, codes_of, 
 from fedguide.vertical.glm_messages import GlmBegin, GlmState
 from fedguide.vertical.glm_partner import GlmEnv
 from fedguide.vertical.scaling import SCALED_BITS, Scaling, fit_scaling, is_numeric, scaled_rows
-from fedguide.vertical.sums import FeatureEnv, FeatureState, Rule, counted_budget
+from fedguide.vertical.sums import (
+    FeatureEnv,
+    FeatureState,
+    Parted,
+    Rule,
+    TakeSplits,
+    counted_budget,
+)
 
 R = TypeVar("R")
 
@@ -135,6 +142,20 @@ class LocalPartner:
             raise ProtocolError(f"rules are 0 to {len(self._trees.rules) - 1}, asked for {number}")
         rule = self._trees.rules[number]
         return self.spec.features[rule.feature], rule
+
+    def rule_bits(self) -> bytes:
+        """Which rows of its table go left by each of its rules, packed one rule after another."""
+        rules = self._trees.rules
+        ask = TakeSplits(
+            np.array([rule.feature for rule in rules], np.int64),
+            np.array([rule.bin for rule in rules], np.int64),
+            np.array([rule.missing_left for rule in rules], np.bool_),
+        )
+        env = replace(self._tree_env, codes=self.codes, bins=self.spec.bins)
+        _, reply = sums.answer(env, FeatureState(), ask)
+        if not isinstance(reply, Parted):
+            raise ProtocolError("rules were not answered")
+        return reply.left.tobytes()
 
     def save(self, path: Path) -> None:
         """Writes its half of the models; the file is for this partner alone."""
