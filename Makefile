@@ -10,7 +10,7 @@ TEST_ARGS ?=
 # Where this is set every process compiles every library it imports again: seconds for each command.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check e2e bench lint types contracts lock clean
+.PHONY: install demo test check e2e bench lint types contracts lock clean
 
 $(VENV)/.tools: locks/tools.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fedguide needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -28,6 +28,10 @@ $(VENV)/.train: $(VENV)/.tools locks/train.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.train locks/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/dev.txt
 	touch $@
+
+# Only installs; then $(VENV)/bin/fedguide is there.
+install: $(VENV)/.train
+	$(BIN)/fedguide --version
 
 demo: $(VENV)/.train
 	$(BIN)/fedguide demo $(DEMO_ARGS)

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,6 +23,9 @@ from pydantic_settings import (
 from fedguide.errors import ConfigError
 
 Language = Literal["zh", "en"]
+
+_SECRET = ("voice.key",)
+"""Keys whose values no message quotes."""
 
 
 class _Section(BaseModel):
@@ -60,6 +63,9 @@ class TrainSettings(_Section):
     )
     algorithm: str = Field(
         default="fedavg", description="NAME or NAME:NUMBER; `fedguide explain NAME` tells more"
+    )
+    compress: str = Field(
+        default="none", description="none, int8, int4, top:SHARE or random:SHARE, in simulations"
     )
     aggregator: str = Field(
         default="open", description="open, masked, or a name that `fedguide explain` lists"
@@ -151,6 +157,25 @@ class ServeSettings(_Section):
     )
 
 
+class VoiceSettings(_Section):
+    """``[voice]``: a language model that may phrase what ``ask`` found; off without an address."""
+
+    address: str = Field(
+        default="", description="base of an OpenAI-compatible service, https; empty: the engine's"
+    )
+    model: str = Field(default="", description="name of the model it is asked for")
+    timeout_s: float = Field(
+        default=3.0, gt=0, le=30, description="seconds until the engine's own sentence is used"
+    )
+    key_file: Path | None = Field(
+        default=None, description="file that holds the service's key and nothing else"
+    )
+    key: SecretStr = Field(
+        default=SecretStr(""),
+        description="the key; meant for the variable FEDGUIDE_SET__VOICE__KEY, never shown",
+    )
+
+
 class HubSettings(_Section):
     """``[hub]``: the mailboxes that an operator runs for a federation."""
 
@@ -204,6 +229,7 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     dp: DpSettings = DpSettings()
     serve: ServeSettings = ServeSettings()
+    voice: VoiceSettings = VoiceSettings()
     hub: HubSettings = HubSettings()
     party: PartySettings = PartySettings()
 
@@ -259,7 +285,8 @@ def _explain(error: ValidationError) -> str:
         known = _keys_at(first["loc"][:-1])
         near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.0)
         return f"unknown config key {place!r}; nearest known key: {near[0] if near else '-'}"
-    return f"config key {place!r}: {first['msg']}, got {first['input']!r}"
+    got = "a value that is not shown" if place in _SECRET else repr(first["input"])
+    return f"config key {place!r}: {first['msg']}, got {got}"
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:

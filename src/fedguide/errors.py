@@ -248,3 +248,12 @@ class RefusedError(FedGuideError):
 
     exit_code = 6
     code = "FG600"
+
+
+def kinds_by_code() -> dict[str, type[FedGuideError]]:
+    """Every kind of error by its code, to raise again what another process answered."""
+    kinds: list[type[FedGuideError]] = [FedGuideError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    # A room may refine a kind for itself; what crosses a process is a kind of this file.
+    return {kind.code: kind for kind in kinds if kind.__module__ == __name__}

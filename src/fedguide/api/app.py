@@ -20,6 +20,7 @@ from fedguide.api.bodies import Bodies
 from fedguide.api.described import PATHS, describe
 from fedguide.api.gate import Gate
 from fedguide.api.marketing import add_marketing
+from fedguide.api.phrased import Phrased
 from fedguide.api.receiving import add_receiving
 from fedguide.api.services import Services
 from fedguide.api.shoppers import add_shoppers
@@ -27,6 +28,7 @@ from fedguide.errors import ConfigError, NotFoundError
 from fedguide.guide import engine
 from fedguide.guide.answers import DISCOVER
 from fedguide.guide.engine import Guide
+from fedguide.guide.voice import Voice
 
 MOST_AT_ONCE = 1024
 """Requests that may stand in line for one process; it costs a few kilobytes each."""
@@ -53,6 +55,7 @@ def create_app(
     most_at_once: int = MOST_AT_ONCE,
     patience_s: float = PATIENCE_S,
     clock: Callable[[], float] = time.monotonic,
+    voice: Voice | None = None,
 ) -> FastAPI:
     """The API over some shops; the first is the one meant when a request names none.
 
@@ -62,6 +65,7 @@ def create_app(
         most_at_once: requests in line at once; more get 503.
         patience_s: whoever stands in line for longer gets 503 too.
         clock: measures that; gives seconds that never go back.
+        voice: a language model's, which may phrase what ``POST /guide`` found.
     """
     app = FastAPI(
         title="fedguide",
@@ -79,6 +83,8 @@ def create_app(
         open_paths=[PATHS[name] for name in ALWAYS_OPEN],
         open_prefixes=BESIDE,
     )
+    if voice is not None:
+        app.add_middleware(Phrased, voice=voice)
     # Added last, so it stands before the gate: nobody waits for another's slow upload.
     app.add_middleware(Bodies)
     # Starlette's own 404 and 405, then everything raised on purpose, then our defects.

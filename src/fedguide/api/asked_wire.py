@@ -47,13 +47,13 @@ class RankQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 
 
 class Guided(msgspec.Struct, frozen=True):
-    """Answer of ``POST /guide``; ``said_by`` says who phrased ``said``."""
+    """Answer of ``POST /guide``; ``voice`` says who phrased ``said``: ``engine`` or ``model``."""
 
     shop: str
     text: str
     lang: str
     said: str
-    said_by: str
+    voice: str
     understood: tuple[Understood, ...]
     unknown: tuple[str, ...]
     notes: tuple[str, ...]

@@ -29,9 +29,7 @@ from fedguide.guide.compare import compare
 from fedguide.guide.engine import Guide
 from fedguide.guide.session import Event
 from fedguide.guide.visit import rank, recommend_visit
-
-ENGINE = "engine"
-"""Who phrased an answer when no language model did."""
+from fedguide.guide.voice import ENGINE
 
 _LONGEST_NAME = 200
 

@@ -33,7 +33,7 @@ _GUIDED = {
     "text": "cakestand under 15",
     "lang": "en",
     "said": "cakestand, up to 15: 1 item found.",
-    "said_by": "engine",
+    "voice": "engine",
     "understood": [
         {"kind": "want", "label": "cakestand", "field": "feature", "words": ["cakestand"]},
         {"kind": "price", "label": "up to 15", "at_most": 15.0},

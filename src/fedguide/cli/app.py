@@ -53,8 +53,10 @@ def build() -> typer.Typer:
         doctor,
         explain,
         federation,
+        fit,
         guide,
         keys,
+        model,
         party,
         privacy,
         shopper,
@@ -75,6 +77,7 @@ def build() -> typer.Typer:
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
     app.command("explain")(explain.explain)
+    app.command("fit")(fit.fit)
     app.command("sim")(train.sim)
     app.command("recommend")(guide.recommend)
     app.command("search")(guide.search)
@@ -91,6 +94,7 @@ def build() -> typer.Typer:
     app.add_typer(ads.app, name="ads")
     app.add_typer(shopper.app, name="shopper")
     app.add_typer(keys.app, name="keys")
+    app.add_typer(model.app, name="model")
     app.command("align")(vertical.align)
     app.add_typer(vertical.app, name="vertical")
     app.add_typer(federation.app, name="federation")

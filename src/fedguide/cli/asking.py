@@ -34,19 +34,23 @@ def ask(
     """Ask for items in your own words: "light running shoes under 400, not black"."""
     from fedguide import config
     from fedguide.cli.folders import open_guides, run_folder
+    from fedguide.cli.speaking import said_of, voice_from
     from fedguide.guide.ask import ask as answer_to
     from fedguide.guide.ask import checked_lang
 
     settings = config.load(found(path))
+    voice = voice_from(settings.voice)
     out = begin("ask", as_json=as_json, lang=lang, fallback=checked_lang(wish, None))
-    guides = open_guides(settings, run_folder(settings.home, run), shop)
+    guides = open_guides(settings, run_folder(settings.home, run), shop, pinned=run is not None)
     guide = next((g for g in guides.values() if user in g.histories.rows), None)
     guide = guide or next(iter(guides.values()))
     answer = answer_to(guide, wish, shopper=user, chips=chip or (), lang=out.lang, k=count)
     synthetic = guide.release.card.synthetic
     if synthetic:
         out.note("synthetic data", "合成数据")
-    out.finish(_data(guide.shop, answer, synthetic), *_shown(out, answer, why))
+    said = said_of(voice, answer, guide.release.card.currency)
+    data = {**_data(guide.shop, answer, synthetic), "said": said.text, "voice": said.voice}
+    out.finish(data, said.text, *_shown(out, answer, why))
 
 
 def _data(shop: str, answer: Asked, synthetic: bool) -> dict[str, Any]:
@@ -62,7 +66,7 @@ def _shown(out: Output, answer: Asked, why: bool) -> list[Any]:
     if why:
         heads += [out.pick("source", "来源"), out.pick("because", "因为")]
     rows = [_row(pick, why) for pick in answer.picks]
-    parts: list[Any] = [answer.said, *answer.notes]
+    parts: list[Any] = [*answer.notes]
     if rows:
         made = table("", heads, rows)
         for column in range(1, len(heads)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ class Shop:
 
         self._settings = settings
         self._party = party
-        self._dataset = _one(settings, source)
+        self._dataset = one_dataset(settings, source)
         self._split: ShopData | None = None
         self._broken: set[str] = set()
         self.keeping = PartyFiles(settings.home / "party")
@@ -112,7 +112,7 @@ class Shop:
         )
         shop = self._shop()
         made = shop_release(shop, adopt.params, adopt.round, plan, proposal.seed, time.monotonic)
-        card = _card(self._dataset, shop, adopt, made)
+        card = card_of(self._dataset, shop, made, adopt.parties, adopt.round, None)
         record = {
             "run": task,
             "federation": True,
@@ -132,11 +132,23 @@ class Shop:
         return self._split
 
 
-def _one(settings: Settings, source: Path) -> Dataset:
+def one_dataset(
+    settings: Settings,
+    source: Path,
+    format_name: str | None = None,
+    pairs: Sequence[str] | None = None,
+    withhold: Sequence[str] | None = None,
+) -> Dataset:
+    """The data of one shop, with those shoppers only who allow it.
+
+    Raises:
+        ConfigError: the source holds several shops.
+        NotFoundError, DataError: see ``read_cohort``.
+    """
     from fedguide.cli.source import read_cohort
 
     # Only shoppers who allow it are trained on, and served.
-    datasets = read_cohort(source, None, settings)
+    datasets = read_cohort(source, format_name, settings, pairs, withhold)
     if len(datasets) != 1:
         names = ", ".join(dataset.name for dataset in datasets)
         raise ConfigError(
@@ -146,7 +158,15 @@ def _one(settings: Settings, source: Path) -> Dataset:
     return datasets[0]
 
 
-def _card(dataset: Dataset, shop: ShopData, adopt: Adopt, made: ShopRelease) -> Card:
+def card_of(
+    dataset: Dataset,
+    shop: ShopData,
+    made: ShopRelease,
+    parties: tuple[str, ...],
+    rounds: int,
+    bytes_sent: int | None,
+) -> Card:
+    """The card of a shop's release; ``bytes_sent`` is ``None`` where nobody counted."""
     from fedguide.models.card import Card
 
     def day(number: int) -> str:
@@ -159,9 +179,9 @@ def _card(dataset: Dataset, shop: ShopData, adopt: Adopt, made: ShopRelease) -> 
         made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         data_from=day(int(shop.train.days.min())),
         data_to=day(int(shop.train.days.max())),
-        shops=adopt.parties,
-        rounds=adopt.round,
-        bytes_sent=None,
+        shops=parties,
+        rounds=rounds,
+        bytes_sent=bytes_sent,
         synthetic=dataset.synthetic,
         clocked=dataset.clocked,
         metrics=made.metrics,

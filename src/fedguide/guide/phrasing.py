@@ -126,14 +126,19 @@ def sentence(
             "没有听懂具体要求，按含义最接近的排列。",
             "No constraint was understood; nearest by meaning.",
         )
-    if unknown:
-        words = pick(lang, "”“", '", "').join(unknown)
-        said += pick(
-            lang,
-            f"本店商品里没有“{words}”，未作为条件。",
-            f' "{words}" is not in this shop\'s words and was not applied.',
-        )
-    return said
+    return said + not_applied(unknown, lang)
+
+
+def not_applied(unknown: Sequence[str], lang: str) -> str:
+    """What was said and is no condition, as a sentence behind the answer; may be empty."""
+    if not unknown:
+        return ""
+    words = pick(lang, "”“", '", "').join(unknown)
+    return pick(
+        lang,
+        f"本店商品里没有“{words}”，未作为条件。",
+        f' "{words}" is not in this shop\'s words and was not applied.',
+    )
 
 
 def _way(one: Relax, lang: str) -> str:

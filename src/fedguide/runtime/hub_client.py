@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import msgspec
 
-from fedguide import errors
 from fedguide.crypto.requests import new_request, signed_headers
 from fedguide.crypto.signing import SigningKey
 from fedguide.errors import (
@@ -29,6 +28,7 @@ from fedguide.errors import (
     NotAuthorizedError,
     OversizedError,
     RunError,
+    kinds_by_code,
 )
 from fedguide.runtime.hub_wire import (
     ASK_BODY_BYTES,
@@ -300,9 +300,4 @@ def _retry_after(response: httpx.Response) -> float:
     return min(float(value), 60.0) if value.isascii() and value.isdigit() else 1.0
 
 
-def _kinds() -> dict[str, type[FedGuideError]]:
-    every = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    return {kind.code: kind for kind in every if issubclass(kind, FedGuideError)}
-
-
-_KINDS = _kinds()
+_KINDS = kinds_by_code()

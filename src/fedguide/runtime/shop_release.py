@@ -1,6 +1,7 @@
 """From the network's model to what a shop serves: fitted, blended and gated on its own validation.
 
-It follows ``compare`` with one shop: the model that was trained together and one that the shop
+``alone_release`` is for a shop that trains by itself. ``shop_release`` follows ``compare`` with one
+shop: the model that was trained together and one that the shop
 trains alone are both fine-tuned and blended with its neighbours and sales, each slate by itself,
 and the shop's gate keeps the better one. Every choice is made on validation; the figures of the
 card are of test, which is touched once, at the end.
@@ -22,6 +23,7 @@ from fedguide.models.metrics import measure
 from fedguide.models.scorer import ShopModel
 from fedguide.models.served import Contender, measure_all, released, vectors_of
 from fedguide.runtime.arms import (
+    OnRound,
     Trained,
     TrainPlan,
     fine_tuned,
@@ -45,11 +47,13 @@ class ShopRelease:
     Attributes:
         model: the whole model.
         chosen: ``together``, or ``alone`` where the gate kept that.
+        rounds: rounds the network was trained for.
         metrics: of the chosen model on test.
     """
 
     model: ShopModel
     chosen: str
+    rounds: int
     metrics: tuple[Metric, ...]
 
 
@@ -76,12 +80,40 @@ def shop_release(
     values = {arm: _validated(bench, trained, blends, plan) for arm, trained in arms.items()}
     kept = keeps_together({shop.name: values["together"] - values["alone"]})[shop.name]
     chosen = "together" if kept else "alone"
-    network = network_of(bench, arms[chosen], plan.guide)
-    weights = {setting: blends[chosen, setting].weights for setting in SETTINGS}
+    return _around(bench, arms[chosen], {s: blends[chosen, s] for s in SETTINGS}, plan, seed)
+
+
+def alone_release(
+    shop: ShopData, plan: TrainPlan, seed: int, clock: Clock, on_round: OnRound
+) -> ShopRelease:
+    """The model of a shop that trains by itself, with nobody: nothing leaves.
+
+    Args:
+        shop: its rows, cut in time.
+        plan: how it is trained and fine-tuned.
+        seed: of what is not secret.
+        clock: seconds.
+        on_round: is told each round with its validation, where there is one.
+    """
+    bench = baselines([shop], plan.guide, seed).benches[0]
+    fits = fits_of([bench.shop], plan.guide)
+    trained = train_alone([bench], fits, plan, seed, clock, on_round)
+    trained = fine_tuned(trained, [bench], plan, seed, clock, on_round)
+    blends = {setting: _blend(bench, trained, setting, plan) for setting in SETTINGS}
+    return _around(bench, trained, blends, plan, seed)
+
+
+def _around(
+    bench: Bench, trained: Trained, blends: Mapping[str, Blend], plan: TrainPlan, seed: int
+) -> ShopRelease:
+    """What is served around a trained network, measured on test."""
+    network = network_of(bench, trained, plan.guide)
+    weights = {setting: blends[setting].weights for setting in SETTINGS}
     vectors = vectors_of(network, bench.features)
-    model = released(bench.model, shop, network, vectors, weights, plan.guide.recent_days)
+    model = released(bench.model, bench.shop, network, vectors, weights, plan.guide.recent_days)
     contenders = {setting: Contender(network, vectors, weights[setting]) for setting in SETTINGS}
-    return ShopRelease(model, chosen, _metrics(bench, contenders, plan, seed))
+    metrics = _metrics(bench, contenders, plan, seed)
+    return ShopRelease(model, trained.arm, trained.rounds[bench.shop.name], metrics)
 
 
 def _arms(
