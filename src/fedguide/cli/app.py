@@ -59,6 +59,7 @@ def build() -> typer.Typer:
         party,
         privacy,
         shopper,
+        stats,
         train,
         vertical,
     )
@@ -92,6 +93,7 @@ def build() -> typer.Typer:
     app.add_typer(audience.app, name="audience")
     app.add_typer(ads.app, name="ads")
     app.add_typer(shopper.app, name="shopper")
+    app.add_typer(stats.app, name="stats")
     app.add_typer(keys.app, name="keys")
     app.command("align")(vertical.align)
     app.add_typer(vertical.app, name="vertical")
