@@ -34,6 +34,7 @@ from fedguide.data.split import split
 from fedguide.data.synth import market
 from fedguide.data.truth import MarketPlan
 from fedguide.horizontal.mean import weighted_mean
+from fedguide.horizontal.sides import both
 from fedguide.models.evaluate import SETTINGS, questions
 from fedguide.models.fit import first_params
 from fedguide.models.plan import GuidePlan
@@ -46,6 +47,7 @@ from fedguide.runtime.arms import (
     fits_of,
     network_of,
     parties_of,
+    trainings_of,
 )
 from fedguide.runtime.baselines import own_baselines
 from fedguide.runtime.couriers import in_process
@@ -245,10 +247,10 @@ class Lab:
         """Federated averaging without any protection, the last round as well."""
         start = time.perf_counter()
         population, guide = self.population, self.population.guide
-        fits = fits_of(self.shops, guide)
         aggregator = weighted_mean()
-        parties = parties_of(self.shops, fits, aggregator, "averaged", SEED)
         params = first_params(guide, SEED)
+        trainings = trainings_of(self.shops, fits_of(self.shops, guide), self.plan, params)
+        parties = parties_of(self.shops, trainings, both(aggregator), "averaged", SEED)
         run = run_rounds(
             algorithm_of(self.plan, aggregator),
             params,

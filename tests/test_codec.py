@@ -20,7 +20,7 @@ from hypothesis.extra.numpy import arrays, from_dtype
 from numpy.typing import NDArray
 
 import fedguide
-from fedguide.codec import DTYPES, MAGIC, VERSION, Array, Limits, Number, decode, encode
+from fedguide.codec import DTYPES, MAGIC, VERSION, Array, Later, Limits, Number, decode, encode
 from fedguide.errors import (
     ConfigError,
     DuplicateKeyError,
@@ -728,3 +728,42 @@ def test_two_kinds_of_one_name_are_refused():
     twin = one_field("Small", int)
     with pytest.raises(ConfigError, match="two kinds of one name in Small, Small"):
         decode(GOOD, [Small, twin], WIDE)
+
+
+@dataclass(frozen=True)
+class Grown(Message):
+    first: int
+    second: Annotated[str, Later()] = ""
+    third: Annotated[State | None, Later()] = None
+
+
+def test_a_field_that_came_later_keeps_the_bytes_of_values_that_do_not_use_it():
+    assert b"\x92\xa5Grown\x91\x01" in encode(Grown(1))
+    for value in (Grown(1), Grown(1, "x"), Grown(1, "", Kept(2)), Grown(1, "x", Kept(2))):
+        assert decode(encode(value), (Grown, Kept), WIDE) == value
+
+
+def test_a_later_field_at_its_default_may_not_travel():
+    for fields in ([1, ""], [1, "x", None]):
+        with pytest.raises(MalformedError, match="is at its default and may not travel"):
+            decode(payload_of(["Grown", fields]), (Grown,), WIDE)
+    for fields in ([], [1, "", None, 3]):
+        with pytest.raises(MalformedError, match="Grown must have 3 parts"):
+            decode(payload_of(["Grown", fields]), (Grown,), WIDE)
+
+
+@dataclass(frozen=True)
+class Middle(Message):
+    first: Annotated[int, Later()] = 0
+    second: int = 1
+
+
+@dataclass(frozen=True)
+class Unplain(Message):
+    first: Annotated[tuple[int, ...], Later()] = ()
+
+
+@pytest.mark.parametrize("value", [Middle(), Unplain()])
+def test_only_fields_at_the_end_with_plain_defaults_come_later(value):
+    with pytest.raises(ConfigError, match="later"):
+        encode(value)

@@ -61,6 +61,9 @@ class TrainSettings(_Section):
     keep_client_moments: bool = Field(
         default=False, description="a party keeps its optimiser's moments from round to round"
     )
+    algorithm: str = Field(
+        default="fedavg", description="NAME or NAME:NUMBER; `fedguide explain NAME` tells more"
+    )
     aggregator: str = Field(
         default="open", description="open, masked, or a name that `fedguide explain` lists"
     )

@@ -10,13 +10,15 @@ import httpx
 from starlette.types import ASGIApp
 
 
-def post(app: ASGIApp, path: str, body: Any, **headers: str) -> httpx.Response:
-    """One POST; bytes are sent as they are."""
+def post(
+    app: ASGIApp, path: str, body: Any, method: str = "POST", **headers: str
+) -> httpx.Response:
+    """One POST, or another method; bytes are sent as they are."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-            return await client.post(path, content=content, headers=headers)
+            return await client.request(method, path, content=content, headers=headers)
 
     return asyncio.run(send())

@@ -15,6 +15,7 @@ from fedguide.api.keys import ROLES, KeyBook
 from fedguide.api.services import Services
 from fedguide.api.tables import open_service
 from fedguide.guide.engine import Guide
+from fedguide.office.persons import Persons
 
 SECRET = bytes(range(32))
 NOW_S = 1_760_000_000
@@ -35,13 +36,14 @@ def served(
     guides: Mapping[str, Guide],
     keeps: Callable[[str], bool] = lambda _: True,
     most: int = 256,
+    persons: Persons | None = None,
 ) -> Iterator[Served]:
     database = open_service(str(folder / "serve.db"))
     try:
         keys = KeyBook(database, SECRET, lambda: NOW_S)
         inbox = Inbox(database, guides, keeps, most)
         inbox.reload()
-        services = Services(keys, inbox)
+        services = Services(keys, inbox, SECRET, persons)
         texts = {role: keys.create(f"the {role}", role)[1] for role in ROLES}
         yield Served(create_app(guides, services), services, texts)
     finally:

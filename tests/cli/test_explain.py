@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fedguide.cli.app import main
+from fedguide.horizontal.choice import OFFERS
 from fedguide.horizontal.names import AGGREGATORS
 from fedguide.horizontal.rule_threats import ROBUST_THREATS
 from fedguide.horizontal.threats import KINDS
@@ -13,9 +14,9 @@ from fedguide.horizontal.threats import KINDS
 def test_without_a_term_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain"]) == 0
     shown = capsys.readouterr().out
-    assert [line.split()[0] for line in shown.splitlines()] == list(AGGREGATORS)
+    assert [line.split()[0] for line in shown.splitlines()] == [*AGGREGATORS, *OFFERS]
     assert main(["explain", "--json"]) == 0
-    assert set(json.loads(capsys.readouterr().out)["data"]["terms"]) == set(AGGREGATORS)
+    assert set(json.loads(capsys.readouterr().out)["data"]["terms"]) == {*AGGREGATORS, *OFFERS}
 
 
 @pytest.mark.parametrize("name", ["masked_sum", "weighted_mean", "masked_bucketed_krum", "median"])
@@ -39,3 +40,15 @@ def test_a_term_prints_its_lines(name: str, capsys: pytest.CaptureFixture[str]) 
 def test_an_unknown_term(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "nonsense"]) == 4
     assert "no aggregator is called 'nonsense'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", OFFERS)
+def test_an_algorithm_prints_its_number_and_what_it_does_not_go_with(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", name]) == 0
+    shown = capsys.readouterr().out
+    assert OFFERS[name].gist.en in shown
+    assert ("does not go with: masked_sum" in shown) == (name == "fedbuff")
+    assert main(["explain", name, "--lang", "zh"]) == 0
+    assert OFFERS[name].gist.zh in capsys.readouterr().out

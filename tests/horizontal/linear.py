@@ -1,18 +1,21 @@
 """Parties with a linear regression each, in plain numpy: small enough to work out by hand.
 
-F_k(w) is the mean over the party's rows of (x·w − y)² / 2.
+F_k(w) is the mean over the party's rows of (x·w − y)² / 2. One more parameter than columns is an
+intercept: what a party can keep to itself where part of a model is personal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedguide.horizontal.fitting import Steering
 from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
+from fedguide.horizontal.trainer import Personal
 from fedguide.runtime.couriers import Party
 from fedguide.seeds import seeded_root
 from fedguide.values import PartyId, Vector
@@ -32,6 +35,8 @@ class Fitted:
     optimizer_state: Vector
     examples: int
     loss: float
+    steps: int = 1
+    slope: Vector = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,21 @@ class Graded:
     loss: float
 
 
+def columns(rows: Rows, params: Vector) -> NDArray[np.float32]:
+    """The rows as wide as the parameters."""
+    if len(params) == rows.x.shape[1]:
+        return rows.x
+    return np.append(rows.x, np.ones((len(rows.y), 1), np.float32), axis=1)
+
+
 def loss_of(rows: Rows, params: Vector) -> float:
-    return float(np.mean((rows.x @ params - rows.y) ** 2) / 2)
+    return float(np.mean((columns(rows, params) @ params - rows.y) ** 2) / 2)
 
 
 def gradient_of(rows: Rows, params: Vector) -> Graded:
-    residual = rows.x @ params - rows.y
-    gradient = (rows.x.T @ residual / np.float32(len(rows.y))).astype(np.float32)
+    x = columns(rows, params)
+    residual = x @ params - rows.y
+    gradient = (x.T @ residual / np.float32(len(rows.y))).astype(np.float32)
     return Graded(gradient, len(rows.y), loss_of(rows, params))
 
 
@@ -60,15 +73,37 @@ class Descent:
     steps: int = 1
     jitter: float = 0.0
 
-    def fit(self, rows: Rows, params: Vector, state: Vector | None, seed: int) -> Fitted:
+    def fit(
+        self,
+        rows: Rows,
+        params: Vector,
+        state: Vector | None,
+        seed: int,
+        steering: Steering | None = None,
+    ) -> Fitted:
         loss = loss_of(rows, params)
         velocity = np.zeros_like(params) if state is None else state
         noise = np.random.default_rng(seed).normal(size=params.shape).astype(np.float32)
         params = params + np.float32(self.jitter) * noise
+        total = np.zeros_like(params)
         for _ in range(self.steps):
-            velocity = self.momentum * velocity + gradient_of(rows, params).gradient
+            own = gradient_of(rows, params).gradient
+            total = total + own
+            velocity = self.momentum * velocity + bent(own, params, steering)
             params = params - self.learning_rate * velocity
-        return Fitted(params, velocity, len(rows.y), loss)
+        slope = total / np.float32(self.steps)
+        return Fitted(params, velocity, len(rows.y), loss, self.steps, slope)
+
+
+def bent(gradient: Vector, params: Vector, steering: Steering | None) -> Vector:
+    """The gradient of the steered objective."""
+    if steering is None:
+        return gradient
+    if steering.slope is not None:
+        gradient = gradient + steering.slope
+    if steering.anchor is not None:
+        gradient = gradient + np.float32(steering.pull) * (params - steering.anchor)
+    return gradient
 
 
 def party(
@@ -83,8 +118,15 @@ def party(
         gradient=lambda params: gradient_of(rows, params),
         figures=lambda params: {"loss": loss_of(rows, params)},
         least_examples=least_examples,
+        steered=lambda params, state, seed, how: descent.fit(rows, params, state, seed, how),
+        personal=intercept(rows.x.shape[1]),
     )
     return Party(env, answer, PartyState)
+
+
+def intercept(width: int) -> Personal:
+    """An intercept of each party's own, 0 at first."""
+    return Personal(np.arange(width + 1) == width, np.zeros(1, np.float32))
 
 
 def parties_of(

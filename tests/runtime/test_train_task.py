@@ -29,7 +29,7 @@ from fedguide.runtime.proposal import (
 from fedguide.runtime.rounds import RoundsPlan, in_memory, run_rounds
 from fedguide.runtime.run_book import RunBook
 from fedguide.runtime.sqlite import SqliteJournal, sqlite_engine
-from fedguide.runtime.train_task import Driving, StoppedError, fedavg_of, train_task
+from fedguide.runtime.train_task import Driving, StoppedError, algorithm_of, train_task
 from fedguide.seeds import seeded_roots
 from fedguide.values import PartyId
 from tests.contract.test_algorithms import SHOPS, SIZE, shop
@@ -88,7 +88,7 @@ def in_one_process(proposal):
     """The same run by direct calls."""
     parties = {name: Party(linear_env(name, proposal), answer, PartyState) for name in SHOPS}
     return run_rounds(
-        fedavg_of(proposal, KEYS[DRIVER]),
+        algorithm_of(proposal, KEYS[DRIVER]),
         FIRST,
         list(SHOPS),
         in_process(parties, lambda: 0.0),

@@ -19,9 +19,11 @@ from fedguide.api.asking import add_asking
 from fedguide.api.bodies import Bodies
 from fedguide.api.described import PATHS, describe
 from fedguide.api.gate import Gate
+from fedguide.api.marketing import add_marketing
 from fedguide.api.phrased import Phrased
 from fedguide.api.receiving import add_receiving
 from fedguide.api.services import Services
+from fedguide.api.shoppers import add_shoppers
 from fedguide.errors import ConfigError, NotFoundError
 from fedguide.guide import engine
 from fedguide.guide.answers import DISCOVER
@@ -34,8 +36,8 @@ MOST_AT_ONCE = 1024
 PATIENCE_S = 0.1
 """How long one may stand there; whoever has waited longer is told to come back."""
 
-BESIDE = ("/api/v1/events",)
-"""Paths that wait for a disk, not for the guide: they have lines of their own."""
+BESIDE = ("/api/v1/events", "/api/v1/shoppers/", "/me", "/console")
+"""Beginnings of paths that wait for a disk: they would only hold up the line of the guide."""
 
 ALWAYS_OPEN = ("healthz", "readyz")
 """What is asked by whoever restarts a process that does not answer, so it never waits."""
@@ -91,12 +93,21 @@ def create_app(
     _add_routes(app, guides)
     add_asking(app, lambda shop: guide_named(guides, shop))
     if services is not None:
-        add_receiving(app, services.keys, services.inbox, lambda shop: guide_named(guides, shop))
+        _add_services(app, services, lambda shop: guide_named(guides, shop))
     # FastAPI's documented way.
     app.openapi = partial(  # type: ignore[method-assign]
         describe, () if services is None else services.operations
     )
     return app
+
+
+def _add_services(app: FastAPI, services: Services, guide_of: Callable[[str], Guide]) -> None:
+    """What is offered beside the guide."""
+    add_receiving(app, services.keys, services.inbox, guide_of)
+    if services.persons is not None:
+        add_shoppers(app, services.keys, services.persons, services.secret, guide_of)
+    if services.market is not None:
+        add_marketing(app, services.keys, services.market, guide_of)
 
 
 def _add_routes(app: FastAPI, guides: Mapping[str, Guide]) -> None:

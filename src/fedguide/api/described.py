@@ -14,15 +14,17 @@ import msgspec
 from fedguide import __version__
 from fedguide.api.asked_wire import ASKED_SHAPES
 from fedguide.api.described_asking import ASKING_PATHS, COMPARE, POSTED
+from fedguide.api.market_wire import MARKET_SHAPES
 from fedguide.api.operation import Operation
 from fedguide.api.receiving import RECEIVING_SHAPES
 from fedguide.api.roles import MAY
+from fedguide.api.shoppers import SHOPPER_SHAPES
 from fedguide.api.wire import SHAPES
 from fedguide.guide.answers import ASKABLE, DISCOVER
 from fedguide.guide.engine import MOST_PICKS
 from fedguide.guide.search import LONGEST_QUERY
 
-SERVICE_SHAPES = (*RECEIVING_SHAPES,)
+SERVICE_SHAPES = (*RECEIVING_SHAPES, *SHOPPER_SHAPES, *MARKET_SHAPES)
 """Shapes of what is offered beside the guide."""
 
 _PROBLEM = "application/problem+json"

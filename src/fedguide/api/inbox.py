@@ -135,6 +135,14 @@ class Inbox:
                 for row in db.execute(select(EVENTS).where(*whose).order_by(EVENTS.c.seq))
             ]
 
+    def everywhere(self, shopper: str) -> list[dict[str, Any]]:
+        """Everything that was received of a shopper in any shop, as JSON."""
+        with looking(self.database) as db:
+            rows = db.execute(
+                select(EVENTS).where(EVENTS.c.shopper == shopper).order_by(EVENTS.c.seq)
+            ).mappings()
+            return [{k: v for k, v in row.items() if v not in (None, "", shopper)} for row in rows]
+
     def forget(self, shopper: str) -> int:
         """Removes a shopper from every shop, also from the bytes; gives how many events."""
         with changing(self.database) as db:

@@ -30,6 +30,14 @@ MAY: Mapping[str, frozenset[Role]] = {
     "rank": _EVERYBODY,
     "compare": _EVERYBODY,
     "events": _SHOP,
+    "shopper_privacy": _SHOP,
+    "shopper_preferences": _SHOP,
+    "shopper_export": _SHOP,
+    "shopper_pass": _SHOP,
+    "shopper_erase": _SHOP,
+    "ads_rank": _SHOP,
+    "ads_click": _SHOP,
+    "audiences_estimate": frozenset({"shop", "operator"}),
 }
 """By operation; an empty set is everybody, without a key."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fedguide.api.inbox import Inbox
 from fedguide.api.keys import KeyBook
+from fedguide.api.marketing import MARKETING, Market
 from fedguide.api.operation import Operation
 from fedguide.api.receiving import EVENTS
+from fedguide.api.shoppers import SHOPPERS
+from fedguide.office.persons import Persons
 
 
 @dataclass(frozen=True)
@@ -17,12 +20,22 @@ class Services:
     Attributes:
         keys: who may ask for what needs a key.
         inbox: takes events.
+        secret: signs passes and sessions.
+        persons: sees to shoppers' rights.
+        market: ads and audiences.
     """
 
     keys: KeyBook
     inbox: Inbox
+    secret: bytes = field(repr=False)
+    persons: Persons | None = None
+    market: Market | None = None
 
     @property
     def operations(self) -> tuple[Operation, ...]:
         """What the parts that are there offer."""
-        return (EVENTS,)
+        return (
+            EVENTS,
+            *(() if self.persons is None else SHOPPERS.values()),
+            *(() if self.market is None else MARKETING.values()),
+        )

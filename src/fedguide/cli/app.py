@@ -41,6 +41,7 @@ def root(
 def build() -> typer.Typer:
     """The whole tree; the modules of its commands import only typer at their head."""
     from fedguide.cli import (
+        ads,
         asking,
         attack,
         audience,
@@ -59,6 +60,7 @@ def build() -> typer.Typer:
         privacy,
         shopper,
         train,
+        vertical,
     )
 
     app = typer.Typer(
@@ -88,8 +90,11 @@ def build() -> typer.Typer:
     app.add_typer(privacy.app, name="privacy")
     app.add_typer(audit.app, name="audit")
     app.add_typer(audience.app, name="audience")
+    app.add_typer(ads.app, name="ads")
     app.add_typer(shopper.app, name="shopper")
     app.add_typer(keys.app, name="keys")
+    app.command("align")(vertical.align)
+    app.add_typer(vertical.app, name="vertical")
     app.add_typer(federation.app, name="federation")
     app.add_typer(party.app, name="party")
     app.add_typer(coordinate.app, name="train")

@@ -298,7 +298,7 @@ def kept_or_made(out: Output, settings: Settings, wish: Wish, source: Source) ->
 
 def _made(out: Output, settings: Settings, wish: Wish, source: Source) -> Prospect:
     from fedguide.cli import audience_store
-    from fedguide.cli.office import office_of
+    from fedguide.cli.counting import office_of
     from fedguide.guide.audience import PURPOSE
     from fedguide.guide.counts import require_allowed
 

@@ -57,6 +57,14 @@ def start(
         int | None, typer.Option("--quorum", help="Fewest updates of a round", min=1)
     ] = None,
     deadline_s: Annotated[float, typer.Option("--deadline", help="Seconds of a round")] = 600.0,
+    algorithm: Annotated[
+        str | None,
+        typer.Option(
+            "--algorithm",
+            help="What a round is: a name of `fedguide explain`",
+            metavar="NAME[:NUMBER]",
+        ),
+    ] = None,
     aggregation: Annotated[
         str, typer.Option("--aggregation", help="masked_sum, open_sum or weighted_mean")
     ] = "masked_sum",
@@ -105,6 +113,7 @@ def start(
         guide=guide,
         seed=settings.train.seed if seed is None else seed,
         size=layout_of(guide).size,
+        algorithm=algorithm or settings.train.algorithm,
     )
     if masked:
         key = homes.identity(settings.home, passphrase())

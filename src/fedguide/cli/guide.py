@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +12,6 @@ from fedguide.cli.configure import FileOption, found
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fedguide.config import Settings
     from fedguide.guide.answers import Because, Pick
 
@@ -110,6 +109,10 @@ def serve(
     port: Annotated[int | None, typer.Option("--port", help="Port; 0 takes a free one")] = None,
     shop: ShopOption = None,
     run: RunOption = None,
+    ads: Annotated[
+        Path | None,
+        typer.Option("--ads", help="CSV of ads to serve: ad_id, item_id, bid, budget, cap"),
+    ] = None,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
@@ -130,11 +133,18 @@ def serve(
         shop,
         settings.serve.host if host is None else host,
         settings.serve.port if port is None else port,
+        ads,
     )
 
 
 def listen_and_serve(
-    out: Output, settings: Settings, folder: Path, shop: str | None, host: str, port: int
+    out: Output,
+    settings: Settings,
+    folder: Path,
+    shop: str | None,
+    host: str,
+    port: int,
+    ads: Path | None = None,
 ) -> None:
     """Opens the run's guides, prints the address once it can be asked, serves until Ctrl-C."""
     from fedguide.api.app import create_app
@@ -143,17 +153,19 @@ def listen_and_serve(
     from fedguide.cli.folders import open_guides
     from fedguide.cli.service import services_of
     from fedguide.cli.speaking import voice_from
+    from fedguide.office.desk import Desk
     from fedguide.web.pages import add_pages
 
     voice = voice_from(settings.voice)
     guides = open_guides(settings, folder, shop)
-    with services_of(settings, guides) as services:
+    with services_of(settings, guides, folder, ads) as services:
         listening = listen(host, port)
         address = f"http://{host}:{listening.getsockname()[1]}"
         app = create_app(guides, services, voice=voice)
         # Real shoppers are never listed; those of a synthetic market are there to be tried.
+        desk = Desk(services.secret, services.persons) if services.persons else None
         invented = all(guide.release.card.synthetic for guide in guides.values())
-        add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented)
+        add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented, desk=desk)
         out.finish(
             {"address": address, "shops": list(guides)},
             out.pick(f"guide  {address}/", f"导购  {address}/"),

@@ -53,14 +53,26 @@ def key_book(settings: Settings, database: Database) -> KeyBook:
 
 
 @contextmanager
-def services_of(settings: Settings, guides: Mapping[str, Guide]) -> Iterator[Services]:
-    """What ``serve`` offers beside the guide; events that were kept count from the start."""
+def services_of(
+    settings: Settings, guides: Mapping[str, Guide], folder: Path, ads: Path | None = None
+) -> Iterator[Services]:
+    """What ``serve`` offers beside the guides of the run in ``folder``; ``ads`` are orders.
+
+    Events that were kept count from the start.
+
+    Raises:
+        ConfigError, DataError, NotFoundError: see ``market_of``.
+    """
     from fedguide.api.inbox import Inbox
     from fedguide.api.services import Services
-    from fedguide.cli.rights import rights_of
+    from fedguide.cli.ad_desk import market_of
+    from fedguide.cli.persons import HomePersons
+    from fedguide.cli.rights import private_key, rights_of
 
     rights = rights_of(settings, lasting=True)
-    with service_database(settings) as database:
+    with market_of(settings, folder, guides, ads) as market, service_database(settings) as database:
         inbox = Inbox(database, guides, rights.keeps)
         inbox.reload()
-        yield Services(key_book(settings, database), inbox)
+        persons = HomePersons(settings, inbox, folder)
+        secret = private_key(settings.home / KEY)
+        yield Services(key_book(settings, database), inbox, secret, persons, market)

@@ -71,6 +71,14 @@ AggregatorOption = Annotated[
         metavar="NAME",
     ),
 ]
+AlgorithmOption = Annotated[
+    str | None,
+    typer.Option(
+        "--algorithm",
+        help="What a round is: fedavg, fedprox:0.01, scaffold, ditto, … of `fedguide explain`",
+        metavar="NAME[:NUMBER]",
+    ),
+]
 SeedsOption = Annotated[
     int, typer.Option("--seeds", help="Trainings with different seeds, averaged", min=1)
 ]
@@ -94,6 +102,7 @@ def sim(
     rounds: RoundsOption = None,
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
+    algorithm: AlgorithmOption = None,
     aggregator: AggregatorOption = None,
     seeds: SeedsOption = 1,
     dp: DpOption = None,
@@ -119,7 +128,7 @@ def sim(
     run = name or datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     require_new(settings.home, run)
     choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
-    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator)
+    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator, algorithm)
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, datasets))
     comparison = compared(out, datasets, plan, settings.home / "ledgers" / run)
@@ -147,6 +156,7 @@ def compare_command(
     rounds: RoundsOption = None,
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
+    algorithm: AlgorithmOption = None,
     aggregator: AggregatorOption = None,
     seeds: SeedsOption = 1,
     dp: DpOption = None,
@@ -178,7 +188,7 @@ def compare_command(
         return
     number = settings.train.seed if seed is None else seed
     choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
-    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator)
+    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator, algorithm)
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, datasets))
     comparison = compared(out, datasets, plan)
@@ -205,6 +215,7 @@ def plan_of(
     patience: int | None,
     encoder: str | None,
     aggregator: str | None = None,
+    algorithm: str | None = None,
 ) -> ComparePlan:
     """The plan of the config file, with the command line's options on top.
 
@@ -230,6 +241,7 @@ def plan_of(
             server_momentum=train.server_momentum,
             keep_moments=train.keep_client_moments,
             aggregator=AGGREGATOR_NAMES.get(chosen, chosen),
+            algorithm=algorithm or train.algorithm,
         ),
         seeds=tuple(range(seed, seed + seeds)),
     )

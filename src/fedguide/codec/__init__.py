@@ -10,7 +10,8 @@ A field may be int, float, bool, str, bytes, a ``Literal``, ``None`` or any of t
 dataclass, a tuple or a mapping of them. A field of type ``Message`` or ``State``, or a union of
 dataclasses, travels with its kind. Arrays say what they are:
 ``params: Annotated[Vector, Array("float32", "p")]``; equal symbols within a payload stand for
-equal sizes. Floats must be finite unless the field says otherwise.
+equal sizes. Floats must be finite unless the field says otherwise. A field that a kind got later
+(``Later``) does not travel at its default.
 
 Every claim in a header is checked against the payload's real length and the task's ``Limits``
 before anything of the claimed size is allocated; decoded arrays are read-only views into the
@@ -19,7 +20,7 @@ payload.
 
 from __future__ import annotations
 
-from fedguide.codec.declare import DTYPES, Array, Limits, Number
+from fedguide.codec.declare import DTYPES, Array, Later, Limits, Number
 from fedguide.codec.payload import MAGIC, VERSION, decode, encode
 
-__all__ = ["DTYPES", "MAGIC", "VERSION", "Array", "Limits", "Number", "decode", "encode"]
+__all__ = ["DTYPES", "MAGIC", "VERSION", "Array", "Later", "Limits", "Number", "decode", "encode"]

@@ -41,6 +41,15 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Later:
+    """Declares a field at a kind's end that the kind did not always have.
+
+    At its default it does not travel, so that values that do not use it keep the bytes, and the
+    digests, they had before. The default is one plain value, never an array.
+    """
+
+
+@dataclass(frozen=True)
 class Limits:
     """How large a payload of the running task may be.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeGuard
 
 from fedguide.codec.arrays import array_wire
 from fedguide.codec.cursor import Reader, Wire, Writer, parts_of, shown
-from fedguide.codec.declare import Array, Number
+from fedguide.codec.declare import Array, Later, Number
 from fedguide.codec.scalars import bytes_wire, float_wire, literal_wire, scalar_wire
 from fedguide.errors import (
     ConfigError,
@@ -34,19 +34,60 @@ def _fields(kind: type) -> tuple[tuple[str, Wire], ...]:
     )
 
 
+@cache
+def _later(kind: type) -> tuple[object, ...]:
+    """The defaults of the fields at the end that the kind got later, in order."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    known = [f for f in fields(kind) if f.init]
+    marked = [_is_later(hints[f.name]) for f in known]
+    count = sum(marked)
+    if not all(marked[len(marked) - count :]):
+        raise ConfigError(f"{kind.__name__}: fields that came later stand at the end")
+    return tuple(_default(f, kind) for f in known[len(known) - count :])
+
+
+def _is_later(hint: Any) -> bool:
+    """Is the annotation marked ``Later``?"""
+    return any(isinstance(mark, Later) for mark in getattr(hint, "__metadata__", ()))
+
+
+def _default(field: Field[Any], kind: type) -> object:
+    """The plain default of a field that came later."""
+    if not isinstance(field.default, int | float | str | None):
+        raise ConfigError(f"{kind.__name__}.{field.name} came later and needs a plain default")
+    return field.default
+
+
+def _is_default(value: object, default: object) -> bool:
+    """Is it the default itself? 0 is not False, and an array equals nothing here."""
+    return type(value) is type(default) and value == default
+
+
 def write_fields(value: Any, writer: Writer) -> list[object]:
-    """A dataclass as the list of its fields."""
+    """A dataclass as the list of its fields, without later ones at the end at their defaults."""
     kind: type = type(value)
-    return [wire.write(getattr(value, name), writer) for name, wire in _fields(kind)]
+    wires, later = list(_fields(kind)), list(_later(kind))
+    while later and _is_default(getattr(value, wires[-1][0]), later[-1]):
+        wires.pop()
+        later.pop()
+    return [wire.write(getattr(value, name), writer) for name, wire in wires]
 
 
 def _read_fields(kind: type, node: object, reader: Reader) -> object:
     """A dataclass from the list of its fields."""
-    wires = _fields(kind)
-    nodes = parts_of(node, kind.__name__, len(wires))
+    wires, later = _fields(kind), _later(kind)
+    nodes = parts_of(node, kind.__name__)
+    least = len(wires) - len(later)
+    if not least <= len(nodes) <= len(wires):
+        raise MalformedError(f"{kind.__name__} must have {len(wires)} parts, got {len(nodes)}")
     values = {
-        name: wire.read(part, reader) for (name, wire), part in zip(wires, nodes, strict=True)
+        name: wire.read(part, reader)
+        for (name, wire), part in zip(wires[: len(nodes)], nodes, strict=True)
     }
+    if len(nodes) > least:
+        name = wires[len(nodes) - 1][0]
+        if _is_default(values[name], later[len(nodes) - least - 1]):
+            raise MalformedError(f"{kind.__name__}.{name} is at its default and may not travel")
     try:
         return kind(**values)
     except (FedGuideError, ValueError, TypeError) as error:

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fedguide.crypto import kernels
 from fedguide.errors import RunError
 
 DIGIT_BITS = 24
@@ -34,9 +35,7 @@ Spectrum: TypeAlias = NDArray[np.complex128]
 def carried(wide: NDArray[np.int64]) -> Digits:
     """The same numbers modulo 2^(24 d) with every digit in [0, 2^24)."""
     digits = wide.copy()
-    for place in range(digits.shape[-1] - 1):
-        digits[..., place + 1] += digits[..., place] >> DIGIT_BITS
-    digits &= _MASK
+    kernels.carry(digits.reshape(-1, digits.shape[-1]), DIGIT_BITS)
     return digits
 
 
@@ -53,15 +52,17 @@ def balanced(digits: Digits) -> Digits:
 
 
 def packed(digits: Digits) -> NDArray[np.uint8]:
-    """Carried digits as bytes, three a digit: shape ``(..., 3 d)``."""
-    planes = [(digits >> shift).astype(np.uint8) for shift in (0, 8, 16)]
-    return np.stack(planes, -1).reshape(*digits.shape[:-1], -1)
+    """Digits, carried on the way, as bytes, three a digit: shape ``(..., 3 d)``."""
+    flat = np.empty((*digits.shape[:-1], digits.shape[-1] * DIGIT_BYTES), np.uint8)
+    rows = np.ascontiguousarray(digits).reshape(-1, digits.shape[-1])
+    kernels.pack(rows, flat.reshape(-1, flat.shape[-1]))
+    return flat
 
 
 def unpacked(flat: NDArray[np.uint8]) -> Digits:
     """Digits from bytes of shape ``(..., 3 d)``; any bytes are a number."""
-    planes = flat.reshape(*flat.shape[:-1], -1, DIGIT_BYTES).astype(np.int64)
-    digits: Digits = planes[..., 0] | planes[..., 1] << 8 | planes[..., 2] << 16
+    digits = np.empty((*flat.shape[:-1], flat.shape[-1] // DIGIT_BYTES), np.int64)
+    kernels.unpack(np.ascontiguousarray(flat).reshape(-1), digits.reshape(-1))
     return digits
 
 
@@ -115,13 +116,12 @@ def from_spectra(spectra: Spectrum) -> NDArray[np.int64]:
     Raises:
         RunError: rounding is not certain, because the product was too large for double precision.
     """
-    half = spectra.shape[-1]
-    folded = np.fft.ifft(spectra) * _twist(half).conj()
-    exact = np.concatenate([folded.real, folded.imag], -1)
-    whole = np.rint(exact)
-    if exact.size and float(np.abs(exact - whole).max()) >= _MOST_DISTANCE:
+    *blocks, digits, half = spectra.shape
+    folded = np.fft.ifft(spectra).reshape(-1, digits, half)
+    whole = np.empty((len(folded), 2 * half, digits), np.int64)
+    if not kernels.round_all(folded, _twist(half), whole) < _MOST_DISTANCE:
         raise RunError("a product of polynomials is too large to be exact in double precision")
-    return np.moveaxis(whole.astype(np.int64), -2, -1)
+    return whole.reshape(*blocks, 2 * half, digits)
 
 
 def folding(n: int, every: int, first: int) -> Spectrum:

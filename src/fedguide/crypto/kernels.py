@@ -62,8 +62,51 @@ def add_folded(
     _compiled(_add_folded)(result, left, right)
 
 
+def carry(digits: NDArray[np.int64], bits: int) -> None:
+    """Carries rows of digits in place, modulo 2^(bits · their number): shape ``(n, d)``.
+
+    Raises:
+        ConfigError: numba is not installed.
+    """
+    _compiled(_carry)(digits, bits)
+
+
+def pack(digits: NDArray[np.int64], flat: NDArray[np.uint8]) -> None:
+    """Carries digits of 24 bits, shape ``(n, d)``, into bytes, shape ``(n, 3 d)``.
+
+    Raises:
+        ConfigError: numba is not installed.
+    """
+    _compiled(_pack)(digits, flat)
+
+
+def unpack(flat: NDArray[np.uint8], digits: NDArray[np.int64]) -> None:
+    """Digits of 24 bits from three bytes each: ``flat`` has shape ``(3 n,)``, ``digits`` ``(n,)``.
+
+    Raises:
+        ConfigError: numba is not installed.
+    """
+    _compiled(_unpack)(flat, digits)
+
+
+def round_all(
+    folded: NDArray[np.complex128], twist: NDArray[np.complex128], whole: NDArray[np.int64]
+) -> float:
+    """Whole numbers next to the coefficients of polynomials, and the largest distance to one.
+
+    Args:
+        folded: transformed back, shape ``(blocks, d, N/2)``.
+        twist: what turned the transform into one modulo X^N + 1, shape ``(N/2,)``.
+        whole: written to, shape ``(blocks, N, d)``.
+
+    Raises:
+        ConfigError: numba is not installed.
+    """
+    return float(_compiled(_round_all)(folded, twist, whole))
+
+
 @cache
-def _compiled(loop: Callable[..., None]) -> Callable[..., None]:
+def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
     """The loop, compiled for the types it is first called with."""
     try:
         from numba import njit
@@ -72,7 +115,7 @@ def _compiled(loop: Callable[..., None]) -> Callable[..., None]:
             "the private linear query needs numba, which is not installed",
             hint="pip install 'fedguide[train]'",
         ) from error
-    compiled: Callable[..., None] = njit(nogil=True)(loop)
+    compiled: Callable[..., Any] = njit(nogil=True)(loop)
     return compiled
 
 
@@ -103,3 +146,46 @@ def _add_folded(result: Any, left: Any, right: Any) -> None:
                     other = right[column, digit, first : first + width]
                     for at in range(width):
                         out[at] += one[at] * other[at]
+
+
+def _carry(digits: Any, bits: Any) -> None:
+    mask = (1 << bits) - 1
+    for row in range(digits.shape[0]):
+        over = 0
+        for place in range(digits.shape[1]):
+            value = digits[row, place] + over
+            over = value >> bits
+            digits[row, place] = value & mask
+
+
+def _pack(digits: Any, flat: Any) -> None:
+    for row in range(digits.shape[0]):
+        over = 0
+        for place in range(digits.shape[1]):
+            value = digits[row, place] + over
+            over = value >> 24
+            flat[row, 3 * place] = value & 255
+            flat[row, 3 * place + 1] = value >> 8 & 255
+            flat[row, 3 * place + 2] = value >> 16 & 255
+
+
+def _unpack(flat: Any, digits: Any) -> None:
+    for at in range(digits.shape[0]):
+        first = 3 * at
+        digits[at] = (
+            np.int64(flat[first]) | np.int64(flat[first + 1]) << 8 | np.int64(flat[first + 2]) << 16
+        )
+
+
+def _round_all(folded: Any, twist: Any, whole: Any) -> Any:
+    furthest = 0.0
+    half = folded.shape[2]
+    for block in range(folded.shape[0]):
+        for digit in range(folded.shape[1]):
+            for at in range(half):
+                value = folded[block, digit, at] * np.conj(twist[at])
+                low, high = np.rint(value.real), np.rint(value.imag)
+                furthest = max(furthest, abs(value.real - low), abs(value.imag - high))
+                whole[block, at, digit] = np.int64(low)
+                whole[block, at + half, digit] = np.int64(high)
+    return furthest

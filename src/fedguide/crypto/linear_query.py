@@ -211,7 +211,7 @@ def hold(session: Session, rows: Rows, root: Root) -> tuple[Holder, Hint]:
         spectrum += to_spectrum(blinds[block].astype(np.float64))[:, None, :] * session.key
         wide = constant_row(from_spectra(spectrum))
         wide[..., 0] += off[block]
-        hint[block] = packed(carried(wide))
+        hint[block] = packed(wide)
     return Holder(session, rows, root, blinds.astype(np.float64)), Hint(hint)
 
 
@@ -242,10 +242,10 @@ def ask(
         wide = product.reshape(-1, params.digits)[: session.samples]
         wide += shifted(values[row], params.delta_bits, params.digits)
         wide[:, 0] += errors(own, "vector error", row, shape=(session.samples,))
-        vectors[row] = packed(carried(wide))
+        vectors[row] = packed(wide)
     keys = from_spectra(session.key * spectra[:, None, :])
     keys[..., 0] += errors(own, "key error", shape=(count, params.n))
-    return Question(vectors, packed(carried(keys))), Asked(secrets)
+    return Question(vectors, packed(keys)), Asked(secrets)
 
 
 def reveal(holder: Holder, question: Question, spend: Spend) -> Answer:
@@ -261,7 +261,7 @@ def reveal(holder: Holder, question: Question, spend: Spend) -> Answer:
     # The same question has the same noise, as a courier's re-delivery must; another one never has.
     labels = ("noise", question_digest(question))
     wide += noise(holder.root, *labels, shape=wide.shape[:2], params=holder.session.params)
-    return Answer(packed(carried(wide)))
+    return Answer(packed(wide))
 
 
 def share(
@@ -287,7 +287,7 @@ def share(
     params = holder.session.params
     own = Root(derive(holder.root, "share", question_digest(question))) if mask is None else mask
     drawn, kept = share_mask(own, wide.shape[:2], params)
-    return Answer(packed(carried(wide + drawn))), kept
+    return Answer(packed(wide + drawn)), kept
 
 
 def share_mask(

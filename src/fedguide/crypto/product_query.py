@@ -169,7 +169,7 @@ def hold_products(
         block = slice(start, start + _BLOCKS_AT_ONCE)
         wide = from_spectra(_sum(np.ascontiguousarray(spectra[:, block]), session.public, 1))
         wide[..., 0] += off[block]
-        hint[block] = packed(carried(wide))
+        hint[block] = packed(wide)
     return ProductHolder(session, root, spectra), ProductHint(hint)
 
 
@@ -216,7 +216,7 @@ def ask_products(
     whole[: session.columns] = weights
     places = whole.reshape(session.polynomials, session.per)
     wide[:-1, : session.per] += shifted(places, params.delta_bits, params.digits)
-    return ProductQuestion(packed(carried(wide))), ProductAsked(secret)
+    return ProductQuestion(packed(wide)), ProductAsked(secret)
 
 
 def share_products(
@@ -242,7 +242,7 @@ def share_products(
     spectra = digit_spectra(unpacked(question.polynomials)) * session.fold
     wide = _scores(session, _sum(holder.blocks, spectra, session.per))
     drawn, kept = share_mask(mask, (session.samples,), params)
-    return Answer(packed(carried(wide + drawn))[:, None]), kept
+    return Answer(packed(wide + drawn)[:, None]), kept
 
 
 def open_products(

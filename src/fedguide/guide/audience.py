@@ -48,6 +48,15 @@ class Audience:
         return float(self.probabilities.sum())
 
 
+@dataclass(frozen=True)
+class Released:
+    """The counts of an audience that were released, as others may ask for them."""
+
+    name: str
+    counts: NoisyCounts
+    synthetic: bool
+
+
 def choose(ids: Sequence[str], probabilities: Floats, size: int, floor: int) -> Audience:
     """The most likely ``size`` of the eligible; equals go by id, so that nobody's row decides.
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Generic, TypeVar
 
-from fedguide.codec import Array
+from fedguide.codec import Array, Later
 from fedguide.horizontal.mean import Aggregator, Mean, Terms
-from fedguide.horizontal.messages import Grade, Train
-from fedguide.protocol import Ask, Coordinator, Missing, State
+from fedguide.horizontal.messages import Question
+from fedguide.protocol import Ask, Coordinator, Message, Missing, State
 from fedguide.seeds import Root
 from fedguide.values import PartyId, Vector
 
@@ -56,14 +56,31 @@ class ServerState(State):
         params: the model, shape ``(p,)``.
         memory: the server optimiser's own, shape ``(s,)``.
         report: what the last round was like; ``None`` before the first.
-        last: the last round's mean, shape ``(p,)``, kept only for an aggregator that remembers it.
+        last: the last round's mean, shape ``(u,)``, kept only for an aggregator that remembers it.
+        kept: what else an algorithm keeps.
     """
 
     round: int
     params: Annotated[Vector, Array("float32", "p")]
     memory: Annotated[Vector, Array("float32", "s")]
     report: Report | None = None
-    last: Annotated[Vector, Array("float32", "p")] | None = None
+    last: Annotated[Vector, Array("float32", "u")] | None = None
+    kept: Annotated[State | None, Later()] = None
+
+
+@dataclass(frozen=True)
+class Counted(State):
+    """The last round in which each party's answer was counted, for parties that have to know."""
+
+    rounds: Mapping[PartyId, int] = field(default_factory=dict)
+
+    def of(self, party: PartyId) -> int:
+        """The party's last; -1 for none."""
+        return self.rounds.get(party, -1)
+
+    def with_round(self, number: int, parties: Sequence[PartyId]) -> Counted:
+        """After a round in which these parties were counted."""
+        return Counted({**self.rounds, **dict.fromkeys(parties, number)})
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ class Waiting:
 
 
 def ask_for_mean(
-    message: Train | Grade,
+    message: Question,
     cohort: Sequence[PartyId],
     root: Root,
     aggregator: Aggregator,
@@ -95,10 +112,28 @@ def ask_for_mean(
         QuorumLost: fewer sound updates than the quorum.
         ConfigError: the cohort is empty, or smaller than the quorum.
     """
-    quorum = len(cohort) // 2 + 1 if waiting.quorum is None else waiting.quorum
-    ask = Ask(dict.fromkeys(cohort, message), quorum, waiting.deadline_s)
-    replies = yield ask
     terms = Terms(message.round, len(message.params), len(message.figures), root, last)
+    return (yield from ask_each(dict.fromkeys(cohort, message), terms, aggregator, waiting))
+
+
+def ask_each(
+    to: Mapping[PartyId, Message],
+    terms: Terms,
+    aggregator: Aggregator,
+    waiting: Waiting,
+    first: int | None = None,
+) -> Coordinator[Mean]:
+    """Sends every party its own message and gives the mean of the updates that come back.
+
+    ``first`` waits for so many answers only.
+
+    Raises:
+        QuorumLost: fewer sound updates than the quorum.
+        ConfigError: nobody is asked, or fewer than the quorum.
+    """
+    quorum = len(to) // 2 + 1 if waiting.quorum is None else waiting.quorum
+    ask = Ask(to, quorum, waiting.deadline_s, first)
+    replies = yield ask
     return (yield from aggregator.collect(ask, replies, terms))
 
 

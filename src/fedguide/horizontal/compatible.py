@@ -16,20 +16,26 @@ _NEEDS_SINGLE = (
     "sums of buckets of at least 3 parties"
 )
 
+_FIRST_ANSWERS = (
+    "FedBuff takes the first answers that arrive, and a rule that withstands some bad parties of "
+    "the whole cohort does not withstand them among the quickest few"
+)
+_ONE_ROUND = (
+    "FedBuff takes the first updates that arrive, from different models; masks cancel only "
+    "between parties of one round"
+)
+_RULES = (
+    *("median", "trimmed", "krum", "multi_krum"),
+    *("bulyan", "geometric", "clipping", "norm_bound"),
+)
+
 INCOMPATIBLE: Mapping[tuple[str, str], str] = MappingProxyType(
     {
-        ("masked_sum", "fedbuff"): (
-            "FedBuff takes the first updates that arrive, from different models; masks cancel only "
-            "between parties of one round"
-        ),
-        ("masked_sum", "median"): _NEEDS_SINGLE,
-        ("masked_sum", "trimmed"): _NEEDS_SINGLE,
-        ("masked_sum", "krum"): _NEEDS_SINGLE,
-        ("masked_sum", "multi_krum"): _NEEDS_SINGLE,
-        ("masked_sum", "bulyan"): _NEEDS_SINGLE,
-        ("masked_sum", "geometric"): _NEEDS_SINGLE,
-        ("masked_sum", "clipping"): _NEEDS_SINGLE,
-        ("masked_sum", "norm_bound"): _NEEDS_SINGLE,
+        ("masked_sum", "fedbuff"): _ONE_ROUND,
+        **{("masked_sum", rule): _NEEDS_SINGLE for rule in _RULES},
+        **{(f"masked_bucketed_{rule}", "fedbuff"): _ONE_ROUND for rule in _RULES},
+        **{(rule, "fedbuff"): _FIRST_ANSWERS for rule in _RULES},
+        **{(f"bucketed_{rule}", "fedbuff"): _FIRST_ANSWERS for rule in _RULES},
     }
 )
 """Why the first does not go with the second; a pair stands here once, in either order."""

@@ -11,20 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fedguide.horizontal.algorithm import (
-    Algorithm,
-    ServerState,
-    Waiting,
-    ask_for_mean,
-    remembered,
-    report_of,
-)
+from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
+from fedguide.horizontal.averaging import averaging
 from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.messages import Train
-from fedguide.horizontal.server import ServerOptimizer, momentum_sgd
-from fedguide.protocol import Coordinator
-from fedguide.seeds import Root
-from fedguide.values import PartyId, Vector
+from fedguide.horizontal.server import ServerOptimizer
 
 
 def fedavg(
@@ -44,20 +35,10 @@ def fedavg(
         figures: names of figures about the model a round begins with, to be handed in.
         waiting: quorum and deadline of a round.
     """
-    optimizer = server or momentum_sgd()
-
-    def init(params: Vector) -> ServerState:
-        return ServerState(0, params, optimizer.init(params))
-
-    def next_round(
-        state: ServerState, cohort: Sequence[PartyId], root: Root
-    ) -> Coordinator[ServerState]:
-        train = Train(state.round, state.params, keep_moments, tuple(figures))
-        mean = yield from ask_for_mean(
-            train, cohort, root, aggregator, waiting or Waiting(), state.last
-        )
-        params, memory = optimizer.update(mean.vector, state.memory, state.params)
-        report, last = report_of(mean, figures), remembered(aggregator, mean)
-        return ServerState(state.round + 1, params, memory, report, last)
-
-    return Algorithm(init, next_round)
+    names = tuple(figures)
+    return averaging(
+        lambda number, params: Train(number, params, keep_moments, names),
+        aggregator,
+        server,
+        waiting,
+    )

@@ -7,6 +7,7 @@ are protocols, so that a model's own dataclasses fit without importing this room
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from fedguide.ring import RingVector
@@ -56,6 +57,35 @@ class Graded(Protocol):
         """F_k at the parameters that came in."""
         ...
 
+
+class Traced(Fitted, Protocol):
+    """What one local fit gives that watched its own path."""
+
+    @property
+    def steps(self) -> int:
+        """How many optimiser steps it took: τ_k."""
+        ...
+
+    @property
+    def slope(self) -> Vector:
+        """Mean over its steps of the gradients of F_k alone, shape ``(p,)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What bends a local fit: its objective is F_k(θ) + slope · θ + pull/2 ‖θ − anchor‖².
+
+    ``slope`` and ``anchor`` have shape ``(p,)``; ``None`` is 0.
+    """
+
+    slope: Vector | None = None
+    pull: float = 0.0
+    anchor: Vector | None = None
+
+
+Steered: TypeAlias = Callable[[Vector, Vector | None, int, Steering], Traced]
+"""``steered(params, optimizer_state, seed, steering)``; the optimiser gets the bent gradient."""
 
 Fit: TypeAlias = Callable[[Vector, Vector | None, int], Fitted]
 """``fit(params, optimizer_state, seed)``; ``None`` starts the optimiser afresh."""

@@ -6,10 +6,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from fedguide.horizontal.algorithm import Algorithm, ServerState
+from fedguide.horizontal.algorithm import Algorithm, Counted, ServerState
 from fedguide.horizontal.bulyan import BULYAN
+from fedguide.horizontal.choice import OFFERS, Offer
 from fedguide.horizontal.clipping import centred_clipping
+from fedguide.horizontal.ditto import ditto
 from fedguide.horizontal.fedavg import fedavg
+from fedguide.horizontal.fedbuff import fedbuff
+from fedguide.horizontal.fednova import fednova
+from fedguide.horizontal.fedopt import adaptive
+from fedguide.horizontal.fedper import fedper
+from fedguide.horizontal.fedprox import fedprox
 from fedguide.horizontal.fedsgd import fedsgd
 from fedguide.horizontal.geometric import GEOMETRIC
 from fedguide.horizontal.krum import KRUM, MULTI_KRUM
@@ -18,12 +25,15 @@ from fedguide.horizontal.masked_messages import MASKED_WIRE
 from fedguide.horizontal.mean import Aggregator, weighted_mean
 from fedguide.horizontal.median import MEDIAN
 from fedguide.horizontal.messages import Grade, Submission, Train
+from fedguide.horizontal.methods import KEPT, METHODS
 from fedguide.horizontal.norm_bound import norm_bound
 from fedguide.horizontal.packing import weighted_packing
 from fedguide.horizontal.party import PartyState
 from fedguide.horizontal.patch import Patched
+from fedguide.horizontal.qfedavg import qfedavg
 from fedguide.horizontal.robust import LEAST_BUCKET, bucketed, robust_mean
 from fedguide.horizontal.rules import Rule, most_bad
+from fedguide.horizontal.scaffold import scaffold
 from fedguide.horizontal.server import momentum_sgd
 from fedguide.horizontal.sides import Job, Sides, both
 from fedguide.horizontal.summed import Addend, Packing, Summation, open_sum, summed
@@ -38,8 +48,23 @@ ALGORITHMS: Mapping[str, Builder] = MappingProxyType(
         "fedavg": fedavg,
         "fedavg_kept": lambda aggregator: fedavg(aggregator, keep_moments=True),
         "fedavgm": lambda aggregator: fedavg(aggregator, server=momentum_sgd(0.5, 0.9)),
+        "fedprox": lambda aggregator: fedprox(aggregator, pull=0.5),
+        "fedadagrad": lambda aggregator: fedavg(aggregator, server=adaptive("adagrad", 0.3, 0.0)),
+        "fedadam": lambda aggregator: fedavg(aggregator, server=adaptive("adam", 0.1, 0.5)),
+        "fedyogi": lambda aggregator: fedavg(aggregator, server=adaptive("yogi", 0.2, 0.5)),
+        "scaffold": scaffold,
+        "fednova": lambda aggregator: fednova(aggregator, momentum=0.5),
+        "qfedavg": lambda aggregator: qfedavg(aggregator, q=1.0, learning_rate=0.1),
+        "fedbuff": fedbuff,
+        "ditto": lambda aggregator: ditto(aggregator, pull=0.5),
+        "fedper": fedper,
     }
 )
+
+
+def offer_of(name: str) -> Offer:
+    """How large an algorithm's updates are and what it needs; FedAvg's where nothing is said."""
+    return OFFERS.get(name, OFFERS["fedavg"])
 
 
 def _over_updates(name: str) -> Callable[[Job], Sides]:
@@ -100,5 +125,9 @@ AGGREGATORS: Mapping[str, Callable[[Job], Sides]] = MappingProxyType(
 )
 """Builds both sides of an aggregator for a job in one process, in one telling configuration."""
 
-WIRE: tuple[type, ...] = (Train, Grade, Submission, Patched, Addend, PartyState, *MASKED_WIRE)
+WIRE: tuple[type, ...] = (
+    *(Train, Grade, *METHODS, Submission, Patched, Addend, PartyState, Counted),
+    *KEPT,
+    *MASKED_WIRE,
+)
 """Every kind of message and party state of these algorithms: what a courier has to allow."""

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedguide.codec import Array
+from fedguide.codec import Array, Later
 from fedguide.errors import DataError, ProtocolError, RefusedError
-from fedguide.horizontal.fitting import Figures, Fit, Fitted, Gradient, Guarded
+from fedguide.horizontal.fitting import Figures, Fit, Fitted, Gradient, Guarded, Steered
 from fedguide.horizontal.mean import Aggregator, Update
-from fedguide.horizontal.messages import Grade, Train
+from fedguide.horizontal.messages import Grade, Question, Train
+from fedguide.horizontal.methods import METHODS
 from fedguide.horizontal.patch import PatchFitted
+from fedguide.horizontal.trainer import Personal, Trainer
 from fedguide.protocol import Message, State
 from fedguide.seeds import Root, Roots, derive
 from fedguide.values import Vector
+
+_EMPTY = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class PartyEnv:
         permit: asked before anything is computed: judges the message by the party's policy and
             charges its ledger, once for each round however often it is asked. Raises
             ``RefusedError``.
+        steered: local training that can be bent, for algorithms that bend it; ``None`` refuses.
+        personal: the part of the model that is the party's own; ``None`` is no part.
     """
 
     task: str
@@ -51,7 +57,9 @@ class PartyEnv:
     figures: Figures | None = None
     least_examples: int = 1
     guarded: Guarded | None = None
-    permit: Callable[[Train | Grade], None] | None = None
+    permit: Callable[[Question], None] | None = None
+    steered: Steered | None = None
+    personal: Personal | None = None
 
 
 @dataclass(frozen=True)
@@ -64,12 +72,14 @@ class PartyState(State):
         aggregation: what its aggregator keeps for the further trips of that round.
         attempt: how often that round was answered before; what its aggregator derives is another
             each time, since two vectors under one mask would show their difference.
+        kept: what its algorithm keeps from round to round; it never leaves.
     """
 
     round: int = -1
     moments: Annotated[Vector, Array("float32", "s")] | None = None
     aggregation: State | None = None
     attempt: int = 0
+    kept: Annotated[State | None, Later()] = None
 
 
 def answer(env: PartyEnv, state: PartyState, message: Message) -> tuple[PartyState, Message]:
@@ -89,13 +99,18 @@ def answer(env: PartyEnv, state: PartyState, message: Message) -> tuple[PartySta
         case Grade():
             _allow(env, state, message)
             return _grade(env, state, message)
+        case _ if type(message) in METHODS:
+            # The table's keys are kinds of ``Question``, which types cannot say.
+            question = cast(Question, message)
+            _allow(env, state, question)
+            return _by_method(env, state, question)
         case _:
             root = _aggregation_root(env, state.round, state.attempt)
             aggregation, reply = env.aggregator.answer(state.aggregation, message, root)
             return replace(state, aggregation=aggregation), reply
 
 
-def _allow(env: PartyEnv, state: PartyState, message: Train | Grade) -> None:
+def _allow(env: PartyEnv, state: PartyState, message: Question) -> None:
     """Checks policy and order before anything is computed."""
     if message.round < state.round:
         raise ProtocolError(f"round {message.round} is over, the last was {state.round}")
@@ -103,6 +118,8 @@ def _allow(env: PartyEnv, state: PartyState, message: Train | Grade) -> None:
         raise RefusedError(
             f"policy: at least {env.least_examples} examples to take part, there are {env.examples}"
         )
+    if env.guarded is not None and not isinstance(message, Train | Grade):
+        raise RefusedError("policy: under a guard there is plain training only")
     if env.guarded is not None and (message.figures or getattr(message, "keep_moments", False)):
         # A figure is a release of its own; a moment would carry one shopper into the vectors of
         # the others.
@@ -134,8 +151,7 @@ def admit(env: PartyEnv, state: PartyState, message: Train) -> int:
         ProtocolError: the message is of a round gone by.
     """
     _allow(env, state, message)
-    root = env.roots(env.task, message.round)
-    return int.from_bytes(derive(root, env.task, message.round, "fit", size=4), "big") >> 1
+    return _seed(env, message)
 
 
 def hand_in(
@@ -149,18 +165,42 @@ def hand_in(
     """
     figures = _figures(env, message)
     if isinstance(fitted, PatchFitted):
-        patch = fitted.patch
-        if env.aggregator.takes_patches and patch.is_finite():
-            nothing = np.zeros(0, np.float32)
-            update = _update(message, nothing, fitted.examples, fitted.loss, figures)
-            return _submit(env, state, replace(update, patch=patch), None)
-        delta = patch.spread(len(message.params))
-        update = _update(message, delta, fitted.examples, fitted.loss, figures)
+        patch, number = fitted.patch, message.round
+        if env.aggregator.takes_patches and patch.is_finite() and math.isfinite(fitted.loss):
+            update = Update(number, _EMPTY, fitted.examples, fitted.loss, figures, patch=patch)
+        else:
+            delta = patch.spread(len(message.params))
+            update = _update(message, delta, fitted.examples, fitted.loss, figures)
         return _submit(env, state, update, None)
     delta = fitted.params - message.params
     update = _update(message, delta, fitted.examples, fitted.loss, figures)
     moments = fitted.optimizer_state if message.keep_moments else None
     return _submit(env, state, update, moments)
+
+
+def _by_method(env: PartyEnv, state: PartyState, message: Question) -> tuple[PartyState, Message]:
+    """Local training the way the message's algorithm wants it."""
+    keeps = bool(getattr(message, "keep_moments", False))
+    trainer = Trainer(
+        env.fit,
+        env.steered,
+        env.gradient,
+        env.personal,
+        state.moments if keeps else None,
+        state.kept,
+        _seed(env, message),
+    )
+    figures = _figures(env, message)
+    done = METHODS[type(message)](trainer, message)
+    figures = np.append(figures, np.asarray(done.figures, np.float64))
+    update = _update(message, done.vector, done.examples, done.loss, figures)
+    return _submit(env, replace(state, kept=done.kept), update, done.moments if keeps else None)
+
+
+def _seed(env: PartyEnv, message: Question) -> int:
+    """The seed of a round's fit."""
+    root = env.roots(env.task, message.round)
+    return int.from_bytes(derive(root, env.task, message.round, "fit", size=4), "big") >> 1
 
 
 def _grade(env: PartyEnv, state: PartyState, message: Grade) -> tuple[PartyState, Message]:
@@ -182,7 +222,7 @@ def _submit(
     attempt = state.attempt + 1 if update.round == state.round else 0
     root = _aggregation_root(env, update.round, attempt)
     aggregation, reply = env.aggregator.submit(update, root)
-    return PartyState(update.round, moments, aggregation, attempt), reply
+    return PartyState(update.round, moments, aggregation, attempt, state.kept), reply
 
 
 def _aggregation_root(env: PartyEnv, round_number: int, attempt: int) -> Root:
@@ -203,7 +243,7 @@ def _guarded(
     return _submit(env, state, update, None)
 
 
-def _figures(env: PartyEnv, message: Train | Grade) -> NDArray[np.float64]:
+def _figures(env: PartyEnv, message: Question) -> NDArray[np.float64]:
     """The figures asked for, in the order asked; nothing is computed unless asked for."""
     if not message.figures:
         return np.zeros(0, np.float64)
@@ -215,7 +255,7 @@ def _figures(env: PartyEnv, message: Train | Grade) -> NDArray[np.float64]:
 
 
 def _update(
-    message: Train | Grade,
+    message: Question,
     vector: Vector,
     examples: int,
     loss: float,

@@ -8,6 +8,7 @@ up. A patch is the same change without these zeros; spread out, it is the plain 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -127,7 +128,7 @@ class Patched(Message):
     loss: float
     figures: Annotated[NDArray[np.float64], Array("float64", "m")]
 
-    @property
+    @cached_property
     def patch(self) -> Patch:
         """The change."""
         return Patch(

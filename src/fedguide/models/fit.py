@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +63,26 @@ class Graded:
     examples: int
     loss: float
 
+
+@dataclass(frozen=True)
+class Traced(Fitted):
+    """A fit that counted its steps, and the mean over them of its loss's gradients, ``(p,)``."""
+
+    steps: int
+    slope: Vector
+
+
+@dataclass(frozen=True)
+class Bend:
+    """What is added to a fit's objective: slope · θ + pull/2 ‖θ − anchor‖²; vectors ``(p,)``."""
+
+    slope: Vector
+    pull: float
+    anchor: Vector
+
+
+BentFit = Callable[[Vector, Vector | None, int, Bend], Traced]
+"""``fit(params, optimizer_state, seed, bend)``: a fit whose gradients are bent before AdamW."""
 
 Fit = Callable[[Vector, Vector | None, int], Fitted]
 """``fit(params, optimizer_state, seed)``; ``None`` starts the optimiser afresh."""
@@ -131,6 +152,30 @@ def make_fit(
     """
     shapes = shapes or shapes_of(catalogue, train, plan.text)
     return _fit_over([examples_of(catalogue, train, plan, shapes)], stepped(plan, shapes))
+
+
+def make_bent_fit(
+    catalogue: Catalogue, train: Baskets, plan: GuidePlan, shapes: Shapes | None = None
+) -> BentFit:
+    """The fit of ``make_fit``, for algorithms that bend local training.
+
+    Raises:
+        DataError: the shop has no purchase to learn from.
+    """
+    shapes = shapes or shapes_of(catalogue, train, plan.text)
+    epochs = _epochs_over([examples_of(catalogue, train, plan, shapes)], stepped(plan, shapes))
+    layout = layout_of(plan)
+
+    def fit(params: Vector, optimizer_state: Vector | None, seed: int, bend: Bend) -> Traced:
+        vectors = (_arrays(layout, bend.slope), _arrays(layout, bend.anchor))
+        bent = (*vectors, jnp.float32(bend.pull))
+        fitted, steps, slopes = epochs(params, optimizer_state, seed, bent)
+        slope = _vector(layout, slopes) / np.float32(max(steps, 1))
+        return Traced(
+            fitted.params, fitted.optimizer_state, fitted.examples, fitted.loss, steps, slope
+        )
+
+    return fit
 
 
 def make_pooled_fit(
@@ -275,24 +320,42 @@ def train_rounds(
 
 
 def _fit_over(parts: Sequence[Examples], plan: GuidePlan) -> Fit:
+    epochs = _epochs_over(parts, plan)
+    return lambda params, state, seed: epochs(params, state, seed, None)[0]
+
+
+_Bent: TypeAlias = tuple[Arrays, Arrays, jax.Array]
+"""Slope, anchor and pull of a bent objective, on the device."""
+
+
+def _epochs_over(
+    parts: Sequence[Examples], plan: GuidePlan
+) -> Callable[[Vector, Vector | None, int, _Bent | None], tuple[Fitted, int, Arrays]]:
+    """A fit that also gives its steps and, where it is bent, the sum of its own gradients."""
     counts = [_count(part) for part in parts]
     room = len(parts[0].start)
     data = [jax.tree.map(jnp.asarray, part) for part in parts]
     layout, shape = layout_of(plan), _shape_of(plan)
     rates = jnp.array([plan.learning_rate, plan.weight_decay], jnp.float32)
 
-    def fit(params: Vector, optimizer_state: Vector | None, seed: int) -> Fitted:
+    def fit(
+        params: Vector, optimizer_state: Vector | None, seed: int, bent: _Bent | None
+    ) -> tuple[Fitted, int, Arrays]:
         rng = np.random.default_rng(seed)
         arrays = _arrays(layout, params)
         state = _state(layout, optimizer_state)
         key = jax.random.key(int(rng.integers(1 << 31)))
         total = weight = 0.0
+        taken = 0
+        slopes = {} if bent is None else jax.tree.map(jnp.zeros_like, arrays)
         for at, (part, chosen) in enumerate(_runs(counts, plan, rng)):
             order = jnp.asarray(_ordered(chosen, room, plan.batch))
             steps = -(-len(chosen) // plan.batch)
-            arrays, state, sums = _epoch(
-                arrays, state, data[part], order, steps, jax.random.fold_in(key, at), rates, shape
+            draw = jax.random.fold_in(key, at)
+            arrays, state, sums, slopes = _epoch(
+                arrays, state, slopes, data[part], order, steps, draw, rates, bent, shape
             )
+            taken += steps
             total, weight = total + float(sums[0]), weight + float(sums[1])
         mean = total / max(weight, 1e-6)
         vector = _vector(layout, arrays)
@@ -301,7 +364,7 @@ def _fit_over(parts: Sequence[Examples], plan: GuidePlan) -> Fit:
                 f"training ran away: mean loss {mean} at learning rate {plan.learning_rate}",
                 hint="a smaller learning_rate",
             )
-        return Fitted(vector, _state_vector(layout, state), sum(counts), mean)
+        return Fitted(vector, _state_vector(layout, state), sum(counts), mean), taken, slopes
 
     return fit
 
@@ -340,39 +403,49 @@ def _ordered(chosen: NDArray[np.int64], room: int, batch: int) -> NDArray[np.int
     return order
 
 
-@partial(jax.jit, static_argnames=("plan",), donate_argnames=("arrays", "state"))
+_Carry: TypeAlias = tuple[Arrays, optax.ScaleByAdamState, jax.Array, Arrays]
+"""What goes from step to step: parameters, moments, (Σ weight x loss, Σ weight), gradients."""
+
+
+@partial(jax.jit, static_argnames=("plan",), donate_argnames=("arrays", "state", "slopes"))
 def _epoch(
     arrays: Arrays,
     state: optax.ScaleByAdamState,
+    slopes: Arrays,
     examples: Examples,
     order: jax.Array,
     steps: int,
     key: jax.Array,
     rates: jax.Array,
+    bent: _Bent | None,
     plan: GuidePlan,
-) -> tuple[Arrays, optax.ScaleByAdamState, jax.Array]:
+) -> tuple[Arrays, optax.ScaleByAdamState, jax.Array, Arrays]:
     """``steps`` steps of AdamW at ``rates`` (learning, decay).
 
-    Also gives (Σ weight x loss, Σ weight) of what was asked.
+    Also gives (Σ weight x loss, Σ weight) of what was asked; where the objective is ``bent``,
+    ``slopes`` grow by the gradients of the loss alone.
     """
     encode = body_of(plan).encode
     adam = optax.scale_by_adam()
     graded = jax.value_and_grad(loss, has_aux=True)
 
-    def step(
-        number: jax.Array, carry: tuple[Arrays, optax.ScaleByAdamState, jax.Array]
-    ) -> tuple[Arrays, optax.ScaleByAdamState, jax.Array]:
-        arrays, state, sums = carry
+    def step(number: jax.Array, carry: _Carry) -> _Carry:
+        arrays, state, sums, slopes = carry
         chosen = jax.lax.dynamic_slice(order, (number * plan.batch,), (plan.batch,))
         draw = jax.random.fold_in(key, number)
         (value, weight), slope = graded(arrays, examples, chosen, draw, plan, encode)
+        if bent is not None:
+            slopes = jax.tree.map(jnp.add, slopes, slope)
+            slope = jax.tree.map(
+                lambda own, more, at, to: own + more + bent[2] * (at - to),
+                *(slope, bent[0], arrays, bent[1]),
+            )
         move, state = adam.update(slope, state)
         arrays = jax.tree.map(lambda old, by: old - rates[0] * (by + rates[1] * old), arrays, move)
-        return arrays, state, sums + jnp.stack([value * weight, weight])
+        return arrays, state, sums + jnp.stack([value * weight, weight]), slopes
 
-    done: tuple[Arrays, optax.ScaleByAdamState, jax.Array] = jax.lax.fori_loop(
-        0, steps, step, (arrays, state, jnp.zeros(2))
-    )
+    first = (arrays, state, jnp.zeros(2), slopes)
+    done: _Carry = jax.lax.fori_loop(0, steps, step, first)
     return done
 
 

@@ -2,7 +2,7 @@
 
 All start from the same parameters, take the same local fit, are judged after every round on the
 same validation questions, stop by the same patience, and are fine-tuned alike. *together* is the
-real thing: the horizontal FedAvg through the durable driver, every message counted in bytes.
+real thing: the horizontal algorithm through the durable driver, every message counted in bytes.
 *alone* takes at least ``LEAST_STEPS`` steps between two looks at validation, so that a shop
 with two batches an epoch is not stopped before it has begun. *pooled* holds every shop's rows,
 which is what nobody wants; it is there to show what federation costs.
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError
 from fedguide.horizontal.algorithm import Algorithm, ServerState
-from fedguide.horizontal.fedavg import fedavg
+from fedguide.horizontal.choice import Around, read_choice
+from fedguide.horizontal.compatible import check_together
 from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.names import AGGREGATORS
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
-from fedguide.horizontal.server import momentum_sgd
 from fedguide.horizontal.sides import Job, Sides
 from fedguide.models.blend import DEPTH, Stack, weigh
 from fedguide.models.encoders import Network
@@ -42,10 +42,12 @@ from fedguide.models.metrics import ndcg_at
 from fedguide.models.plan import GuidePlan
 from fedguide.models.scorer import SlateWeights
 from fedguide.models.served import vectors_of, with_network
+from fedguide.protocol import State
 from fedguide.runtime.baselines import Bench
 from fedguide.runtime.couriers import Clock, Party, in_process
 from fedguide.runtime.private_rounds import PrivatePlan
 from fedguide.runtime.rounds import RoundReport, RoundsPlan, in_memory, run_rounds
+from fedguide.runtime.shop_training import Training, crossing, own_model, training_of
 from fedguide.seeds import Root, derive, seeded_root, seeded_roots
 from fedguide.values import PartyId, ShopData, Vector
 
@@ -76,6 +78,7 @@ class TrainPlan:
             within a shop; ``None`` without.
         aggregator: name of what makes the mean of the shops' updates.
         max_norm: longest update, in L2, where the aggregator bounds updates.
+        algorithm: of *together*, ``NAME`` or ``NAME:NUMBER`` (``choice.OFFERS``).
 
     Raises:
         ConfigError: a number is out of range.
@@ -91,6 +94,7 @@ class TrainPlan:
     private: PrivatePlan | None = None
     aggregator: str = "weighted_mean"
     max_norm: float = 100.0
+    algorithm: str = "fedavg"
 
     def __post_init__(self) -> None:
         """Checks the ranges that no other plan checks."""
@@ -105,6 +109,12 @@ class TrainPlan:
             raise ConfigError(
                 f"aggregator must be one of {', '.join(AGGREGATORS)}, got {self.aggregator!r}",
                 hint="fedguide explain",
+            )
+        check_together(read_choice(self.algorithm).name, self.aggregator)
+        if self.private is not None and self.algorithm != "fedavg":
+            raise ConfigError(
+                f"differential privacy has a coordinator of its own, got {self.algorithm}",
+                hint="--algorithm fedavg",
             )
 
 
@@ -199,36 +209,77 @@ def train_together(
     """
     task = f"together-{seed}"
     start_s = clock()
-    params = first_params(plan.guide, seed)
+    whole, offer = first_params(plan.guide, seed), read_choice(plan.algorithm).offer
+    params = crossing(plan.guide, offer, whole)
     shops = [bench.shop for bench in benches]
+    trainings = trainings_of(shops, fits, plan, whole)
     names = tuple(sorted(PartyId(shop.name) for shop in shops))
-    job = Job(task, names, params.size, seeded_root(seed, "identities"), max_norm=plan.max_norm)
+    job = Job(
+        task,
+        names,
+        offer.size(params.size),
+        seeded_root(seed, "identities"),
+        figures=offer.figures,
+        max_norm=plan.max_norm,
+    )
     sides = AGGREGATORS[plan.aggregator](job)
-    parties = parties_of(shops, fits, sides, task, seed)
+    parties = parties_of(shops, trainings, sides, task, seed)
+    states: dict[PartyId, State] = {}
+
+    def models(shared: Vector) -> dict[str, Vector]:
+        return {
+            name: own_model(states.get(PartyId(name)), shared, training.personal)
+            for name, training in trainings.items()
+        }
+
+    best: dict[str, Vector] = {}
+    best_score = -np.inf
+
+    def judge(shared: Vector) -> float:
+        # What a party keeps is of the round just done: the best is written down while it is there.
+        nonlocal best, best_score
+        mine = models(shared)
+        score = _score(benches, mine, plan.guide)
+        if score > best_score:
+            best, best_score = mine, score
+        return score
+
+    judges = can_judge(benches)
     run = run_rounds(
         algorithm_of(plan, sides.coordinator),
         params,
         tuple(parties),
-        in_process(parties, clock),
+        in_process(parties, clock, states),
         RoundsPlan(plan.rounds, plan.patience),
-        durable=in_memory(task, seeded_roots(seed), clock, params.size),
-        judge=judge_of(benches, plan.guide) if can_judge(benches) else None,
+        durable=in_memory(task, seeded_roots(seed), clock, 2 * params.size + 1),
+        judge=judge if judges else None,
         on_round=lambda report: on_round("together", report.round, report.score),
     )
     return Trained(
         "together",
-        dict.fromkeys([shop.name for shop in shops], run.best_params),
+        best if judges else models(run.best_params),
         dict.fromkeys([shop.name for shop in shops], run.best_round),
         0,
         clock() - start_s,
         run.history,
-        run.best_params,
+        run.best_params if params.size == whole.size else None,
     )
+
+
+def trainings_of(
+    shops: Sequence[ShopData], fits: Mapping[str, Fit], plan: TrainPlan, first: Vector
+) -> dict[str, Training]:
+    """What every shop trains with in the plan's algorithm, compiled once for all."""
+    offer, shapes = read_choice(plan.algorithm).offer, common_shapes(shops, plan.guide)
+    return {
+        shop.name: training_of(shop, plan.guide, offer, first, shapes, fits[shop.name])
+        for shop in shops
+    }
 
 
 def parties_of(
     shops: Sequence[ShopData],
-    fits: Mapping[str, Fit],
+    trainings: Mapping[str, Training],
     sides: Sides,
     task: str,
     seed: int,
@@ -241,7 +292,10 @@ def parties_of(
                 _roots_of(seed, shop.name),
                 sides.party(PartyId(shop.name)),
                 examples=len(buying_baskets(shop.train)),
-                fit=fits[shop.name],
+                fit=trainings[shop.name].fit,
+                gradient=trainings[shop.name].gradient,
+                steered=trainings[shop.name].steered,
+                personal=trainings[shop.name].personal,
             ),
             answer,
             PartyState,
@@ -252,11 +306,8 @@ def parties_of(
 
 def algorithm_of(plan: TrainPlan, aggregator: Aggregator) -> Algorithm[ServerState]:
     """The algorithm of *together*."""
-    return fedavg(
-        aggregator,
-        server=momentum_sgd(1.0, plan.server_momentum),
-        keep_moments=plan.keep_moments,
-    )
+    around = Around(aggregator, plan.keep_moments, plan.server_momentum, plan.guide.learning_rate)
+    return read_choice(plan.algorithm).build(around)
 
 
 def train_alone(

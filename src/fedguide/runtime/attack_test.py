@@ -17,7 +17,7 @@ from fedguide.horizontal.mean import weighted_mean
 from fedguide.horizontal.sides import both
 from fedguide.models.fit import first_params
 from fedguide.models.shoppers import trained_slices
-from fedguide.runtime.arms import TrainPlan, algorithm_of, fits_of, parties_of
+from fedguide.runtime.arms import TrainPlan, algorithm_of, fits_of, parties_of, trainings_of
 from fedguide.runtime.attack_canary import Leak, canary_leak
 from fedguide.runtime.attack_inversion import Inversion, inversion
 from fedguide.runtime.attack_membership import halved, membership_auc
@@ -183,13 +183,14 @@ def twin(
         private = replace(plan.private, shoppers=max(1, plan.private.shoppers // 2))
         slopes = slopes_of(halves, plan.guide, private)
         return run_privately(slopes, plan.guide, private, start, "twin", actors, clock).best_params
-    parties = parties_of(halves, fits_of(halves, plan.guide), both(weighted_mean()), "twin", seed)
+    trainings = trainings_of(halves, fits_of(halves, plan.guide), plan, start)
+    parties = parties_of(halves, trainings, both(weighted_mean()), "twin", seed)
     run = run_rounds(
         algorithm_of(plan, weighted_mean()),
         start,
         tuple(parties),
         in_process(parties, clock),
         RoundsPlan(rounds, None),
-        durable=in_memory("twin", seeded_roots(seed), clock, start.size),
+        durable=in_memory("twin", seeded_roots(seed), clock, 2 * start.size + 1),
     )
     return run.best_params

@@ -48,9 +48,11 @@ class Party:
     initial: Callable[[], State]
 
 
-def in_process(parties: Mapping[PartyId, Party], clock: Clock) -> Courier:
-    """Calls every party directly and keeps its state in memory."""
-    states: dict[PartyId, State] = {}
+def in_process(
+    parties: Mapping[PartyId, Party], clock: Clock, states: dict[PartyId, State] | None = None
+) -> Courier:
+    """Calls every party directly and keeps its state in memory: in ``states``, where given."""
+    states = {} if states is None else states
 
     def deliver(name: PartyId, party: Party, ask: Ask) -> Message:
         state = states[name] if name in states else party.initial()

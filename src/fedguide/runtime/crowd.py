@@ -202,9 +202,9 @@ def _batched(
             done = stop
     if orders:
         # What ``batches`` does, for all of them at once: most of the time went there.
-        lengths = [len(order) for order in orders]
+        lengths = np.array([len(order) for order in orders])
         party = np.repeat(whole, lengths)
-        nth = np.concatenate([np.arange(length) for length in lengths])
+        nth = np.arange(len(party)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         spot = (nth // plan.batch_size, party, nth % plan.batch_size)
         chosen[spot], mask[spot] = np.concatenate(orders) + starts[party], True
     x = np.concatenate([shard.x for shard in some])

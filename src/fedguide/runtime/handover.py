@@ -56,12 +56,19 @@ def hand_over(
     )
 
 
-def with_handover(party: Party, keep: Callable[[Adopt], None]) -> Party:
-    """The party, which also takes the model at the end; ``keep`` may be called again with it."""
+def with_handover(
+    party: Party,
+    keep: Callable[[Adopt], None],
+    own: Callable[[State, Adopt], Adopt] = lambda _state, adopt: adopt,
+) -> Party:
+    """The party, which also takes the model at the end; ``keep`` may be called again with it.
+
+    ``own`` makes the model the party goes on with of its state and the one it was given.
+    """
 
     def answer(env: Any, state: Any, message: Any) -> tuple[State, Message]:
         if isinstance(message, Adopt):
-            keep(message)
+            keep(own(state, message))
             return state, Adopted(message.round)
         if isinstance(message, Adopted):
             raise RefusedError("a party is not told that a model was taken")

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Callable
 
 from fedguide.codec import encode
-from fedguide.horizontal.messages import Grade, Train
+from fedguide.horizontal.messages import Question
 from fedguide.privacy.ledger import Ledger
 from fedguide.privacy.policy import Policy, TaskTerms, charge_of, judge
 
 
 def permit(
     ledger: Ledger, policy: Policy, terms: TaskTerms, account: str, *, once: bool = False
-) -> Callable[[Train | Grade], None]:
+) -> Callable[[Question], None]:
     """What ``PartyEnv.permit`` wants; the task as a whole is judged here, before its first round.
 
     The permit charges the round of a message before anything is computed for it. A round that is
@@ -27,7 +27,7 @@ def permit(
     """
     judge(policy, terms, ledger, account)
 
-    def charged(message: Train | Grade) -> None:
+    def charged(message: Question) -> None:
         if once:
             ledger.charge(charge_of(terms, account, 0), policy.budget)
             return

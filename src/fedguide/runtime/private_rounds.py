@@ -19,7 +19,7 @@ from fedguide.errors import ConfigError
 from fedguide.horizontal.algorithm import Waiting
 from fedguide.horizontal.fedavg import fedavg
 from fedguide.horizontal.masked_job import masked_sides
-from fedguide.horizontal.messages import Grade, Train
+from fedguide.horizontal.messages import Question
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.private_fit import guarded_fit
 from fedguide.horizontal.private_packing import private_packing
@@ -39,7 +39,7 @@ from fedguide.runtime.rounds import RoundReport, RoundsPlan, Run, in_memory, run
 from fedguide.seeds import Entropy, Root, Roots, fresh_root, seeded_root
 from fedguide.values import PartyId, ShopData, Vector
 
-Permit: TypeAlias = Callable[[Train | Grade], None]
+Permit: TypeAlias = Callable[[Question], None]
 """A party's own judge and ledger; see ``PartyEnv.permit``."""
 
 

@@ -11,12 +11,14 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
-from fedguide.codec import Limits, decode, encode
+from fedguide.codec import Later, Limits, decode, encode
 from fedguide.crypto.requests import NAME
 from fedguide.crypto.signing import PublicKey, SigningKey
 from fedguide.errors import ConfigError
+from fedguide.horizontal.choice import Choice, read_choice
+from fedguide.horizontal.compatible import check_together
 from fedguide.horizontal.masked_party import masked_party
 from fedguide.horizontal.masked_sum import masked_sum
 from fedguide.horizontal.mean import Aggregator, weighted_mean
@@ -41,7 +43,8 @@ ALLOWED: tuple[type, ...] = (*WIRE, *HANDOVER_WIRE, RunState)
 
 _ENVELOPE_BYTES = 1 << 16  # a message's header, figures and short fields, beside its vector
 _EXTRA = 2  # a vector on the grid holds the weight and the loss beside the update
-_VECTORS_IN_STATE = 3  # AdamW's two moments, and one more for what an aggregator keeps
+# AdamW's two moments, one for what an aggregator keeps, and two for what an algorithm does.
+_VECTORS_IN_STATE = 5
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,12 @@ class Proposal(State):
         max_norm: with sums on the grid, longest update in L2; a longer one is shortened.
         guide: the network, and how long and with what a party trains it in a round.
         seed: of the first parameters, which are public.
-        size: length p of the parameters.
+        size: length p of the parameters that cross.
         epsilon: price of taking part in ε; ``None`` says that no noise is added, so there is no
             bound on what updates can tell.
         terms: with ``masked_sum``, what its parties consent to, signed by the coordinator: who is
             in a sum by which key, and how few may be.
+        algorithm: what a round is, ``NAME`` or ``NAME:NUMBER`` (``choice.OFFERS``).
 
     Raises:
         ConfigError: a number is out of range, or the terms are of another task.
@@ -88,6 +92,7 @@ class Proposal(State):
     size: int
     epsilon: float | None = None
     terms: SignedTerms | None = None
+    algorithm: Annotated[str, Later()] = "fedavg"
 
     def __post_init__(self) -> None:
         """Checks what no other plan checks."""
@@ -112,6 +117,12 @@ class Proposal(State):
             raise ConfigError(f"server_momentum must be in [0, 1), got {self.server_momentum}")
         if self.size < 1:
             raise ConfigError(f"size must be at least 1, got {self.size}")
+        check_together(self.choice.name, self.aggregation)
+        if self.choice.offer.personal == "within":
+            raise ConfigError(
+                f"{self.choice.name} has no model to hand over at the end of a run over the hub",
+                hint="fedguide sim --algorithm fedper, or ditto here",
+            )
         self._check_terms()
 
     def _check_terms(self) -> None:
@@ -124,11 +135,26 @@ class Proposal(State):
         same = (
             (terms.task, terms.purpose, terms.max_norm) == (self.task, self.purpose, self.max_norm)
             and tuple(member.party for member in terms.members) == self.parties
-            and (terms.length, terms.modulus_bits) == (self.size + _EXTRA, WORD_BITS)
+            and (terms.length, terms.modulus_bits) == (self.grid_length, WORD_BITS)
             and terms.fraction_bits == self.bounds.grid.fraction_bits
         )
         if not same:
             raise ConfigError("the terms of the masked sum are not those of its proposal")
+
+    @property
+    def choice(self) -> Choice:
+        """The algorithm."""
+        return read_choice(self.algorithm)
+
+    @property
+    def update_size(self) -> int:
+        """Numbers of one update."""
+        return self.choice.offer.size(self.size)
+
+    @property
+    def grid_length(self) -> int:
+        """Coordinates of one update as a vector on the grid."""
+        return self.update_size + self.choice.offer.figures + _EXTRA
 
     @property
     def bounds(self) -> Bounds:
@@ -138,12 +164,13 @@ class Proposal(State):
     @property
     def max_bytes(self) -> int:
         """Most that one message of the task may have: its vector and an envelope."""
-        return 4 * self.size + _ENVELOPE_BYTES
+        return 4 * self.choice.offer.vectors * self.size + _ENVELOPE_BYTES
 
     @property
     def leaves(self) -> tuple[str, ...]:
         """What leaves a party's machine, in words."""
-        update_ = f"{self.rounds} updates of {self.size:,} numbers ({4 * self.size:,} bytes each)"
+        size = self.update_size
+        update_ = f"{self.rounds} updates of {size:,} numbers ({4 * size:,} bytes each)"
         return (update_, "the number of training examples", "the mean training loss")
 
     @property
@@ -197,7 +224,7 @@ def masked_terms(
         coordinator=key.public,
         members=members,
         min_cohort=max(LEAST_COHORT, proposal.quorum),
-        length=proposal.size + _EXTRA,
+        length=proposal.grid_length,
         modulus_bits=WORD_BITS,
         fraction_bits=proposal.bounds.grid.fraction_bits,
         max_norm=proposal.max_norm,
@@ -241,5 +268,6 @@ def task_limits(proposal: Proposal) -> Limits:
     p = proposal.size
     most = _VECTORS_IN_STATE * (4 * p + _ENVELOPE_BYTES)
     # A vector on the grid holds the update, the weight and the loss; AdamW two moments and a count.
-    grid = p + _EXTRA
-    return Limits(most, {"p": p, "n": grid, "s": 2 * p + 1, "bytes": 4 * grid})
+    grid, longest = proposal.grid_length, max(p, proposal.update_size)
+    dims = {"p": longest, "u": longest, "n": grid, "s": 2 * p + 1, "bytes": 4 * grid}
+    return Limits(most, dims)

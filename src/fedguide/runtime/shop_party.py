@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from fedguide.errors import ConfigError
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.roster import Seat, SignedTerms
 from fedguide.models.examples import buying_baskets
-from fedguide.models.fit import layout_of, make_fit
+from fedguide.models.fit import first_params, layout_of
+from fedguide.protocol import State
 from fedguide.runtime.couriers import Party
 from fedguide.runtime.handover import Adopt, with_handover
 from fedguide.runtime.party_process import Work
 from fedguide.runtime.proposal import ALLOWED, Proposal, partys_aggregator, task_limits
+from fedguide.runtime.shop_training import own_model, training_of
 from fedguide.seeds import Roots
 from fedguide.values import ShopData
 
@@ -43,13 +46,21 @@ def shop_work(
     size = layout_of(proposal.guide).size
     if size != proposal.size:
         raise ConfigError(f"the proposal says {proposal.size} parameters, its network has {size}")
+    whole = first_params(proposal.guide, proposal.seed)
+    training = training_of(shop, proposal.guide, proposal.choice.offer, whole)
     env = PartyEnv(
         proposal.task,
         roots,
         partys_aggregator(proposal, seat),
         examples=len(buying_baskets(shop.train)),
-        fit=make_fit(shop.catalogue, shop.train, proposal.guide),
+        fit=training.fit,
+        gradient=training.gradient,
+        steered=training.steered,
         least_examples=least_examples,
     )
-    party = with_handover(Party(env, answer, PartyState), keep)
+
+    def own(state: State, adopt: Adopt) -> Adopt:
+        return replace(adopt, params=own_model(state, adopt.params, None))
+
+    party = with_handover(Party(env, answer, PartyState), keep, own)
     return Work(party, ALLOWED, task_limits(proposal))

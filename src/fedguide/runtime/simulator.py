@@ -75,11 +75,12 @@ def simulated(parties: Mapping[PartyId, Party], together: Together) -> Courier:
 def _answer(trip: _Trip, ask: Ask, names: Sequence[PartyId], together: Together) -> None:
     """The answers of these parties: those to equal plain questions together, the others singly."""
     alike: dict[int, list[PartyId]] = {}
+    plain = {id(message): _is_plain(message) for message in ask.to.values()}
     for name in names:
         party, message = trip.parties.get(name), ask.to[name]
         if party is None:
             trip.missing.append(Missing(name, "lost", "no such party"))
-        elif _is_plain(party.env, message):
+        elif plain[id(message)] and party.env.guarded is None and party.env.fit is not None:
             # An algorithm sends its whole cohort one and the same object.
             alike.setdefault(id(message), []).append(name)
         else:
@@ -90,12 +91,12 @@ def _answer(trip: _Trip, ask: Ask, names: Sequence[PartyId], together: Together)
             _many(trip, group, message, together)
 
 
-def _is_plain(env: PartyEnv, message: Message) -> bool:
-    """Is it training from fresh moments with no guard between?
+def _is_plain(message: Message) -> bool:
+    """Is it training from fresh moments?
 
     A message of another kind, or with a field this courier does not know, is not.
     """
-    if type(message) is not Train or env.guarded is not None or env.fit is None:
+    if type(message) is not Train:
         return False
     rest = (field for field in fields(message) if field.name not in _PLAIN)
     return all(

@@ -13,8 +13,7 @@ from fedguide.codec import Limits
 from fedguide.crypto.signing import SigningKey
 from fedguide.errors import FedGuideError, RunError
 from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
-from fedguide.horizontal.fedavg import fedavg
-from fedguide.horizontal.server import momentum_sgd
+from fedguide.horizontal.choice import Around
 from fedguide.protocol import Coordinator
 from fedguide.runtime.couriers import Clock
 from fedguide.runtime.driver import Durable, drive_round, resume
@@ -112,14 +111,16 @@ def train_task(
     return finished
 
 
-def fedavg_of(proposal: Proposal, key: SigningKey) -> Algorithm[ServerState]:
+def algorithm_of(proposal: Proposal, key: SigningKey) -> Algorithm[ServerState]:
     """The proposal's algorithm; ``key`` is the coordinator's identity."""
-    return fedavg(
+    around = Around(
         coordinators_aggregator(proposal, key),
-        server=momentum_sgd(1.0, proposal.server_momentum),
-        keep_moments=proposal.keep_moments,
-        waiting=Waiting(proposal.quorum, proposal.deadline_s),
+        proposal.keep_moments,
+        proposal.server_momentum,
+        proposal.guide.learning_rate,
+        Waiting(proposal.quorum, proposal.deadline_s),
     )
+    return proposal.choice.build(around)
 
 
 def durable_of(driving: Driving, proposal: Proposal) -> Durable:
@@ -175,7 +176,7 @@ def _train(
     durable = durable_of(driving, proposal)
     limits = replace(task_limits(proposal), max_bytes=proposal.max_bytes)
     courier = over_https(driving.client, proposal.task, limits, ALLOWED)
-    algorithm = fedavg_of(proposal, driving.key)
+    algorithm = algorithm_of(proposal, driving.key)
 
     def after(report: RoundReport) -> None:
         on_round(report)

@@ -41,14 +41,20 @@ from fedguide.crypto.linear_query import (
     open_session,
     reveal,
 )
-from fedguide.crypto.rows import BinRows, bin_rows
+from fedguide.crypto.rows import DenseRows, Rows, bin_rows
 from fedguide.errors import ConfigError, ProtocolError, RefusedError
 from fedguide.protocol import Message, State
 from fedguide.seeds import Root, derive
 from fedguide.values import PartyId
 from fedguide.vertical.features import MISSING
+from fedguide.vertical.scaling import SCALED_MOST
 
 Scheme: TypeAlias = Literal["lattice", "plain"]
+
+Kind: TypeAlias = Literal["bins", "scaled", "pairs"]
+"""Rows of a partner: its bins, its scaled columns, or the products of each two of those."""
+
+_MOST_ENTRY: dict[str, int] = {"bins": 1, "scaled": SCALED_MOST, "pairs": SCALED_MOST**2}
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Begin(Message):
         common: most samples that are not zero in a vector.
         max_abs: largest absolute entry of a vector.
         budget: K, coordinates that will be asked for over the life of the table.
+        kind: which rows are summed over.
     """
 
     session: str
@@ -70,6 +77,7 @@ class Begin(Message):
     common: int
     max_abs: int
     budget: int
+    kind: str = "bins"
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,8 @@ class Table(Message):
     Attributes:
         nonce: 32 fresh bytes.
         samples: rows of its table.
-        bins: of each feature, shape ``(features,)``; nothing else about them is said.
+        bins: of each feature, shape ``(features,)``; nothing else about them is said. Of other
+            kinds than bins, the number of rows, shape ``(1,)``.
         hint: of the lattice scheme.
     """
 
@@ -158,6 +167,7 @@ class FeatureEnv:
         allow_plain: answers vectors in the open: for tests.
         least_common: refuses sessions over fewer customers.
         most_budget: largest K of one session.
+        scaled: its scaled columns, if it answers for correlations.
     """
 
     codes: NDArray[np.uint16] = field(repr=False)
@@ -167,6 +177,7 @@ class FeatureEnv:
     allow_plain: bool = False
     least_common: int = 100
     most_budget: int = 1 << 20
+    scaled: DenseRows | None = field(default=None, repr=False)
     # A session is made again from its messages after a crash; this only saves the second time.
     made: dict[bytes, Holder] = field(default_factory=dict, repr=False)
 
@@ -192,7 +203,7 @@ def answer(env: FeatureEnv, state: FeatureState, message: Message) -> tuple[Feat
         case Question() if state.begin is not None and state.begin.scheme == "lattice":
             return state, reveal(_holder(env, state.begin), message, env.spend)
         case OpenQuestion() if state.begin is not None and state.begin.scheme == "plain":
-            return state, _open(env, message)
+            return state, _open(env, state.begin, message)
         case TakeSplits():
             return _part(env, state, message)
         case _:
@@ -223,7 +234,9 @@ class Opened:
         return np.concatenate([[0], np.cumsum(self.table.bins)])
 
 
-def begin_session(name: str, root: Root, scheme: Scheme, load: Load, party: PartyId) -> Begin:
+def begin_session(
+    name: str, root: Root, scheme: Scheme, load: Load, party: PartyId, kind: Kind = "bins"
+) -> Begin:
     """The first message to one partner; ``load.row_square`` is not used.
 
     Raises:
@@ -232,7 +245,7 @@ def begin_session(name: str, root: Root, scheme: Scheme, load: Load, party: Part
     if scheme not in get_args(Scheme):
         raise ConfigError(f"scheme must be lattice or plain, got {scheme!r}")
     nonce = derive(root, "session nonce", name, party, size=NONCE_BYTES)
-    return Begin(name, nonce, scheme, load.row_sum, load.max_abs, load.budget)
+    return Begin(name, nonce, scheme, load.row_sum, load.max_abs, load.budget, kind)
 
 
 def opened_session(party: PartyId, rows: NDArray[np.int64], begin: Begin, reply: Message) -> Opened:
@@ -331,17 +344,38 @@ def _begin(env: FeatureEnv, message: Begin) -> Table:
         )
     if message.budget > env.most_budget:
         raise RefusedError(f"policy: at most {env.most_budget} sums, asked for {message.budget}")
-    samples = len(env.codes)
+    samples, sizes = len(env.codes), _sizes(env, message.kind)
     if message.scheme == "plain":
         if not env.allow_plain:
             raise RefusedError("policy: vectors in the open are for tests only")
-        return Table(bytes(NONCE_BYTES), samples, env.bins)
-    return Table(_nonce(env, message), samples, env.bins, _made(env, message)[1])
+        return Table(bytes(NONCE_BYTES), samples, sizes)
+    return Table(_nonce(env, message), samples, sizes, _made(env, message)[1])
 
 
-def _open(env: FeatureEnv, message: OpenQuestion) -> OpenAnswer:
+def _rows(env: FeatureEnv, kind: str) -> Rows:
+    """The rows of a kind.
+
+    Raises:
+        RefusedError: this partner does not answer for them.
+    """
+    if kind == "bins":
+        return bin_rows(env.codes, env.bins)
+    if env.scaled is None or kind not in _MOST_ENTRY:
+        raise RefusedError("policy: this party answers for its bins alone")
+    if kind == "scaled":
+        return env.scaled
+    first, second = np.triu_indices(env.scaled.shape[0])
+    return DenseRows(env.scaled.matrix[first] * env.scaled.matrix[second])
+
+
+def _sizes(env: FeatureEnv, kind: str) -> NDArray[np.int64]:
+    """What the label party is told of the rows of a kind."""
+    return env.bins if kind == "bins" else np.array([_rows(env, kind).shape[0]], np.int64)
+
+
+def _open(env: FeatureEnv, begin: Begin, message: OpenQuestion) -> OpenAnswer:
     """The sums of vectors in the open."""
-    rows = bin_rows(env.codes, env.bins)
+    rows = _rows(env, begin.kind)
     env.spend(rows.shape[0] * len(message.values))
     return OpenAnswer(rows.sums(np.ascontiguousarray(message.values.T)))
 
@@ -363,11 +397,10 @@ def _part(env: FeatureEnv, state: FeatureState, message: TakeSplits) -> tuple[Fe
 
 def _made(env: FeatureEnv, begin: Begin) -> tuple[Holder, Hint]:
     """The partner's side of a session and its hint; always the same for one first message."""
-    nonce = _nonce(env, begin)
-    seed = _seed(begin, nonce, len(env.codes), env.bins)
-    session = _session(begin, nonce, len(env.codes), env.bins)
-    rows: BinRows = bin_rows(env.codes, env.bins)
-    holder, hint = hold(session, rows, Root(derive(env.root, "hold", seed)))
+    nonce, sizes = _nonce(env, begin), _sizes(env, begin.kind)
+    seed = _seed(begin, nonce, len(env.codes), sizes)
+    session = _session(begin, nonce, len(env.codes), sizes)
+    holder, hint = hold(session, _rows(env, begin.kind), Root(derive(env.root, "hold", seed)))
     env.made.clear()  # one session at a time: a holder is as large as its hint
     env.made[nonce] = holder
     return holder, hint
@@ -391,7 +424,8 @@ def _session(begin: Begin, nonce: bytes, samples: int, bins: NDArray[np.int64]) 
 
 def _parameters(begin: Begin, samples: int) -> Parameters:
     """Set S where it carries the load, else W."""
-    load = Load(begin.common, samples, begin.max_abs, begin.budget)
+    entry = _MOST_ENTRY[begin.kind]
+    load = Load(begin.common * entry, samples * entry**2, begin.max_abs, begin.budget)
     try:
         return parameters(load, "S")
     except ConfigError:
@@ -400,6 +434,14 @@ def _parameters(begin: Begin, samples: int) -> Parameters:
 
 def _seed(begin: Begin, nonce: bytes, samples: int, bins: NDArray[np.int64]) -> bytes:
     """The joint seed: bound to both nonces and to everything that was agreed."""
-    terms = (begin.scheme, begin.common, begin.max_abs, begin.budget, samples, bins.tolist())
+    terms = (
+        begin.scheme,
+        begin.kind,
+        begin.common,
+        begin.max_abs,
+        begin.budget,
+        samples,
+        bins.tolist(),
+    )
     context = hashlib.sha256(repr(terms).encode()).digest()
     return joint_seed(begin.session, (begin.nonce, nonce), context)

@@ -11,12 +11,13 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment
 from starlette.requests import Request
 
-from fedguide.errors import FedGuideError, NotFoundError
+from fedguide.errors import FedGuideError, NotAuthorizedError, NotFoundError
 from fedguide.guide import engine
 from fedguide.guide.answers import AGAIN, DISCOVER, POPULAR
 from fedguide.guide.engine import Guide
 from fedguide.guide.histories import busiest
 from fedguide.models.card import Card
+from fedguide.office.desk import Desk
 from fedguide.web import view
 from fedguide.web.art import Art, Drawings, art_for, symbols
 from fedguide.web.view import CardView, Setting
@@ -38,6 +39,7 @@ class Site:
         tables: the words.
         drawings: the art.
         templates: the Jinja environment, escaping everything.
+        desk: what does the work behind pages that are more than the guide.
     """
 
     guides: Mapping[str, Guide]
@@ -46,6 +48,7 @@ class Site:
     tables: Tables
     drawings: Drawings
     templates: Environment
+    desk: Desk | None = None
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,15 @@ def about(visit: Visit) -> Page:
     if visit.guide is None:
         return shops(visit)
     release = visit.guide.release
-    values = {"release": release, "card": release.card, "left": _left(visit, release.card)}
+    values = {"release": release, "card": release.card, "left": left_of(visit, release.card)}
     return Page("about.html", visit.say("about.title"), values)
+
+
+def how(visit: Visit) -> Page:
+    """How it works, in plain words, with the figures of this release."""
+    card = visit.guide.release.card if visit.guide else None
+    values = {"card": card, "left": left_of(visit, card) if card else []}
+    return Page("how.html", visit.say("how.title"), values)
 
 
 def error(visit: Visit, problem: FedGuideError | None) -> Page:
@@ -147,8 +157,17 @@ def error(visit: Visit, problem: FedGuideError | None) -> Page:
         "hint": visit.say(hint) if hint in visit.site.tables[visit.lang] else "",
         "code": code,
     }
-    status = 500 if problem is None else 404 if isinstance(problem, NotFoundError) else 400
-    return Page("error.html", visit.say("error.title"), values, status=status)
+    return Page("error.html", visit.say("error.title"), values, status=_status(problem))
+
+
+def _status(problem: FedGuideError | None) -> int:
+    if problem is None:
+        return 500
+    if isinstance(problem, NotFoundError):
+        return 404
+    if isinstance(problem, NotAuthorizedError):
+        return 403
+    return 400
 
 
 def render(visit: Visit, page: Page) -> str:
@@ -167,6 +186,8 @@ def render(visit: Visit, page: Page) -> str:
         other_address=_in_language(visit, other),
         home=link("/"),
         about_address=link("/about") if guide else "",
+        how_address=link("/how"),
+        mine_address=link("/me") if guide and site.desk else "",
         shop=shop,
         user=visit.user,
         asked=visit.request.query_params.get("q", ""),
@@ -228,14 +249,14 @@ def _slates(visit: Visit, shop: Guide) -> Page:
         "discover": discover,
         "popular": popular,
         "known": view.events(setting, engine.latest_events(shop, user, _EVENTS)),
-        "left": _left(visit, shop.release.card),
+        "left": left_of(visit, shop.release.card),
         "demo": visit.site.demo,
         "change": view.address("/", shop=shop.shop),
     }
     return Page("guide.html", visit.say("guide.title"), values, drawn([*before, *discover]))
 
 
-def _left(visit: Visit, card: Card) -> list[tuple[str, str]]:
+def left_of(visit: Visit, card: Card) -> list[tuple[str, str]]:
     """What left the shop: label and fact; only what the model card says."""
     say = visit.say
     if card.rounds == 0:

@@ -6,19 +6,23 @@ forbids both inline code and other hosts. Every text of a shop or a visitor is e
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import resources
+from typing import TypeAlias
+from urllib.parse import parse_qsl
 
 from fastapi import FastAPI
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from fedguide.errors import ConfigError, FedGuideError, NotFoundError
 from fedguide.guide.engine import Guide, addressed
-from fedguide.web import asking, content
+from fedguide.office.desk import Desk
+from fedguide.web import asking, content, mine
 from fedguide.web.art import load_drawings
 from fedguide.web.content import Page, Site, Visit
 from fedguide.web.words import HTML_LANG, Language, load_tables, pick_language
@@ -45,7 +49,12 @@ _STATIC_TYPES = {
 
 
 def add_pages(
-    app: FastAPI, guides: Mapping[str, Guide], *, lang: Language = "en", demo: bool = False
+    app: FastAPI,
+    guides: Mapping[str, Guide],
+    *,
+    lang: Language = "en",
+    demo: bool = False,
+    desk: Desk | None = None,
 ) -> None:
     """Adds the pages to an application.
 
@@ -54,8 +63,9 @@ def add_pages(
         guides: the served shops by name; the first is meant when an address names none.
         lang: language where the visitor asks for none.
         demo: list a few shoppers to choose from; off, a shopper's id must be known.
+        desk: for the pages that are more than the guide; without it they are not there.
     """
-    site = Site(guides, lang, demo, load_tables(), load_drawings(), _templates())
+    site = Site(guides, lang, demo, load_tables(), load_drawings(), _templates(), desk)
     files = _static_files()
 
     def page(make: Callable[[Visit], Page]) -> Callable[[Request], Awaitable[Response]]:
@@ -77,11 +87,18 @@ def add_pages(
     app.add_route("/items/{item_id:path}", page(content.item), include_in_schema=False)
     app.add_route("/ask", page(asking.ask), include_in_schema=False)
     app.add_route("/compare", page(asking.compare), include_in_schema=False)
+    app.add_route("/how", page(content.how), include_in_schema=False)
+    if desk is not None:
+        add_mine(app, site)
     app.add_route("/about", page(content.about), include_in_schema=False)
     app.add_route("/{path:path}", page(_nowhere), include_in_schema=False)
 
 
-def respond(site: Site, request: Request, make: Callable[[Visit], Page]) -> Response:
+Made: TypeAlias = Page | str | tuple[str, bytes]
+"""What a page's function gives: a page, an address to go on to, or a file to take along."""
+
+
+def respond(site: Site, request: Request, make: Callable[[Visit], Made]) -> Response:
     """Renders a page; whatever goes wrong is a page too."""
     asked = request.query_params
     lang = pick_language(
@@ -96,6 +113,8 @@ def respond(site: Site, request: Request, make: Callable[[Visit], Page]) -> Resp
         asked_of = [guide] if guide else list(site.guides.values())
         visit = Visit(site, request, lang, guide, _user(request, asked_of))
         page = make(visit)
+        if not isinstance(page, Page):
+            return _other(page)
     except FedGuideError as error:
         page = content.error(visit, error)
     except HTTPException:
@@ -112,6 +131,44 @@ def respond(site: Site, request: Request, make: Callable[[Visit], Page]) -> Resp
     if asked.get("lang") == lang:
         response.set_cookie(LANGUAGE_COOKIE, lang, _YEAR_S, httponly=True, samesite="lax")
     return response
+
+
+def _other(made: str | tuple[str, bytes]) -> Response:
+    if isinstance(made, str):
+        return RedirectResponse(made, 303, SECURITY_HEADERS)
+    name, content_of_file = made
+    headers = {**SECURITY_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content_of_file, 200, headers, "application/json")
+
+
+def add_mine(app: FastAPI, site: Site) -> None:
+    """A shopper's own page; it reads files, so it is made beside the event loop."""
+
+    async def show(request: Request) -> Response:
+        return await asyncio.to_thread(respond, site, request, mine.mine)
+
+    async def act(request: Request) -> Response:
+        form = fields_of(await request.body())
+        return await asyncio.to_thread(respond, site, request, lambda visit: mine.act(visit, form))
+
+    async def export(request: Request) -> Response:
+        return await asyncio.to_thread(respond, site, request, mine.export)
+
+    app.add_route("/me", show, methods=["GET"], include_in_schema=False)
+    app.add_route("/me", act, methods=["POST"], include_in_schema=False)
+    app.add_route("/me/export", export, methods=["GET"], include_in_schema=False)
+
+
+def fields_of(body: bytes) -> dict[str, str]:
+    """The fields of a form as a browser sends it; the last one of a name counts.
+
+    Raises:
+        ConfigError: it is no form.
+    """
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=50))
+    except (UnicodeDecodeError, ValueError):
+        raise ConfigError("the form cannot be read") from None
 
 
 def _nowhere(visit: Visit) -> Page:

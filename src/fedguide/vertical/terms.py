@@ -1,0 +1,63 @@
+"""The words of vertical training that a user meets, explained in two languages."""
+
+from __future__ import annotations
+
+from fedguide.vertical.learned import NOT_DEFENDED
+
+VERTICAL_TERMS: dict[str, tuple[str, str]] = {
+    "lattice": (
+        "The default scheme: questions are hidden by ring learning with errors (147 bits in set S, "
+        "204 in set W, estimated inside the project; no outside cryptographer has reviewed it). A "
+        "partner, even a malicious one, learns nothing of labels or of who the common customers "
+        "are. In reveal mode the label party learns exact sums. " + NOT_DEFENDED.en + ".",
+        "默认方案：查询由环上带误差学习（RLWE）隐藏（S 组参数 147 比特，W 组 204 比特，"
+        "项目内部估计，未经外部密码学家审查）。合作方即使作恶也无法得知标签或共同客户是谁。"
+        "揭示模式下标签方得到精确求和。" + NOT_DEFENDED.zh + "。",
+    ),
+    "plain": (
+        "Nothing is hidden: for tests and for measuring what privacy costs. Partners refuse it "
+        "unless told otherwise.",
+        "不隐藏任何内容：仅用于测试和衡量隐私的代价。除非另行设置，合作方会拒绝。",
+    ),
+    "reveal-mode": (
+        "Trees and statistics: the label party learns exact sums over a partner's bins. Those of "
+        "few customers say much about each, so that it asks for nodes of at least --least-node "
+        "customers only; the partner cannot check that, its budget of sums is what it can enforce.",
+        "用于树与统计：标签方得到合作方各分箱上的精确求和。人数少的求和会透露个人信息，因此只查询"
+        "至少 --least-node 名客户的节点；合作方无法验证这一点，它能强制执行的是求和预算。",
+    ),
+    "share-mode": (
+        "GLMs: every number is split into two random shares, one at each side. Neither sees the "
+        "other's scores, slopes or weights; at the end each opens its own weights.",
+        "用于 GLM：每个数值拆成双方各持一份的随机份额。任何一方都看不到对方的分数、梯度和权重；"
+        "结束时各自只打开自己的权重。",
+    ),
+    "host-blind": (
+        "Every question covers the partner's whole table, with hidden zeros where a row is not a "
+        "common customer: the partner never learns who the common customers are.",
+        "每个查询覆盖合作方的整张表，非共同客户的行为隐藏的零：合作方永远不知道共同客户是谁。",
+    ),
+    "reveal-alignment": (
+        "Consent that a partner learns WHICH of its rows are common customers. A GLM needs it, "
+        "trees do not. Both sides must consent.",
+        "同意让合作方得知其哪些行是共同客户。GLM 需要，树不需要。双方都必须同意。",
+    ),
+    "iv": (
+        "Information value: how much a feature's bins say of a label. Below 0.02 next to nothing, "
+        "above 0.3 much. A bin's weight of evidence (WOE) is ln of its share of ones over its "
+        "share of zeros.",
+        "信息价值：特征分箱对标签的信息量。低于 0.02 几乎没有，高于 0.3 很强。"
+        "分箱的 WOE 是其正例占比与负例占比之比的自然对数。",
+    ),
+    "vif": (
+        "Variance inflation: how well the other columns tell this one; above 10 it is redundant.",
+        "方差膨胀因子：其余列能多好地预测该列；高于 10 表示冗余。",
+    ),
+    "psi": (
+        "Population stability index between two groups: below 0.1 stable, above 0.25 shifted. "
+        "(In alignment, PSI is private set intersection: finding common customers blindly.)",
+        "两组人群之间的稳定性指数：低于 0.1 稳定，高于 0.25 已偏移。"
+        "（在对齐中，PSI 指隐私集合求交：盲态找出共同客户。）",
+    ),
+}
+"""Term to its explanation in English and in Chinese."""
