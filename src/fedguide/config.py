@@ -64,6 +64,9 @@ class TrainSettings(_Section):
     algorithm: str = Field(
         default="fedavg", description="NAME or NAME:NUMBER; `fedguide explain NAME` tells more"
     )
+    compress: str = Field(
+        default="none", description="none, int8, int4, top:SHARE or random:SHARE, in simulations"
+    )
     aggregator: str = Field(
         default="open", description="open, masked, or a name that `fedguide explain` lists"
     )

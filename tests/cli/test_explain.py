@@ -6,6 +6,7 @@ import pytest
 
 from fedguide.cli.app import main
 from fedguide.horizontal.choice import OFFERS
+from fedguide.horizontal.compression import COMPRESSIONS
 from fedguide.horizontal.names import AGGREGATORS
 from fedguide.horizontal.rule_threats import ROBUST_THREATS
 from fedguide.horizontal.threats import KINDS
@@ -14,9 +15,17 @@ from fedguide.horizontal.threats import KINDS
 def test_without_a_term_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain"]) == 0
     shown = capsys.readouterr().out
-    assert [line.split()[0] for line in shown.splitlines()] == [*AGGREGATORS, *OFFERS]
+    assert [line.split()[0] for line in shown.splitlines()] == [
+        *AGGREGATORS,
+        *OFFERS,
+        *COMPRESSIONS,
+    ]
     assert main(["explain", "--json"]) == 0
-    assert set(json.loads(capsys.readouterr().out)["data"]["terms"]) == {*AGGREGATORS, *OFFERS}
+    assert set(json.loads(capsys.readouterr().out)["data"]["terms"]) == {
+        *AGGREGATORS,
+        *OFFERS,
+        *COMPRESSIONS,
+    }
 
 
 @pytest.mark.parametrize("name", ["masked_sum", "weighted_mean", "masked_bucketed_krum", "median"])

@@ -4,6 +4,7 @@ import pytest
 
 from fedguide.errors import ConfigError
 from fedguide.horizontal.compatible import INCOMPATIBLE, check_together, refusal
+from fedguide.horizontal.compression import COMPRESSIONS
 from fedguide.horizontal.names import AGGREGATORS, ALGORITHMS
 
 
@@ -36,5 +37,5 @@ def test_every_algorithm_goes_with_the_plain_mean_and_the_sums():
 
 
 def test_every_name_is_one_that_can_be_chosen():
-    known = {*AGGREGATORS, *ALGORITHMS}
+    known = {*AGGREGATORS, *ALGORITHMS, *COMPRESSIONS}
     assert {name for pair in INCOMPATIBLE for name in pair} <= known

@@ -23,6 +23,7 @@ def explain(
 ) -> None:
     """Explain an aggregator (who can learn what, who can change what) or an algorithm."""
     from fedguide.horizontal.choice import OFFERS
+    from fedguide.horizontal.compression import COMPRESSIONS
     from fedguide.horizontal.names import AGGREGATORS, ROBUST_RULES
     from fedguide.horizontal.rule_threats import ROBUST_THREATS
     from fedguide.horizontal.threats import KINDS, kind_of
@@ -33,9 +34,15 @@ def explain(
         kinds = {name: kind_of(name, ROBUST_RULES) for name in AGGREGATORS}
         listed = {name: KINDS[kind].gist for name, kind in kinds.items()}
         listed |= {name: offer.gist for name, offer in OFFERS.items()}
+        listed |= COMPRESSIONS
         width = max(map(len, listed))
         lines = [f"{name:{width}}  {_said(out, gist)}" for name, gist in listed.items()]
         out.finish({"terms": {name: gist.en for name, gist in listed.items()}}, *lines)
+        return
+    if term in COMPRESSIONS:
+        gist = COMPRESSIONS[term]
+        said = {"term": term, "kind": "compression", "gist": gist.en}
+        out.finish(said, f"{term}: {_said(out, gist)}")
         return
     if term in OFFERS:
         out.finish(*_algorithm(out, term, OFFERS[term]))

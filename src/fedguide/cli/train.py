@@ -79,6 +79,14 @@ AlgorithmOption = Annotated[
         metavar="NAME[:NUMBER]",
     ),
 ]
+CompressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--compress",
+        help="Send less: int8, int4, top:0.05 (largest changes), random:0.1 (goes under masks)",
+        metavar="WAY[:SHARE]",
+    ),
+]
 SeedsOption = Annotated[
     int, typer.Option("--seeds", help="Trainings with different seeds, averaged", min=1)
 ]
@@ -103,6 +111,7 @@ def sim(
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
     algorithm: AlgorithmOption = None,
+    compress: CompressOption = None,
     aggregator: AggregatorOption = None,
     seeds: SeedsOption = 1,
     dp: DpOption = None,
@@ -128,7 +137,9 @@ def sim(
     run = name or datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     require_new(settings.home, run)
     choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
-    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator, algorithm)
+    plan = plan_of(
+        settings, number, seeds, rounds, patience, encoder, aggregator, algorithm, compress
+    )
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, datasets))
     comparison = compared(out, datasets, plan, settings.home / "ledgers" / run)
@@ -157,6 +168,7 @@ def compare_command(
     patience: PatienceOption = None,
     encoder: EncoderOption = None,
     algorithm: AlgorithmOption = None,
+    compress: CompressOption = None,
     aggregator: AggregatorOption = None,
     seeds: SeedsOption = 1,
     dp: DpOption = None,
@@ -188,7 +200,9 @@ def compare_command(
         return
     number = settings.train.seed if seed is None else seed
     choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
-    plan = plan_of(settings, number, seeds, rounds, patience, encoder, aggregator, algorithm)
+    plan = plan_of(
+        settings, number, seeds, rounds, patience, encoder, aggregator, algorithm, compress
+    )
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, datasets))
     comparison = compared(out, datasets, plan)
@@ -216,6 +230,7 @@ def plan_of(
     encoder: str | None,
     aggregator: str | None = None,
     algorithm: str | None = None,
+    compress: str | None = None,
 ) -> ComparePlan:
     """The plan of the config file, with the command line's options on top.
 
@@ -242,6 +257,7 @@ def plan_of(
             keep_moments=train.keep_client_moments,
             aggregator=AGGREGATOR_NAMES.get(chosen, chosen),
             algorithm=algorithm or train.algorithm,
+            compress=compress or train.compress,
         ),
         seeds=tuple(range(seed, seed + seeds)),
     )

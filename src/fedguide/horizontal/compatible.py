@@ -29,6 +29,24 @@ _RULES = (
     *("bulyan", "geometric", "clipping", "norm_bound"),
 )
 
+_OWN_COORDINATES = (
+    "each party sends the coordinates that are its largest, and a sum needs the same of everybody; "
+    "a common random choice goes under sums"
+)
+_OWN_GRID = (
+    "sums have a grid of their own, and levels of one party's scale do not add up with another's; "
+    "a common random choice goes under sums"
+)
+_TWO_VECTORS = (
+    "SCAFFOLD sends its control variates along with the model, and they are no small differences "
+    "from what was sent before"
+)
+_SUMS = (
+    *("open_sum", "masked_sum"),
+    *(f"bucketed_{rule}" for rule in _RULES),
+    *(f"masked_bucketed_{rule}" for rule in _RULES),
+)
+
 INCOMPATIBLE: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("masked_sum", "fedbuff"): _ONE_ROUND,
@@ -36,6 +54,9 @@ INCOMPATIBLE: Mapping[tuple[str, str], str] = MappingProxyType(
         **{(f"masked_bucketed_{rule}", "fedbuff"): _ONE_ROUND for rule in _RULES},
         **{(rule, "fedbuff"): _FIRST_ANSWERS for rule in _RULES},
         **{(f"bucketed_{rule}", "fedbuff"): _FIRST_ANSWERS for rule in _RULES},
+        **{(name, "top"): _OWN_COORDINATES for name in _SUMS},
+        **{(name, way): _OWN_GRID for name in _SUMS for way in ("int8", "int4")},
+        **{("scaffold", way): _TWO_VECTORS for way in ("int8", "int4", "top", "random")},
     }
 )
 """Why the first does not go with the second; a pair stands here once, in either order."""

@@ -92,6 +92,8 @@ class Aggregator:
         sees: what of the updates its coordinator gets to see.
         remembers: ``collect`` needs the mean of the round before (``Terms.last``).
         takes_patches: ``submit`` knows what to do with ``Update.patch``.
+        submit_after: instead of ``submit``, for an aggregator whose parties keep something from
+            round to round: also gets the state it gave last.
     """
 
     submit: Callable[[Update, Root], tuple[State | None, Message]]
@@ -100,6 +102,7 @@ class Aggregator:
     sees: Sees = "each update"
     remembers: bool = False
     takes_patches: bool = False
+    submit_after: Callable[[State | None, Update, Root], tuple[State | None, Message]] | None = None
 
 
 MOST_EXAMPLES = 1 << 40

@@ -37,6 +37,8 @@ from fedguide.horizontal.scaffold import scaffold
 from fedguide.horizontal.server import momentum_sgd
 from fedguide.horizontal.sides import Job, Sides, both
 from fedguide.horizontal.summed import Addend, Packing, Summation, open_sum, summed
+from fedguide.horizontal.thin import THIN_WIRE
+from fedguide.horizontal.thrift import THRIFT_WIRE
 from fedguide.horizontal.trimmed import TRIMMED
 
 Builder: TypeAlias = Callable[[Aggregator], Algorithm[ServerState]]
@@ -128,6 +130,8 @@ AGGREGATORS: Mapping[str, Callable[[Job], Sides]] = MappingProxyType(
 WIRE: tuple[type, ...] = (
     *(Train, Grade, *METHODS, Submission, Patched, Addend, PartyState, Counted),
     *KEPT,
+    *THRIFT_WIRE,
+    *THIN_WIRE,
     *MASKED_WIRE,
 )
 """Every kind of message and party state of these algorithms: what a courier has to allow."""

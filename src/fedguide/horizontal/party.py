@@ -221,7 +221,11 @@ def _submit(
     """The update goes to the aggregator, under a root of this attempt alone."""
     attempt = state.attempt + 1 if update.round == state.round else 0
     root = _aggregation_root(env, update.round, attempt)
-    aggregation, reply = env.aggregator.submit(update, root)
+    after = env.aggregator.submit_after
+    if after is None:
+        aggregation, reply = env.aggregator.submit(update, root)
+    else:
+        aggregation, reply = after(state.aggregation, update, root)
     return PartyState(update.round, moments, aggregation, attempt, state.kept), reply
 
 

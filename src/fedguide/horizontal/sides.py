@@ -75,6 +75,10 @@ class Sides:
     coordinator: Aggregator
     party: Callable[[PartyId], Aggregator]
 
+    def through(self, wrap: Callable[[Aggregator], Aggregator]) -> Sides:
+        """Both sides with the same done to each."""
+        return Sides(wrap(self.coordinator), lambda name: wrap(self.party(name)))
+
 
 def both(aggregator: Aggregator) -> Sides:
     """The same aggregator for the coordinator and for every party."""

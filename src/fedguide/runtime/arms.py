@@ -21,6 +21,7 @@ from fedguide.errors import ConfigError
 from fedguide.horizontal.algorithm import Algorithm, ServerState
 from fedguide.horizontal.choice import Around, read_choice
 from fedguide.horizontal.compatible import check_together
+from fedguide.horizontal.compression import Compression, read_compression
 from fedguide.horizontal.mean import Aggregator
 from fedguide.horizontal.names import AGGREGATORS
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
@@ -79,6 +80,7 @@ class TrainPlan:
         aggregator: name of what makes the mean of the shops' updates.
         max_norm: longest update, in L2, where the aggregator bounds updates.
         algorithm: of *together*, ``NAME`` or ``NAME:NUMBER`` (``choice.OFFERS``).
+        compress: how *together* sends less (``compression.COMPRESSIONS``).
 
     Raises:
         ConfigError: a number is out of range.
@@ -95,6 +97,7 @@ class TrainPlan:
     aggregator: str = "weighted_mean"
     max_norm: float = 100.0
     algorithm: str = "fedavg"
+    compress: str = "none"
 
     def __post_init__(self) -> None:
         """Checks the ranges that no other plan checks."""
@@ -110,11 +113,13 @@ class TrainPlan:
                 f"aggregator must be one of {', '.join(AGGREGATORS)}, got {self.aggregator!r}",
                 hint="fedguide explain",
             )
-        check_together(read_choice(self.algorithm).name, self.aggregator)
-        if self.private is not None and self.algorithm != "fedavg":
+        names = read_choice(self.algorithm).name, read_compression(self.compress).name
+        check_together(*names, self.aggregator)
+        if self.private is not None and names != ("fedavg", "none"):
             raise ConfigError(
-                f"differential privacy has a coordinator of its own, got {self.algorithm}",
-                hint="--algorithm fedavg",
+                "differential privacy has a coordinator and a grid of its own, got "
+                f"{self.algorithm} with {self.compress}",
+                hint="--algorithm fedavg --compress none",
             )
 
 
@@ -200,8 +205,11 @@ def train_together(
     seed: int,
     clock: Clock,
     on_round: OnRound,
+    seen: Callable[[Vector], None] = lambda _shared: None,
 ) -> Trained:
-    """Federated averaging over the real protocol, in one process.
+    """Training together over the real protocol, in one process.
+
+    ``seen`` is shown the shared model of every round that is judged.
 
     Raises:
         CutShortError: more than half of the shops failed in a round.
@@ -213,17 +221,21 @@ def train_together(
     params = crossing(plan.guide, offer, whole)
     shops = [bench.shop for bench in benches]
     trainings = trainings_of(shops, fits, plan, whole)
+    compression = read_compression(plan.compress)
     names = tuple(sorted(PartyId(shop.name) for shop in shops))
     job = Job(
         task,
         names,
-        offer.size(params.size),
+        compression.size(offer.size(params.size)),
         seeded_root(seed, "identities"),
         figures=offer.figures,
         max_norm=plan.max_norm,
     )
-    sides = AGGREGATORS[plan.aggregator](job)
-    parties = parties_of(shops, trainings, sides, task, seed)
+    sides = AGGREGATORS[plan.aggregator](job).through(compression.up)
+    parties = {
+        name: squeezed(party, compression)
+        for name, party in parties_of(shops, trainings, sides, task, seed).items()
+    }
     states: dict[PartyId, State] = {}
 
     def models(shared: Vector) -> dict[str, Vector]:
@@ -238,6 +250,7 @@ def train_together(
     def judge(shared: Vector) -> float:
         # What a party keeps is of the round just done: the best is written down while it is there.
         nonlocal best, best_score
+        seen(shared)
         mine = models(shared)
         score = _score(benches, mine, plan.guide)
         if score > best_score:
@@ -246,7 +259,7 @@ def train_together(
 
     judges = can_judge(benches)
     run = run_rounds(
-        algorithm_of(plan, sides.coordinator),
+        compression.down(algorithm_of(plan, sides.coordinator)),
         params,
         tuple(parties),
         in_process(parties, clock, states),
@@ -264,6 +277,12 @@ def train_together(
         run.history,
         run.best_params if params.size == whole.size else None,
     )
+
+
+def squeezed(party: Party, compression: Compression) -> Party:
+    """The party, for a model that comes as differences."""
+    half, initial = compression.party(party.answer, party.initial)
+    return replace(party, answer=half, initial=initial)
 
 
 def trainings_of(

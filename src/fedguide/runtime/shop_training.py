@@ -13,6 +13,7 @@ from fedguide.horizontal.ditto import Own
 from fedguide.horizontal.fedper import Mine
 from fedguide.horizontal.fitting import Fit, Gradient, Steered, Steering, Traced
 from fedguide.horizontal.party import PartyState
+from fedguide.horizontal.thin import Thinned
 from fedguide.horizontal.trainer import Personal
 from fedguide.models.examples import Shapes
 from fedguide.models.fit import Bend, layout_of, make_bent_fit, make_fit, make_gradient
@@ -103,6 +104,7 @@ def crossing(plan: GuidePlan, offer: Offer, first: Vector) -> Vector:
 
 def own_model(state: State | None, shared: Vector, personal: Personal | None) -> Vector:
     """The model a party ends with: the shared one, its own, or both parts together."""
+    state = state.inner if isinstance(state, Thinned) else state
     kept = state.kept if isinstance(state, PartyState) else None
     if isinstance(kept, Own):
         return kept.params

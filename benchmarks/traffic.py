@@ -1,0 +1,208 @@
+"""Bytes until the federated guide is good: float32 against quantised, sparse, and differences.
+
+Online Retail, six shops (Dirichlet(2), seed 0), FedAvg over the real protocol, every message
+counted as it is encoded, both ways. The target is 95 % of the best validation NDCG@10 (discovery,
+bare network) that float32 reaches. Each way's bytes are those until its first round at the target;
+the ways are chosen on validation, and what the chosen model is worth is read off test.
+
+    make bench BENCH=traffic
+    FEDGUIDE_DATA=… python benchmarks/traffic.py [--quick] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from fedguide.data.shops import load_shops
+from fedguide.models.blend import weigh
+from fedguide.models.evaluate import questions
+from fedguide.models.fit import to_network
+from fedguide.models.metrics import measure
+from fedguide.models.plan import GuidePlan
+from fedguide.models.served import Known, known, vectors_of, with_network
+from fedguide.runtime.arms import BARE, TrainPlan, fits_of, train_together
+from fedguide.runtime.baselines import Bench
+from fedguide.values import Vector
+from report import at_least, at_most, data_folder, finish, parser, show
+from robust import bench_of
+
+WAYS = ("none", "int8", "int4", "top:0.1", "top:0.05", "top:0.02", "random:0.1")
+QUICK = ("none", "int4", "top:0.05")
+SHARE = 0.95
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The shops, ready: benches, and questions of both slices by shop."""
+
+    plan: TrainPlan
+    benches: tuple[Bench, ...]
+    asked: Mapping[str, Mapping[str, Known]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One way: when it reached the target, after how many bytes, and what its model is worth.
+
+    ``round`` and ``bytes`` are ``None`` if it never did.
+    """
+
+    way: str
+    round: int | None
+    bytes: int | None
+    a_round: float
+    validation: float
+    test: float
+    seconds: float
+
+
+def ground(data: Path, rounds: int, size: int) -> Ground:
+    """Cuts the shops and prepares every question."""
+    source = data / "online_retail" / "online_retail.parquet"
+    shops = load_shops(source, format_name="online-retail", shops=6, spec="dirichlet:2", seed=0)
+    guide = GuidePlan(size=size)
+    benches = tuple(bench_of(shop, guide) for shop in shops)
+    asked = {
+        part: {
+            bench.shop.name: known(
+                bench.model,
+                bench.shop,
+                questions(cases, len(bench.shop.catalogue), "discovery"),
+                guide.recent_days,
+            )
+            for bench in benches
+            if len(cases := getattr(bench.shop, part))
+        }
+        for part in ("validation", "test")
+    }
+    plan = TrainPlan(guide, rounds=rounds, patience=rounds, fine_tune_rounds=0)
+    return Ground(plan, benches, asked)
+
+
+def ndcg(field: Ground, part: str, params: Vector) -> float:
+    """Mean NDCG@10 over the shoppers of all shops, discovery, bare network."""
+    network = to_network(params, field.plan.guide)
+    values = []
+    for bench in field.benches:
+        seen = field.asked[part].get(bench.shop.name)
+        if seen is not None and len(seen.asked):
+            st = with_network(seen, network, vectors_of(network, bench.features))
+            values.append(measure(weigh(st, BARE), st.asked.targets).ndcg10)
+    return float(np.concatenate(values).mean())
+
+
+def run(field: Ground, way: str, target: float | None) -> tuple[Line, list[float]]:
+    """Trains one way; without a target its own best gives one."""
+    start = time.perf_counter()
+    scores: list[float] = []
+    worth: list[float] = []
+
+    def seen(params: Vector) -> None:
+        scores.append(ndcg(field, "validation", params))
+        worth.append(ndcg(field, "test", params))
+
+    plan = replace(field.plan, compress=way)
+    fits = fits_of([bench.shop for bench in field.benches], plan.guide)
+    trained = train_together(
+        field.benches,
+        fits,
+        plan,
+        SEED,
+        time.monotonic,
+        lambda *_told: None,
+        seen=seen,
+    )
+    sizes = [report.bytes_up + report.bytes_down for report in trained.history]
+    goal = SHARE * max(scores) if target is None else target
+    at = next((n for n, score in enumerate(scores) if score >= goal), None)
+    best = int(np.argmax(scores)) if at is None else at
+    return (
+        Line(
+            way,
+            None if at is None else at + 1,
+            None if at is None else int(sum(sizes[: at + 1])),
+            float(np.mean(sizes)),
+            scores[best],
+            worth[best],
+            time.perf_counter() - start,
+        ),
+        scores,
+    )
+
+
+def main() -> None:
+    """Runs every way and prints one table."""
+    options = parser(__doc__)
+    options.add_argument(
+        "--quick", action="store_true", help="fewer ways and rounds, small network"
+    )
+    given = options.parse_args()
+    data = data_folder()
+    if data is None:
+        raise SystemExit("needs FEDGUIDE_DATA")
+    field = ground(data, 12 if given.quick else 40, 32 if given.quick else 128)
+    lines: list[Line] = []
+    target = None
+    for way in QUICK if given.quick else WAYS:
+        line, scores = run(field, way, target)
+        if way == "none":
+            target = SHARE * max(scores)
+        lines.append(line)
+        print(f"{way}: round {line.round}, {line.bytes} bytes, test {line.test:.4f}", flush=True)
+    plain = lines[0]
+    best_test = plain.test
+    show(
+        f"bytes until validation NDCG@10 is {target:.4f} (95 % of float32's best)",
+        (
+            "way",
+            "round",
+            "MB",
+            "of float32",
+            "MB a round",
+            "validation",
+            "test",
+            "of its test",
+            "s",
+        ),
+        [
+            (
+                line.way,
+                line.round or "-",
+                f"{line.bytes / 1e6:.2f}" if line.bytes else "-",
+                f"1/{plain.bytes / line.bytes:.1f}" if line.bytes and plain.bytes else "-",
+                f"{line.a_round / 1e6:.3f}",
+                f"{line.validation:.4f}",
+                f"{line.test:.4f}",
+                f"{line.test / best_test:.3f}",
+                f"{line.seconds:.0f}",
+            )
+            for line in lines
+        ],
+    )
+    reached = [line for line in lines[1:] if line.bytes]
+    bars = []
+    if reached and plain.bytes:
+        least = min(reached, key=lambda line: line.bytes or 0)
+        ratio = (least.bytes or 0) / plain.bytes
+        bars = [
+            at_most(f"{least.way}: bytes to the target, of float32", ratio, 1 / 8),
+            at_most(f"{least.way}: the same, stretch", ratio, 1 / 16),
+            at_least(
+                f"{least.way}: test NDCG@10, of float32's at the target",
+                least.test / best_test,
+                0.95,
+            ),
+        ]
+    finish(
+        "traffic", bars, {"lines": [asdict(line) for line in lines], "target": target}, given.json
+    )
+
+
+if __name__ == "__main__":
+    main()
