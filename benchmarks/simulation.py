@@ -21,6 +21,7 @@ if CORES:
     os.sched_setaffinity(0, {max(CORES)})  # before JAX counts its threads
 
 import functools  # noqa: E402
+import hashlib  # noqa: E402
 import json  # noqa: E402
 import resource  # noqa: E402
 import statistics  # noqa: E402
@@ -28,7 +29,6 @@ import subprocess  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
-from collections.abc import Callable, Iterator, Mapping  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -54,8 +54,8 @@ from fedguide.horizontal.shards import Shard  # noqa: E402
 from fedguide.protocol import Courier, run  # noqa: E402
 from fedguide.runtime.couriers import Party, in_process  # noqa: E402
 from fedguide.runtime.crowd import Shape, train_together  # noqa: E402
-from fedguide.runtime.simulator import simulated  # noqa: E402
-from fedguide.seeds import Root, derive, seeded_root  # noqa: E402
+from fedguide.runtime.simulator import MadeWhenAsked, simulated  # noqa: E402
+from fedguide.seeds import Root, seeded_root  # noqa: E402
 from fedguide.values import PartyId  # noqa: E402
 from report import ROOT, Bar, at_least, at_most, finish, parser, show  # noqa: E402
 
@@ -90,25 +90,6 @@ OTHERS = {
         ("flwr[simulation]==1.41.*", "torch==2.13.*"), "simulate_flwr", 5, 100, all_cores=True
     ),
 }
-
-
-class Lazily(Mapping[PartyId, Any]):
-    """Values made when they are asked for, the last few kept."""
-
-    def __init__(self, make: Callable[[PartyId], Any], names: list[PartyId]) -> None:
-        self._make, self._names = functools.lru_cache(4 * BLOCK)(make), names
-
-    def __getitem__(self, name: PartyId) -> Any:
-        """One value."""
-        return self._make(name)
-
-    def __iter__(self) -> Iterator[PartyId]:
-        """All names."""
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        """How many."""
-        return len(self._names)
 
 
 def apply(params: Any, x: Any) -> Any:
@@ -147,7 +128,11 @@ def base_root(task: str, number: int) -> Root:
 
 def party(made: Engine, name: PartyId, shard: Shard) -> Party:
     """One client."""
-    roots = functools.lru_cache(2)(lambda task, number: Root(derive(base_root(task, number), name)))
+
+    def roots(task: str, number: int) -> Root:
+        key = base_root(task, number).value
+        return Root(hashlib.blake2b(name.encode(), key=key, digest_size=32).digest())
+
     fit = local_fit(made, shard, PLAN)
     env = PartyEnv("simulation", roots, weighted_mean(), len(shard.x), fit=fit)
     return Party(env, answer, PartyState)
@@ -312,8 +297,10 @@ def one_pass(many: int) -> dict[str, float]:
     """Every shopper trains once, 1,000 a round."""
     made, told = compiled(), []
     names = names_of(many)
-    shards = Lazily(lambda name: shoppers(int(name[1:]) // BLOCK)[int(name[1:]) % BLOCK], names)
-    parties = Lazily(lambda name: party(made, name, shards[name]), names)
+    shards = MadeWhenAsked(
+        names, lambda name: shoppers(int(name[1:]) // BLOCK)[int(name[1:]) % BLOCK], 2 * BLOCK
+    )
+    parties = MadeWhenAsked(names, lambda name: party(made, name, shards[name]), 2 * BLOCK)
     together = train_together(
         made, PARAMS, shards, PLAN, "table", on_compile=lambda *one: told.append(one)
     )

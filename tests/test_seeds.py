@@ -17,6 +17,7 @@ from fedguide.seeds import (
     seeded_entropy,
     seeded_root,
     seeded_roots,
+    shuffled,
     stream,
 )
 
@@ -151,3 +152,23 @@ def test_seeded_roots_do_not_depend_on_what_was_asked_before():
 def test_negative_seed_is_refused():
     with pytest.raises(ConfigError, match="at least 0, got -1"):
         seeded_entropy(-1)
+
+
+def test_a_shuffle_is_the_same_alone_and_with_others() -> None:
+    seeds, counts = np.array([5, 0, 2**31 - 1, 5]), np.array([7, 1, 0, 12])
+    order, owner = shuffled(seeds, counts, 3)
+    for k in range(4):
+        alone, _ = shuffled(seeds[k : k + 1], counts[k : k + 1], 3)
+        np.testing.assert_array_equal(order[owner == k], alone)
+        assert sorted(alone) == list(range(counts[k]))
+    other, _ = shuffled(seeds[3:], counts[3:], 4)
+    assert other.tolist() != order[owner == 3].tolist()
+
+
+def test_all_orders_of_a_shuffle_are_equally_likely() -> None:
+    draws = 24_000
+    order, _ = shuffled(np.arange(draws), np.full(draws, 4))
+    _, found = np.unique(order.reshape(draws, 4) @ [64, 16, 4, 1], return_counts=True)
+    assert len(found) == 24
+    # Chi-squared with 23 degrees: above 83.0 with probability 1e-8.
+    assert ((found - 1000.0) ** 2 / 1000).sum() < 83.0

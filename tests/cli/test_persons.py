@@ -21,7 +21,8 @@ def test_a_shopper_is_known_exported_and_erased_everywhere(trained: Path) -> Non
     store = folder / "shops" / shop / "store.duckdb"
     shopper = read_store(store).events.user_ids[-1]
     item = guide.release.model.catalogue.ids[0]
-    with services_of(settings, guides, folder) as services:
+    places = {name: folder / "shops" / name for name in guides}
+    with services_of(settings, guides, places, folder) as services:
         persons = services.persons
         assert persons is not None
         before = persons.known(shop, shopper, 3)

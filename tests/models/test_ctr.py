@@ -29,9 +29,11 @@ def test_words_that_matter_are_found_and_noise_is_dropped():
     assert 1.2 < weight["red"] < 2.2
     assert -1.2 < weight["old"] < -0.5
     assert abs(weight["cheap"]) < 0.3
-    # A word of one view has three gradients below 1 to pass a threshold of 1 with.
-    noise = np.array([made.weights[hashed([f"noise 0 {at}"], 16)][0] for at in range(3000)])
-    assert (np.abs(noise) < 0.1).mean() > 0.9
+    # In one pass a word of one view has one gradient, which is below the threshold of 1: but for
+    # the few that share a bucket it weighs exactly nothing.
+    once = fit_ctr(examples, clicks, CtrPlan(passes=1))
+    noise = np.array([once.weights[hashed([f"noise 0 {at}"], 16)][0] for at in range(3000)])
+    assert (noise == 0).mean() > 0.97
 
 
 def test_new_views_are_ranked_nearly_as_well_as_can_be():

@@ -14,7 +14,8 @@ import pytest
 from fedguide.api.app import create_app
 from fedguide.guide import engine
 from fedguide.guide.engine import Guide
-from fedguide.web.pages import SECURITY_HEADERS, add_pages
+from fedguide.web.pages import add_pages
+from fedguide.web.respond import SECURITY_HEADERS
 from fedguide.web.words import load_tables
 from tests.api.asking import ask
 from tests.guide.sample import a_card, a_guide, a_model
@@ -56,7 +57,7 @@ class Sound(HTMLParser):
     """Checks that tags close in order and gathers ids, addresses and inline code."""
 
     VOID = frozenset({"meta", "link", "input", "br", "img", "hr"})
-    SVG_VOID = frozenset({"path", "circle", "rect", "use", "ellipse"})
+    SVG_VOID = frozenset({"path", "circle", "rect", "use", "ellipse", "polygon", "polyline"})
 
     def __init__(self) -> None:
         super().__init__()

@@ -75,18 +75,21 @@ class Inbox:
         self._waiting: list[tuple[Guide, Sequence[Received], asyncio.Future[frozenset[str]]]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    def reload(self) -> int:
-        """Puts everything kept into the guides again, as at the start; gives how many events."""
-        count = 0
+    def reload(self, only: str | None = None) -> int:
+        """Puts everything kept into the guides (or one shop's) that were just opened.
+
+        Gives how many events that were.
+        """
+        count, guides = 0, {k: v for k, v in self._guides.items() if only in (None, k)}
         with looking(self.database) as db:
             for row in db.execute(select(EVENTS).order_by(EVENTS.c.seq)):
-                if row.shop in self._guides and self._keeps(row.shopper):
-                    self._count_in(self._guides[row.shop], _received(row))
+                if row.shop in guides and self._keeps(row.shopper):
+                    self._count_in(guides[row.shop], _received(row))
                     count += 1
             for shop, shopper in db.execute(
                 select(IGNORED.c.shop, IGNORED.c.shopper).distinct()
             ).all():
-                if shop in self._guides:
+                if shop in guides:
                     self._ignore(db, shop, shopper)
         return count
 

@@ -10,6 +10,7 @@ from fedguide.api.marketing import MARKETING, Market
 from fedguide.api.operation import Operation
 from fedguide.api.receiving import EVENTS
 from fedguide.api.shoppers import SHOPPERS
+from fedguide.office.federation import Office
 from fedguide.office.persons import Persons
 
 
@@ -23,6 +24,7 @@ class Services:
         secret: signs passes and sessions.
         persons: sees to shoppers' rights.
         market: ads and audiences.
+        office: shows the federation.
     """
 
     keys: KeyBook
@@ -30,6 +32,7 @@ class Services:
     secret: bytes = field(repr=False)
     persons: Persons | None = None
     market: Market | None = None
+    office: Office | None = None
 
     @property
     def operations(self) -> tuple[Operation, ...]:

@@ -56,6 +56,7 @@ def build() -> typer.Typer:
         fit,
         guide,
         keys,
+        model,
         party,
         privacy,
         shopper,
@@ -93,6 +94,7 @@ def build() -> typer.Typer:
     app.add_typer(ads.app, name="ads")
     app.add_typer(shopper.app, name="shopper")
     app.add_typer(keys.app, name="keys")
+    app.add_typer(model.app, name="model")
     app.command("align")(vertical.align)
     app.add_typer(vertical.app, name="vertical")
     app.add_typer(federation.app, name="federation")

@@ -41,7 +41,7 @@ def ask(
     settings = config.load(found(path))
     voice = voice_from(settings.voice)
     out = begin("ask", as_json=as_json, lang=lang, fallback=checked_lang(wish, None))
-    guides = open_guides(settings, run_folder(settings.home, run), shop)
+    guides = open_guides(settings, run_folder(settings.home, run), shop, pinned=run is not None)
     guide = next((g for g in guides.values() if user in g.histories.rows), None)
     guide = guide or next(iter(guides.values()))
     answer = answer_to(guide, wish, shopper=user, chips=chip or (), lang=out.lang, k=count)

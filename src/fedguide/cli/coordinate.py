@@ -171,7 +171,7 @@ def status(path: FileOption = None, as_json: JsonOption = False, lang: LangOptio
     settings = config.load(found(path))
     out = begin("train status", as_json=as_json, lang=lang, fallback=settings.lang)
     with book_of(settings) as (book, journal):
-        seen = [_plain(entry, _history(journal, entry)) for entry in book.all()]
+        seen = [_plain(entry, history_of(journal, entry)) for entry in book.all()]
     heads = (
         out.pick("run", "训练"),
         out.pick("status", "状态"),
@@ -210,7 +210,7 @@ def watch(
     with book_of(settings) as (book, journal):
         while True:
             entry = book.get(task)
-            history = _history(journal, entry)
+            history = history_of(journal, entry)
             for report in history[shown:]:
                 _say_round(out, entry.proposal, report)
             shown = len(history)
@@ -311,7 +311,7 @@ def _say_round(out: Output, proposal: Proposal, report: RoundReport) -> None:
     )
 
 
-def _history(journal: SqliteJournal, entry: Entry) -> list[RoundReport]:
+def history_of(journal: SqliteJournal, entry: Entry) -> list[RoundReport]:
     """The rounds that are done, from the last checkpoint."""
     from fedguide.codec import Limits, decode
     from fedguide.runtime.proposal import ALLOWED

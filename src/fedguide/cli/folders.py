@@ -10,6 +10,7 @@ HOME/ledgers/NAME/SHOP.db      the ledgers of a simulated run's shops
 HOME/runs/NAME/run.json        what was trained and measured
 HOME/runs/NAME/shared.npy      the model all shops shared, before each went on by itself
 HOME/runs/NAME/shops/SHOP/     release/ (signed) and store.duckdb (the shop's own events)
+HOME/models/SHOP.json          which release of a shop was promoted
 HOME/latest                    the name of the newest run
 """
 
@@ -163,40 +164,45 @@ def shared_model(folder: Path) -> Vector:
     return params
 
 
-def open_guides(settings: Settings, folder: Path, only: str | None = None) -> dict[str, Guide]:
+def open_guides(
+    settings: Settings, folder: Path, only: str | None = None, *, pinned: bool = True
+) -> dict[str, Guide]:
     """The guides of a run's shops, by name; ``only`` one of them.
 
-    Nobody who may not be profiled has a history in them, and an opt-out counts at once.
+    Nobody who may not be profiled has a history in them, and an opt-out counts at once. With
+    ``pinned`` off a shop is served from the release that was promoted, where one was.
 
     Raises:
         NotFoundError: no such shop.
         ReleaseError, SignatureError: a release must not be loaded.
     """
+    from fedguide.cli.registry import served_folders
+
+    places = served_folders(settings, folder, pinned=pinned)
+    if only is not None and only not in places:
+        known = ", ".join(places)
+        raise NotFoundError(f"shop {only!r} is not in this run", hint=f"one of: {known}")
+    wanted = places if only is None else {only: places[only]}
+    return {name: open_shop(settings, name, place) for name, place in wanted.items()}
+
+
+def open_shop(settings: Settings, name: str, place: Path) -> Guide:
+    """The guide of the shop whose release and store lie in a folder.
+
+    Raises:
+        ReleaseError, SignatureError: the release must not be loaded.
+    """
+    from fedguide.cli.registry import loaded
     from fedguide.cli.rights import rights_of
-    from fedguide.crypto.signing import PublicKey, verify
     from fedguide.data.store import read_store
     from fedguide.guide.engine import open_guide
-    from fedguide.models.release import PURPOSE, load_release
 
-    names = sorted(path.name for path in (folder / "shops").iterdir())
-    if only is not None and only not in names:
-        raise NotFoundError(f"shop {only!r} is not in this run", hint=f"one of: {', '.join(names)}")
-    trusted, rights = trusted_keys(settings.home), rights_of(settings, lasting=True)
-    guides = {}
-    for name in names if only is None else [only]:
-        shop = folder / "shops" / name
-        release = load_release(
-            shop / "release",
-            trusted,
-            lambda signer, message, signature: verify(
-                PublicKey(signer), PURPOSE, message, signature
-            ),
-        )
-        dataset = read_store(shop / "store.duckdb")
-        ids, today = release.model.catalogue.ids, day_of_question(dataset)
-        histories = served_histories(dataset, ids, rights.allows)
-        guides[name] = open_guide(release, histories, today, name, allows=rights.allows)
-    return guides
+    rights = rights_of(settings, lasting=True)
+    release = loaded(settings, place)
+    dataset = read_store(place / "store.duckdb")
+    ids, today = release.model.catalogue.ids, day_of_question(dataset)
+    histories = served_histories(dataset, ids, rights.allows)
+    return open_guide(release, histories, today, name, allows=rights.allows)
 
 
 def served_histories(

@@ -46,7 +46,7 @@ def recommend(
 
     settings = config.load(found(path))
     out = begin("recommend", as_json=as_json, lang=lang, fallback=settings.lang)
-    guides = open_guides(settings, run_folder(settings.home, run), shop)
+    guides = open_guides(settings, run_folder(settings.home, run), shop, pinned=run is not None)
     # Without --shop: the shop that knows the shopper; if none does, the first shop's best sellers.
     guide = next((g for g in guides.values() if user in g.histories.rows), None)
     guide = guide or next(iter(guides.values()))
@@ -86,7 +86,7 @@ def search(
 
     settings = config.load(found(path))
     out = begin("search", as_json=as_json, lang=lang, fallback=settings.lang)
-    guides = open_guides(settings, run_folder(settings.home, run), shop)
+    guides = open_guides(settings, run_folder(settings.home, run), shop, pinned=run is not None)
     guide = next(iter(guides.values()))
     answer = engine.search(guide, query, count)
     if answer.source == "meaning":
@@ -134,6 +134,7 @@ def serve(
         settings.serve.host if host is None else host,
         settings.serve.port if port is None else port,
         ads,
+        pinned=run is not None,
     )
 
 
@@ -145,30 +146,37 @@ def listen_and_serve(
     host: str,
     port: int,
     ads: Path | None = None,
+    *,
+    pinned: bool = True,
 ) -> None:
     """Opens the run's guides, prints the address once it can be asked, serves until Ctrl-C."""
     from fedguide.api.app import create_app
     from fedguide.api.server import listen
     from fedguide.api.server import serve as serve_app
     from fedguide.cli.folders import open_guides
-    from fedguide.cli.service import services_of
+    from fedguide.cli.registry import served_folders
+    from fedguide.cli.service import desk_of, services_of
     from fedguide.cli.speaking import voice_from
-    from fedguide.office.desk import Desk
     from fedguide.web.pages import add_pages
 
     voice = voice_from(settings.voice)
-    guides = open_guides(settings, folder, shop)
-    with services_of(settings, guides, folder, ads) as services:
+    guides = open_guides(settings, folder, shop, pinned=pinned)
+    places = served_folders(settings, folder, pinned=pinned)
+    with services_of(settings, guides, places, folder, ads) as services:
         listening = listen(host, port)
         address = f"http://{host}:{listening.getsockname()[1]}"
         app = create_app(guides, services, voice=voice)
         # Real shoppers are never listed; those of a synthetic market are there to be tried.
-        desk = Desk(services.secret, services.persons) if services.persons else None
+        desk = desk_of(services)
         invented = all(guide.release.card.synthetic for guide in guides.values())
         add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented, desk=desk)
         out.finish(
             {"address": address, "shops": list(guides)},
             out.pick(f"guide  {address}/", f"导购  {address}/"),
+            out.pick(
+                f"console {address}/console  (fedguide keys create ME --role operator)",
+                f"控制台 {address}/console （fedguide keys create ME --role operator）",
+            ),
             f"api    {address}/api/v1/recommend?user=…",
             out.pick("Ctrl-C stops it", "按 Ctrl-C 停止"),
         )

@@ -41,10 +41,10 @@ class Gone:
 
 
 class HomePersons:
-    """Shoppers' rights over the run in a folder that is served, and a running server's inbox."""
+    """Shoppers' rights over the folders of the shops that are served, and the server's inbox."""
 
-    def __init__(self, settings: Settings, inbox: Inbox, folder: Path) -> None:
-        self._settings, self._inbox, self._folder = settings, inbox, folder
+    def __init__(self, settings: Settings, inbox: Inbox, places: Mapping[str, Path]) -> None:
+        self._settings, self._inbox, self._places = settings, inbox, places
         # A store serves one reader of a process at a time.
         self._lock = threading.Lock()
 
@@ -65,7 +65,7 @@ class HomePersons:
             latest=tuple(_kept(row) for row in rows[::-1][:latest]),
             ignored=tuple(self._inbox.ignored(shop, shopper)),
             residual=residual_of(self._settings, holding),
-            epsilon=self._epsilon(),
+            epsilon=self._epsilon(shop),
         )
 
     def personalise(self, shopper: str, *, wanted: bool) -> bool:
@@ -102,11 +102,11 @@ class HomePersons:
         events = sum(gone.events.values()) + gone.received
         return Erased(events, gone.residual, gone.ledger_record)
 
-    def _epsilon(self) -> float | None:
+    def _epsilon(self, shop: str) -> float | None:
         """The ε of the served run; ``None`` for one without noise."""
         from fedguide.cli.folders import run_record
 
-        spent = run_record(self._folder).get("privacy", {})
+        spent = run_record(self._places[shop].parents[1]).get("privacy", {})
         if spent.get("mechanism", "none") == "none":
             return None
         bound: float | None = spent["epsilon_insider"]
@@ -115,7 +115,7 @@ class HomePersons:
     def _rows(self, shop: str, shopper: str) -> tuple[list[dict[str, Any]], list[Path]]:
         """Every event of a shopper in a shop, oldest first, and the stores that had some."""
         with self._lock:
-            found = list(known_in([self._folder / "shops" / shop / "store.duckdb"], shopper))
+            found = list(known_in([self._places[shop] / "store.duckdb"], shopper))
         rows = [row for _, dataset in found for row in rows_of(dataset)]
         received = [
             {

@@ -7,7 +7,7 @@ HOME/serve/serve.db     keys, events and wishes, unless ``[serve] database`` say
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fedguide.api.services import Services
     from fedguide.config import Settings
     from fedguide.guide.engine import Guide
+    from fedguide.office.desk import Desk
     from fedguide.privacy.tables import Database
 
 KEY = Path("keys") / "api.key"
@@ -54,11 +55,16 @@ def key_book(settings: Settings, database: Database) -> KeyBook:
 
 @contextmanager
 def services_of(
-    settings: Settings, guides: Mapping[str, Guide], folder: Path, ads: Path | None = None
+    settings: Settings,
+    guides: dict[str, Guide],
+    places: dict[str, Path],
+    folder: Path,
+    ads: Path | None = None,
 ) -> Iterator[Services]:
-    """What ``serve`` offers beside the guides of the run in ``folder``; ``ads`` are orders.
+    """What ``serve`` offers beside the guides of shops whose folders are ``places``.
 
-    Events that were kept count from the start.
+    Events that were kept count from the start. Where another release is promoted, both mappings
+    are changed: the next answer is the new release's. ``ads`` are orders for the run in ``folder``.
 
     Raises:
         ConfigError, DataError, NotFoundError: see ``market_of``.
@@ -66,13 +72,37 @@ def services_of(
     from fedguide.api.inbox import Inbox
     from fedguide.api.services import Services
     from fedguide.cli.ad_desk import market_of
+    from fedguide.cli.bureau import HomeOffice
+    from fedguide.cli.folders import open_shop
     from fedguide.cli.persons import HomePersons
+    from fedguide.cli.registry import promotions, shop_folder
     from fedguide.cli.rights import private_key, rights_of
 
     rights = rights_of(settings, lasting=True)
     with market_of(settings, folder, guides, ads) as market, service_database(settings) as database:
         inbox = Inbox(database, guides, rights.keeps)
         inbox.reload()
-        persons = HomePersons(settings, inbox, folder)
+
+        def on_model(shop: str) -> None:
+            if shop in guides:
+                version = promotions(settings.home, shop)[-1].version
+                places[shop] = shop_folder(settings.home, shop, version)
+                guides[shop] = open_shop(settings, shop, places[shop])
+                inbox.reload(shop)
+
+        persons = HomePersons(settings, inbox, places)
         secret = private_key(settings.home / KEY)
-        yield Services(key_book(settings, database), inbox, secret, persons, market)
+        office = HomeOffice(settings, on_model)
+        book = key_book(settings, database)
+        yield Services(book, inbox, secret, persons, market, office)
+
+
+def desk_of(services: Services) -> Desk | None:
+    """What pages are handed of the services."""
+    from fedguide.office.desk import Desk
+
+    if services.persons is None:
+        return None
+    return Desk(
+        services.secret, services.persons, time.time, keys=services.keys, office=services.office
+    )

@@ -407,6 +407,11 @@ def body(comparison: Comparison, plan: ComparePlan, datasets: Sequence[Dataset])
             "privacy": in_words(spent),
         },
         "privacy": dict(spent),
+        # The first seed's, which is the one whose releases are kept.
+        "history": [
+            _clean(dataclasses.asdict(one))
+            for one in comparison.outcomes[0].trained["together"].history
+        ],
         # Unrounded: an audit trains by it, and a δ of 1e-7 would be none.
         "plan": dataclasses.asdict(plan),
         "stage_seconds": {stage: round(s, 3) for stage, s in comparison.seconds.items()},

@@ -155,6 +155,8 @@ def _half(asked: list[Buckets], clicks: Floats, parts: NDArray[np.intp], plan: C
     first, second = (int(part) for part in parts)
     ctr = fit_ctr(asked[:first], clicks[:first], plan)
     curve = fit_platt(clicks[first:second], ctr(asked[first:second]))
+    # The curve is from views that were not learnt from; now those are learnt from as well.
+    ctr = fit_ctr(asked[:second], clicks[:second], plan)
     scores, done = ctr(asked[second:]), clicks[second:]
     said = curve(scores)
     raw = replace(curve, curve=replace(curve.curve, weights=np.ones(1), intercept=0.0))(scores)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fedguide.errors import ConfigError, WrongShapeError
 from fedguide.horizontal.fitting import Figures, Fit
 from fedguide.horizontal.shards import Shard
+from fedguide.seeds import shuffled
 from fedguide.values import Vector
 
 Params: TypeAlias = Any
@@ -145,10 +146,10 @@ def local_fit(compiled: Engine, shard: Shard, plan: Epochs) -> Fit:
             state = compiled.optimizer.init(tree)
         else:
             state = compiled.unpack(optimizer_state)
-        rng = np.random.default_rng(seed)
         total, seen = 0.0, 0
-        for _ in range(plan.epochs):
-            for rows, mask in zip(*batches(shard, plan.batch_size, rng), strict=True):
+        for epoch in range(plan.epochs):
+            order, _ = shuffled(np.array([seed]), np.array([len(shard.x)]), epoch)
+            for rows, mask in zip(*batches(shard, plan.batch_size, order), strict=True):
                 tree, state, loss = compiled.step(tree, state, shard.x[rows], shard.y[rows], mask)
                 total, seen = total + float(loss) * mask.sum(), seen + mask.sum()
         trained = np.asarray(ravel_pytree(tree)[0])
@@ -250,16 +251,19 @@ def packer(
 
 
 def batches(
-    shard: Shard, batch_size: int, rng: np.random.Generator | None
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Row numbers and masks of the batches of one epoch, ``(s, b)`` each; no ``rng`` no shuffling.
+    shard: Shard, batch_size: int, order: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Row numbers and masks of the batches of one epoch, ``(s, b)`` each.
+
+    ``order`` is the order of the examples, their own where there is none; a party that has cut its
+    batches itself keeps to those.
 
     What is missing in a batch is filled up with its own first row: unlike zeros, a real example
     cannot make a loss infinite, whose masked gradient would be NaN.
     """
     count = len(shard.x)
     if shard.cuts is None:
-        order = np.arange(count) if rng is None else rng.permutation(count)
+        order = np.arange(count) if order is None else order
         steps = -(-count // batch_size)
         rows = np.full(steps * batch_size, order[(steps - 1) * batch_size])
         rows[:count] = order

@@ -11,6 +11,7 @@ plain mean below shows every update to its one coordinator, and is for parties t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NoReturn, TypeAlias, get_args
@@ -133,23 +134,14 @@ def weighted_mean(weighting: Weighting = "num_examples") -> Aggregator:
             raise QuorumLost(ask, Replies(answers, missing))
         return _mean(dict(sorted(answers.items())), missing, weighting, terms)
 
-    return Aggregator(_submit, _no_further_trip, collect, takes_patches=True)
+    return Aggregator(in_the_open, _no_further_trip, collect, takes_patches=True)
 
 
-def _submit(update: Update, _root: Root) -> tuple[None, Submission | Patched]:
-    """The update as it is."""
-    patch = update.patch
-    if patch is not None:
+def in_the_open(update: Update, _root: Root) -> tuple[None, Submission | Patched]:
+    """A ``submit``: the update as it is; nothing is derived from the root."""
+    if update.patch is not None:
         return None, Patched(
-            update.round,
-            patch.table.start,
-            patch.table.rows,
-            patch.rows,
-            patch.block,
-            patch.rest,
-            update.examples,
-            update.loss,
-            update.figures,
+            update.round, update.patch, update.examples, update.loss, update.figures
         )
     return None, Submission(
         update.round, update.vector, update.examples, update.loss, update.figures
@@ -202,9 +194,9 @@ def _flaw(reply: Submission | Patched, terms: Terms) -> str:
     if reply.round != terms.round:
         return f"answered round {reply.round} in round {terms.round}"
     if isinstance(reply, Patched):
-        if flaw := reply.flaw(terms.size):
+        if flaw := reply.patch.flaw(terms.size):
             return flaw
-        shape, finite = (terms.size,), reply.patch.is_finite()
+        shape, finite = (terms.size,), reply.patch.is_finite
     else:
         shape, finite = reply.vector.shape, bool(np.isfinite(reply.vector).all())
     if shape != (terms.size,) or reply.figures.shape != (terms.figures,):
@@ -214,9 +206,10 @@ def _flaw(reply: Submission | Patched, terms: Terms) -> str:
         )
     if not 1 <= reply.examples <= MOST_EXAMPLES:
         return f"examples must be at least 1 and at most {MOST_EXAMPLES}, got {reply.examples}"
-    if not (np.isfinite(reply.loss) and finite):
+    if not (math.isfinite(reply.loss) and finite):
         return "loss or vector is not finite"
-    return "" if np.isfinite(reply.figures).all() else "a figure is not finite"
+    is_fine = not len(reply.figures) or np.isfinite(reply.figures).all()
+    return "" if is_fine else "a figure is not finite"
 
 
 def _mean(

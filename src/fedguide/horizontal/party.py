@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedguide.codec import Array, Later
 from fedguide.errors import DataError, ProtocolError, RefusedError
 from fedguide.horizontal.fitting import Figures, Fit, Fitted, Gradient, Guarded, Steered
-from fedguide.horizontal.mean import Aggregator, Update
+from fedguide.horizontal.mean import Aggregator, Update, in_the_open
 from fedguide.horizontal.messages import Grade, Question, Train
 from fedguide.horizontal.methods import METHODS
 from fedguide.horizontal.patch import PatchFitted
@@ -23,6 +23,7 @@ from fedguide.seeds import Root, Roots, derive
 from fedguide.values import Vector
 
 _EMPTY = np.zeros(0, np.float32)
+_NO_ROOT = Root(bytes(32))
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def hand_in(
     figures = _figures(env, message)
     if isinstance(fitted, PatchFitted):
         patch, number = fitted.patch, message.round
-        if env.aggregator.takes_patches and patch.is_finite() and math.isfinite(fitted.loss):
+        if env.aggregator.takes_patches and patch.is_finite and math.isfinite(fitted.loss):
             update = Update(number, _EMPTY, fitted.examples, fitted.loss, figures, patch=patch)
         else:
             delta = patch.spread(len(message.params))
@@ -220,10 +221,12 @@ def _submit(
 ) -> tuple[PartyState, Message]:
     """The update goes to the aggregator, under a root of this attempt alone."""
     attempt = state.attempt + 1 if update.round == state.round else 0
-    root = _aggregation_root(env, update.round, attempt)
-    after = env.aggregator.submit_after
+    submit, after = env.aggregator.submit, env.aggregator.submit_after
+    # What is sent in the open derives nothing; a simulation would derive a million roots for it.
+    in_open = submit is in_the_open and after is None
+    root = _NO_ROOT if in_open else _aggregation_root(env, update.round, attempt)
     if after is None:
-        aggregation, reply = env.aggregator.submit(update, root)
+        aggregation, reply = submit(update, root)
     else:
         aggregation, reply = after(state.aggregation, update, root)
     return PartyState(update.round, moments, aggregation, attempt, state.kept), reply

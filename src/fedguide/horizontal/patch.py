@@ -54,19 +54,34 @@ class Patch:
 
     Attributes:
         table: where the table lies.
-        rows: int64 ``(u,)``, the rows touched, ascending and each once.
+        rows: ``(u,)``, the rows touched, ascending and each once.
         block: ``(u, width)``, their change.
         rest: ``(p - rows x width,)``, the change of everything outside of the table, in order.
     """
 
     table: Table
-    rows: NDArray[np.int64]
-    block: NDArray[np.float32]
-    rest: Vector
+    rows: Annotated[NDArray[np.int64], Array("int64", "u")]
+    block: Annotated[NDArray[np.float32], Array("float32", "u", "d")]
+    rest: Annotated[Vector, Array("float32", "r")]
 
+    @cached_property
     def is_finite(self) -> bool:
         """Is every number of it finite?"""
         return bool(np.isfinite(self.block).all() and np.isfinite(self.rest).all())
+
+    def flaw(self, size: int) -> str:
+        """Why its shapes are no change of ``size`` parameters; empty if they are."""
+        table, rows, block = self.table, self.rows, self.block
+        inside = table.rows * table.width
+        if block.shape != (len(rows), table.width) or rows.ndim != 1 or self.rest.ndim != 1:
+            return f"rows {rows.shape}, block {block.shape}, rest {self.rest.shape} do not fit"
+        if len(self.rest) + inside != size or table.stop > size:
+            return f"a table of {inside} numbers and {len(self.rest)} more are not {size}"
+        if len(rows) and not (rows[0] >= 0 and rows[-1] < table.rows):
+            return f"rows must be in [0, {table.rows})"
+        if (rows[1:] <= rows[:-1]).any():
+            return "rows must be ascending, each once"
+        return ""
 
     def spread(self, size: int) -> Vector:
         """The same change as a plain vector, shape ``(size,)``."""
@@ -108,48 +123,14 @@ class Patched(Message):
 
     Attributes:
         round: the round it answers.
-        start: where the table lies.
-        table_rows: how many rows the table has.
-        rows: the rows touched, ascending, shape ``(u,)``.
-        block: their change, shape ``(u, d)``.
-        rest: the change of everything else, shape ``(r,)``.
+        patch: the change.
         examples: how many examples it was made on, at least 1.
         loss: mean loss over these examples.
         figures: the figures asked for, in the order asked, shape ``(m,)``.
     """
 
     round: int
-    start: int
-    table_rows: int
-    rows: Annotated[NDArray[np.int64], Array("int64", "u")]
-    block: Annotated[NDArray[np.float32], Array("float32", "u", "d")]
-    rest: Annotated[Vector, Array("float32", "r")]
+    patch: Patch
     examples: int
     loss: float
     figures: Annotated[NDArray[np.float64], Array("float64", "m")]
-
-    @cached_property
-    def patch(self) -> Patch:
-        """The change."""
-        return Patch(
-            Table(self.start, self.table_rows, self.block.shape[1]),
-            self.rows,
-            self.block,
-            self.rest,
-        )
-
-    def flaw(self, size: int) -> str:
-        """Why its shapes are no change of ``size`` parameters; empty if they are."""
-        rows, block = self.rows, self.block
-        if block.ndim != 2 or rows.shape != (len(block),) or self.rest.ndim != 1:
-            return f"rows {rows.shape}, block {block.shape}, rest {self.rest.shape} do not fit"
-        inside = self.table_rows * block.shape[1]
-        if min(self.start, self.table_rows - 1, block.shape[1] - 1) < 0:
-            return f"there is no table of {self.table_rows} rows at {self.start}"
-        if len(self.rest) + inside != size or self.start + inside > size:
-            return f"a table of {inside} numbers and {len(self.rest)} more are not {size}"
-        if len(rows) and not (rows[0] >= 0 and rows[-1] < self.table_rows):
-            return f"rows must be in [0, {self.table_rows})"
-        if (rows[1:] <= rows[:-1]).any():
-            return "rows must be ascending, each once"
-        return ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,9 @@ class CtrPlan:
 
     Attributes:
         bits: 2^bits buckets.
-        alpha: learning rate; ``beta`` smooths it while a coordinate is young.
+        alpha: learning rate of an average example; the paper's, of one coordinate, is that over
+            the features an example has, or many features would overshoot together.
+        beta: smooths the rate while a coordinate is young.
         l1: weights below it in sum of gradients are exactly 0; ``l2`` shrinks all.
         passes: over the examples.
 
@@ -37,11 +39,11 @@ class CtrPlan:
     """
 
     bits: int = 16
-    alpha: float = 0.1
+    alpha: float = 1.0
     beta: float = 1.0
     l1: float = 1.0
     l2: float = 1.0
-    passes: int = 3
+    passes: int = 5
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -87,6 +89,8 @@ def fit_ctr(examples: Sequence[Buckets], clicks: Floats, plan: CtrPlan | None = 
     # The intercept starts at the base rate and is learnt as one coordinate more, not shrunk to 0.
     start = float(np.log(share / (1 - share)))
     size = 1 << plan.bits
+    mean_features = 1 + sum(len(buckets) for buckets in examples) / len(examples)
+    plan = replace(plan, alpha=plan.alpha / mean_features)
     z, n = np.zeros(size + 1), np.zeros(size + 1)
     for _ in range(plan.passes):
         for buckets, click in zip(examples, clicks.tolist(), strict=True):

@@ -229,22 +229,29 @@ def each_slope(
     plan: GuidePlan,
     *,
     rows: bool,
-) -> tuple[NDArray[np.float32] | None, dict[str, NDArray[np.float32]]]:
-    """The slope of each shopper's own mean loss: by row, and by each of ``arrays``.
+) -> tuple[NDArray[np.float32] | None, dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+    """The slope of each shopper's own mean loss: by row, and by each of ``arrays``; and the loss.
 
     Args:
         arrays: every parameter but the text tower's.
         mixed: rows ``(r, d)`` as the text tower gives them, before they are brought to length.
-        examples: the shop's.
+        examples: the shop's; ``on_device`` where it is asked again and again.
         chosen: each shopper's examples, ``(k, m)``, -1 for none.
         seeds: of each shopper's dropout and cart, ``(k,)``.
         plan: the network.
         rows: are the slopes by row, ``(k, r, d)``, wanted?
     """
-    by_row, by_array = _each_slope(
+    by_row, by_array, losses = _each_slope(
         dict(arrays), mixed, examples, chosen, seeds, _shape_of(plan), rows
     )
-    return (np.asarray(by_row) if rows else None), {k: np.asarray(v) for k, v in by_array.items()}
+    named = {k: np.asarray(v) for k, v in by_array.items()}
+    return (np.asarray(by_row) if rows else None), named, np.asarray(losses)
+
+
+def on_device(examples: Examples) -> Examples:
+    """The same examples where JAX computes, so that no call has to bring them there."""
+    held: Examples = jax.tree.map(jnp.asarray, examples)
+    return held
 
 
 def each_loss(
@@ -479,16 +486,16 @@ def _each_slope(
     seeds: jax.Array,
     plan: GuidePlan,
     rows: bool,
-) -> tuple[jax.Array, Arrays]:
+) -> tuple[jax.Array, Arrays, jax.Array]:
     # Rows and parameters are the same for all shoppers: only what depends on one is computed k
     # times. A shopper with nothing asked has loss 0, and so has its slope.
     def one(mixed: jax.Array, arrays: Arrays, chosen: jax.Array, seed: jax.Array) -> jax.Array:
         return _own_loss(mixed, arrays, examples, chosen, seed, plan)
 
     wanted = (0, 1) if rows else (1,)
-    graded = jax.vmap(jax.grad(one, argnums=wanted), in_axes=(None, None, 0, 0))
-    slopes = graded(mixed, arrays, chosen, seeds)
-    return (slopes[0], slopes[1]) if rows else (jnp.zeros(0), slopes[0])
+    graded = jax.vmap(jax.value_and_grad(one, argnums=wanted), in_axes=(None, None, 0, 0))
+    losses, slopes = graded(mixed, arrays, chosen, seeds)
+    return (slopes[0], slopes[1], losses) if rows else (jnp.zeros(0), slopes[0], losses)
 
 
 @partial(jax.jit, static_argnames=("plan",))

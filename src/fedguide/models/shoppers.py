@@ -13,10 +13,10 @@ round are the same for every shopper of a shop.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from scipy.sparse import csr_matrix
 
 from fedguide.errors import ConfigError
 from fedguide.models.examples import Examples, Shapes, examples_of
-from fedguide.models.fit import each_loss, each_slope, layout_of
+from fedguide.models.fit import each_loss, each_slope, layout_of, on_device
 from fedguide.models.plan import GuidePlan
 from fedguide.values import SEARCH, Baskets, Catalogue, Layout, Vector
 
@@ -50,11 +50,23 @@ MOST_AT_ONCE = 16
 HANDED_OVER = 4
 """Shoppers whose slopes are handed over at once."""
 
-Each: TypeAlias = Callable[[Vector, NDArray[np.int64], int], Iterator[Slopes]]
-"""``each(params, shoppers, seed)``: their slopes, some at a time, in their order.
 
-What it gives is overwritten by what it gives next.
-"""
+class Each(Protocol):
+    """``each(params, shoppers, seed)``: their slopes, some at a time, in their order.
+
+    What it gives is overwritten by what it gives next. ``losses``, shape ``(k,)``, is filled with
+    the shoppers' losses where it is given.
+    """
+
+    def __call__(
+        self,
+        params: Vector,
+        chosen: NDArray[np.int64],
+        seed: int,
+        losses: NDArray[np.float64] | None = None,
+    ) -> Iterator[Slopes]:
+        """The slopes."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -121,7 +133,14 @@ def shopper_slopes(
     largest = len(examples.features) * plan.size if len(buckets) else 1
     width = min(max(1, CHUNK_FLOATS // largest), MOST_AT_ONCE)
 
-    def each(params: Vector, chosen: NDArray[np.int64], seed: int) -> Iterator[Slopes]:
+    held = on_device(examples)
+
+    def each(
+        params: Vector,
+        chosen: NDArray[np.int64],
+        seed: int,
+        losses: NDArray[np.float64] | None = None,
+    ) -> Iterator[Slopes]:
         # Streams of their own, read in the shoppers' order: what a shopper draws does not depend
         # on who comes after.
         kept, order, own = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
@@ -138,9 +157,11 @@ def shopper_slopes(
         for start in range(0, len(chosen), width):
             some = chosen[start : start + width]
             filled = np.resize(some, width)  # one shape is compiled once; the rest is thrown away
-            by_row, by_array = each_slope(
-                rest, mixed, examples, shown[filled], seeds[filled], plan, rows=bool(len(buckets))
+            by_row, by_array, found = each_slope(
+                rest, mixed, held, shown[filled], seeds[filled], plan, rows=bool(len(buckets))
             )
+            if losses is not None:
+                losses[start : start + len(some)] = found[: len(some)]
             flat = np.concatenate([by_array[name].reshape(width, -1) for name in names], axis=1)
             for first in range(0, len(some), len(room)):
                 rows = slice(first, min(first + len(room), len(some)))

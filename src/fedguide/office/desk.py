@@ -5,8 +5,45 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from fedguide.office.federation import Office
 from fedguide.office.persons import Persons
+
+
+class Holder(Protocol):
+    """Whoever holds a key, as pages need to know."""
+
+    @property
+    def id(self) -> str:
+        """The public part of the key."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What its maker called it."""
+        ...
+
+    @property
+    def role(self) -> str:
+        """What it may do."""
+        ...
+
+
+class Doorkeeper(Protocol):
+    """Knows keys."""
+
+    def check(self, text: str) -> Holder:
+        """The holder of a key's text.
+
+        Raises:
+            NotAuthorizedError: it is not accepted.
+        """
+        ...
+
+    def still(self, key_id: str) -> Holder | None:
+        """The holder of a key that was accepted before, if it still counts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -17,8 +54,12 @@ class Desk:
         secret: signs passes and sessions.
         persons: sees to shoppers' rights.
         clock: seconds since 1970.
+        keys: who may open the console.
+        office: what it shows; without it there is no console.
     """
 
     secret: bytes = field(repr=False)
     persons: Persons
     clock: Callable[[], float] = time.time
+    keys: Doorkeeper | None = None
+    office: Office | None = None

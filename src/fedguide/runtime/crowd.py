@@ -26,6 +26,7 @@ from fedguide.horizontal.local import Engine, Epochs, Params, batches
 from fedguide.horizontal.patch import Patch, PatchFitted, Table
 from fedguide.horizontal.shards import Shard
 from fedguide.runtime.simulator import Together
+from fedguide.seeds import shuffled
 from fedguide.values import PartyId, Vector
 
 AT_ONCE = 64
@@ -180,43 +181,41 @@ def _batched(
     Raises:
         DataError: ``x`` holds what is no row of the table.
     """
+    counts = np.array([len(shard.x) for shard in some])
+    starts = np.cumsum(counts) - counts
     steps = _rounded(max(_steps(shard, plan) for shard in some), 4)
     batch = max(_width(shard, plan) for shard in some)
-    starts = np.cumsum([0, *(len(shard.x) for shard in some)])[:-1]
     chosen = np.zeros((steps, width, batch), np.int64)
     chosen[:, : len(some)] = starts[:, None]  # filled up with an example of the party's own
     mask = np.zeros((steps, width, batch), np.bool_)
-    orders: list[NDArray[np.int64]] = []
-    whole: list[int] = []
-    for at, (shard, seed) in enumerate(zip(some, seeds, strict=True)):
-        rng = np.random.default_rng(seed)
-        if shard.cuts is None and plan.epochs == 1:
-            orders.append(rng.permutation(len(shard.x)))
-            whole.append(at)
-            continue
-        done = 0
-        for _ in range(plan.epochs):
-            rows, there = batches(shard, plan.batch_size, rng)
-            stop, wide = done + len(rows), rows.shape[1]
-            chosen[done:stop, at, :wide], mask[done:stop, at, :wide] = rows + starts[at], there
-            done = stop
-    if orders:
-        # What ``batches`` does, for all of them at once: most of the time went there.
-        lengths = np.array([len(order) for order in orders])
-        party = np.repeat(whole, lengths)
-        nth = np.arange(len(party)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        spot = (nth // plan.batch_size, party, nth % plan.batch_size)
-        chosen[spot], mask[spot] = np.concatenate(orders) + starts[party], True
+    whole = np.array([at for at, shard in enumerate(some) if shard.cuts is None], np.int64)
+    each = -(-counts // plan.batch_size)
+    for epoch in range(plan.epochs):
+        # What ``local.batches`` does, for all of them at once: most of the time went there.
+        order, owner = shuffled(np.asarray(seeds)[whole], counts[whole], epoch)
+        party = whole[owner]
+        nth = np.arange(len(party)) - np.repeat(
+            np.cumsum(counts[whole]) - counts[whole], counts[whole]
+        )
+        step = epoch * each[party] + nth // plan.batch_size
+        spot = (step, party, nth % plan.batch_size)
+        chosen[spot], mask[spot] = order + starts[party], True
+    for at, shard in enumerate(some):
+        if shard.cuts is not None:
+            rows, there = batches(shard, plan.batch_size, None)
+            done, wide = plan.epochs * len(rows), rows.shape[1]
+            chosen[:done, at, :wide] = np.tile(rows + starts[at], (plan.epochs, 1))
+            mask[:done, at, :wide] = np.tile(there, (plan.epochs, 1))
     x = np.concatenate([shard.x for shard in some])
     y = np.concatenate([shard.y for shard in some])
-    places, rows, counts = _places(x, [len(shard.x) for shard in some], table_rows)
-    block = np.zeros((width, _rounded(int(counts.max()), 4)), np.int32)
-    block[: len(some)][np.arange(block.shape[1]) < counts[:, None]] = rows
-    return _Batched(block, counts, places[chosen], y[chosen], mask, mask.sum(axis=2))
+    places, rows, touched = _places(x, counts, table_rows)
+    block = np.zeros((width, _rounded(int(touched.max()), 4)), np.int32)
+    block[: len(some)][np.arange(block.shape[1]) < touched[:, None]] = rows
+    return _Batched(block, touched, places[chosen], y[chosen], mask, mask.sum(axis=2))
 
 
 def _places(
-    x: NDArray[Any], examples: Sequence[int], table_rows: int
+    x: NDArray[Any], examples: NDArray[np.int64], table_rows: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     """Each number of ``x`` as a place in its party's block; the rows there, and how many."""
     if x.dtype.kind not in "iu" or (x.size and (x.min() < 0 or x.max() >= table_rows)):

@@ -10,9 +10,10 @@ Nobody is slow here, so deadlines are not looked at; ``rehearsal`` is the courie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import TypeAlias
+from functools import lru_cache
+from typing import TypeAlias, TypeVar
 
 from fedguide.horizontal.fitting import Fitted
 from fedguide.horizontal.messages import Train
@@ -27,7 +28,34 @@ Together: TypeAlias = Callable[
 ]
 """``together(params, parties, seeds)``: the fit of each party, as if each had been called alone."""
 
+V = TypeVar("V")
+
 _PLAIN = {"round", "params", "figures"}
+
+
+class MadeWhenAsked(Mapping[PartyId, V]):
+    """A value for each of many names, made when it is asked for: a million parties in little room.
+
+    Only the last ``kept`` are remembered.
+    """
+
+    def __init__(self, names: Sequence[PartyId], make: Callable[[PartyId], V], kept: int) -> None:
+        self._names = dict.fromkeys(names)
+        self._make = lru_cache(kept)(make)
+
+    def __getitem__(self, name: PartyId) -> V:
+        """The value of this name; raises ``KeyError`` for a name that is none of them."""
+        if name not in self._names:
+            raise KeyError(name)
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[PartyId]:
+        """All names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._names)
 
 
 @dataclass(frozen=True)
