@@ -142,11 +142,14 @@ def main() -> None:
     options.add_argument(
         "--quick", action="store_true", help="fewer ways and rounds, small network"
     )
+    options.add_argument("--rounds", type=int, help="most rounds; default: 40, or 12 if quick")
+    options.add_argument("--size", type=int, help="of item vectors; default: 128, or 32 if quick")
     given = options.parse_args()
     data = data_folder()
     if data is None:
         raise SystemExit("needs FEDGUIDE_DATA")
-    field = ground(data, 12 if given.quick else 40, 32 if given.quick else 128)
+    rounds, size = (12, 32) if given.quick else (40, 128)
+    field = ground(data, given.rounds or rounds, given.size or size)
     lines: list[Line] = []
     target = None
     for way in QUICK if given.quick else WAYS:

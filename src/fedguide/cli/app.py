@@ -60,6 +60,7 @@ def build() -> typer.Typer:
         party,
         privacy,
         shopper,
+        stats,
         train,
         vertical,
     )
@@ -93,6 +94,7 @@ def build() -> typer.Typer:
     app.add_typer(audience.app, name="audience")
     app.add_typer(ads.app, name="ads")
     app.add_typer(shopper.app, name="shopper")
+    app.add_typer(stats.app, name="stats")
     app.add_typer(keys.app, name="keys")
     app.add_typer(model.app, name="model")
     app.command("align")(vertical.align)

@@ -1,0 +1,71 @@
+"""``fedguide stats`` over tables of three clinics: figures, notes, refusals, ledgers."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fedguide.cli.app import main
+
+
+@pytest.fixture
+def clinics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    Path("fedguide.toml").write_text('[privacy]\npurposes = ["statistics"]\n', "utf-8")
+    options = []
+    for number in range(3):
+        rows = [f"p{i},{20 + 10 * (i % 4)},{'AB'[i % 2]}" for i in range(100 + number)]
+        path = Path(f"clinic{number}.csv")
+        path.write_text("\n".join(["patient,age,type", *rows]) + "\n", "utf-8")
+        options += ["--data", str(path)]
+    return [*options, "--person", "patient"]
+
+
+def asked(capsys: pytest.CaptureFixture[str], *argv: str, code: int = 0) -> dict:
+    assert main([*argv, "--json"]) == code
+    body = json.loads(capsys.readouterr().out)
+    return body["data"] if code == 0 else body["error"]
+
+
+def test_every_statistic_says_its_noise_and_its_floor(clinics, capsys):
+    made = asked(capsys, "stats", "count", *clinics, "--epsilon", "1")
+    assert made["cells"][0]["people"] == pytest.approx(303, abs=60)
+    assert (made["epsilon"], made["floor"]) == (1.0, 50)
+    assert made["cells"][0]["half_width"] > 0
+    made = asked(capsys, "stats", "group-by", *clinics, "--by", "type=A,B", "--by", "age:35",
+                 "--epsilon", "1")  # fmt: skip
+    assert [cell["cell"] for cell in made["cells"]] == [
+        ["A", "< 35"], ["A", ">= 35"], ["B", "< 35"], ["B", ">= 35"],
+    ]  # fmt: skip
+    made = asked(capsys, "stats", "quantile", *clinics, "--column", "age", "--low", "0",
+                 "--high", "64", "--steps", "3", "--epsilon", "2")  # fmt: skip
+    assert made["value"] in (28.0, 36.0)
+    assert main(["stats", "heavy-hitters", *clinics, "--column", "type", "--domain", "A,C",
+                 "--epsilon", "1", "--lang", "zh"]) == 0  # fmt: skip
+    shown = capsys.readouterr().out
+    assert "A" in shown
+    assert "低于 k = 50 的数不显示" in shown
+    assert len(list(Path(".fedguide/ledgers/stats").glob("*.db"))) == 3
+
+
+def test_refusals_have_their_exit_code(clinics, capsys):
+    error = asked(capsys, "stats", "count", *clinics, "--where", "age=99", code=6)
+    assert "no figure reaches the floor of 50" in error["message"]
+    error = asked(capsys, "stats", "count", *clinics, "--purpose", "ads", code=6)
+    assert "purpose 'ads' is not allowed here" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["count", "--where", "age"], "--where wants COLUMN=VALUE"),
+        (["histogram", "--by", "age"], "--by wants COLUMN=a,b,c or COLUMN:0,10,50"),
+        (["histogram", "--by", "age:x"], "edges of --by must be numbers"),
+        (["histogram", "--by", "age:1", "--by", "type=A"], "a histogram has one --by"),
+        (["count", "--where", "height=1"], "has no column 'height'"),
+        (["count", "--floor", "3"], "floor must be at least 10"),
+    ],
+)
+def test_bad_input_is_an_error_of_few_lines(clinics, capsys, argv, text):
+    error = asked(capsys, "stats", *argv, *clinics, code=4)
+    assert text in error["message"]
