@@ -223,8 +223,8 @@ def _names(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 def _row(name: str, one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """One bar in both tables; what is missing is ``None``."""
-    bars: list[dict[str, Any]] = [
-        next((b for b in kept["bars"] if b["name"] == name), {}) for kept in (one, other)
+    found: list[dict[str, Any]] = [
+        next((bar for bar in kept["bars"] if bar["name"] == name), {}) for kept in (one, other)
     ]
     before, after = (bar.get("value") for bar in found)
     ratio = after / before if before and after is not None else None
