@@ -79,7 +79,7 @@ def add_pages(
         if desk.office is not None:
             add_console(app, site)
     app.add_route("/about", page(content.about), include_in_schema=False)
-    app.add_route("/{path:path}", page(_nowhere), include_in_schema=False)
+    _answer_nowhere(app, site)
 
 
 def add_mine(app: FastAPI, site: Site) -> None:
@@ -102,11 +102,25 @@ def add_mine(app: FastAPI, site: Site) -> None:
     app.add_route("/me/export", export, methods=["GET"], include_in_schema=False)
 
 
+def _answer_nowhere(app: FastAPI, site: Site) -> None:
+    """What is nowhere is a page, except under the API, which keeps its own errors.
+
+    No route that takes every path: it would match first where a path is there and a method is not.
+    """
+    before = app.exception_handlers[HTTPException]
+
+    async def answer(request: Request, error: Exception) -> Response:
+        missing = isinstance(error, HTTPException) and error.status_code == 404
+        if missing and not request.url.path.startswith("/api/"):
+            return respond(site, request, _nowhere)
+        told: Awaitable[Response] = before(request, error)  # type: ignore[assignment]  # as it was
+        return await told
+
+    app.add_exception_handler(HTTPException, answer)
+
+
 def _nowhere(visit: Visit) -> Page:
-    path = visit.request.url.path
-    if path.startswith("/api/"):
-        raise HTTPException(404)
-    raise NotFoundError(path[:128])
+    raise NotFoundError(visit.request.url.path[:128])
 
 
 def _templates() -> Environment:
