@@ -10,7 +10,7 @@ TEST_ARGS ?=
 # Where this is set every process compiles every library it imports again: seconds for each command.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test check e2e bench lint types contracts lock clean
+.PHONY: install reference demo test check e2e bench lint types contracts lock clean
 
 $(VENV)/.tools: locks/tools.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fedguide needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -45,14 +45,18 @@ e2e: $(VENV)/.dev
 check: lint types contracts
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+# docs/reference is written from the code; a test compares.
+reference: $(VENV)/.train
+	$(BIN)/python -m fedguide.cli.reference docs/reference
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py $(BENCH) $(BENCH_ARGS)

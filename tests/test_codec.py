@@ -40,6 +40,7 @@ from fedguide.horizontal.roster import SignedTerms, TaskTerms, sign_terms
 from fedguide.horizontal.sides import Job
 from fedguide.models.plan import GuidePlan
 from fedguide.protocol import Message, State
+from fedguide.runtime.noising import Noising
 from fedguide.runtime.proposal import Proposal
 from fedguide.seeds import seeded_root
 from fedguide.values import Layout, PartyId, Vector
@@ -212,6 +213,16 @@ def jobs() -> st.SearchStrategy[Job]:
     )
 
 
+def noising_at(multiplier: float, job: Job) -> Noising:
+    """Noise for all of a job's parameters."""
+    return Noising(
+        *("gaussian", multiplier, job.max_norm, 100, "central", 0, 1.0, "shopper", 1e-6, "tower"),
+        trained=((0, job.size),),
+        baskets=4,
+        learning_rate=0.01,
+    )
+
+
 def proposals() -> st.SearchStrategy[Proposal]:
     """Proposals with and without a masked sum's terms."""
     return st.builds(
@@ -220,17 +231,17 @@ def proposals() -> st.SearchStrategy[Proposal]:
             purpose="simulation",
             parties=job.parties,
             columns=("title", words),
-            aggregation="masked_sum" if masked else "weighted_mean",
+            aggregation="masked_sum" if masked else "open_sum",
             rounds=3,
             quorum=2,
             deadline_s=60.0,
-            server_momentum=0.5,
+            server_momentum=0.0,
             keep_moments=False,
             max_norm=job.max_norm,
             guide=GuidePlan(),
             seed=1,
             size=job.size,
-            epsilon=price,
+            noising=None if price is None or masked else noising_at(price, job),
             terms=sign_terms(terms_of(job), simulated_key(job, COORDINATOR, "key"))
             if masked
             else None,

@@ -15,6 +15,7 @@ from fedguide.api.keys import ROLES, KeyBook
 from fedguide.api.services import Services
 from fedguide.api.tables import open_service
 from fedguide.guide.engine import Guide
+from fedguide.office.federation import Office
 from fedguide.office.persons import Persons
 
 SECRET = bytes(range(32))
@@ -37,13 +38,14 @@ def served(
     keeps: Callable[[str], bool] = lambda _: True,
     most: int = 256,
     persons: Persons | None = None,
+    office: Office | None = None,
 ) -> Iterator[Served]:
     database = open_service(str(folder / "serve.db"))
     try:
         keys = KeyBook(database, SECRET, lambda: NOW_S)
         inbox = Inbox(database, guides, keeps, most)
         inbox.reload()
-        services = Services(keys, inbox, SECRET, persons)
+        services = Services(keys, inbox, SECRET, persons, office=office)
         texts = {role: keys.create(f"the {role}", role)[1] for role in ROLES}
         yield Served(create_app(guides, services), services, texts)
     finally:

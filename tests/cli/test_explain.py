@@ -61,3 +61,13 @@ def test_an_algorithm_prints_its_number_and_what_it_does_not_go_with(
     assert ("does not go with: masked_sum" in shown) == (name == "fedbuff")
     assert main(["explain", name, "--lang", "zh"]) == 0
     assert OFFERS[name].gist.zh in capsys.readouterr().out
+
+
+def test_words_of_audiences_and_ads_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    from fedguide.guide.terms import MARKET_TERMS
+
+    for term, (english, chinese) in MARKET_TERMS.items():
+        assert main(["explain", term]) == 0
+        assert capsys.readouterr().out.split() == english.split()
+        assert main(["explain", term, "--lang", "zh"]) == 0
+        assert "".join(capsys.readouterr().out.split()) == "".join(chinese.split())

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.office.home import fill_home
 
 FLAGS = (
     "--headless",
@@ -34,10 +38,22 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@dataclass(frozen=True)
+class Running:
+    """A served market: its address, a key of each role, and the home its console shows."""
+
+    address: str
+    keys: Mapping[str, str]
+    home: Path
+
+
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a served shop; its release was saved, signed, loaded and checked."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server process; its releases were saved, signed, loaded and checked."""
     folder = tmp_path_factory.mktemp("served")
+    home = folder / "home"
+    home.mkdir()
+    fill_home(home)
     root = Path(__file__).resolve().parents[2]
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.e2e.served", str(folder)],
@@ -49,9 +65,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:"), "the server did not start"
-        yield address
+        yield Running(address, json.loads(process.stdout.readline()), home)
     finally:
         process.terminate()
         process.wait(20)
         if process.stdout is not None:
             process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def site(running: Running) -> str:
+    """The address of the served market."""
+    return running.address

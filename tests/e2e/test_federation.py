@@ -137,6 +137,8 @@ def test_from_an_invitation_to_a_release_that_each_shop_serves(homes):
         assert (run["status"], len(run["history"])) == ("done", 2)
         assert fedguide(hub, "train", "watch", "spring")["status"] == "done"
 
+        noised_too(homes, processes, stack)
+
         # One shop goes, and is no longer let in.
         fedguide(homes["shop-3"], "party", "leave")
         shown = fedguide(hub, "federation", "show")["members"]
@@ -146,6 +148,37 @@ def test_from_an_invitation_to_a_release_that_each_shop_serves(homes):
     for shop in SHOPS:
         serves_its_release(homes[shop])
     nothing_of_a_shop_left(homes)
+
+
+def noised_too(homes, processes, stack):
+    """The same with noise that the shops add together: priced by each, charged to each."""
+    noise = ["--dp", "gaussian", "--noise", "distributed", "--epsilon", "6", "--shoppers", "120"]
+    command = ["train", "start", "--task", "summer", "--purpose", "better search", *noise]
+    without_figure = [*command[:-2], "--rounds", "2"]
+    refused = fedguide(homes["hub"], *without_figure, code=4)
+    assert "--shoppers" in refused["hint"]
+    driver = stack.enter_context(running(homes["hub"], *command, "--rounds", "2"))
+    for shop, process in processes.items():
+        wait_for(homes[shop] / "party.err", "proposed summer", process)
+        tasks = {one["task"]: one for one in fedguide(homes[shop], "party", "tasks")["tasks"]}
+        assert tasks["summer"]["epsilon"] == pytest.approx(6, rel=1e-3)
+        assert "distributed, per shopper" in tasks["summer"]["noise"]
+        fedguide(homes[shop], "party", "approve", "summer")
+    assert driver.wait(LONGEST_S) == 0
+    assert "ε = 6" in (homes["hub"] / "train.out").read_text("utf-8")
+    for shop, process in processes.items():
+        wait_for(homes[shop] / "party.err", "released summer", process)
+        (account,) = fedguide(homes[shop], "privacy", "budget")["accounts"]
+        assert account["epsilon"] == pytest.approx(6, rel=1e-3)
+    # Another such task is more than any shop's budget has left: refused, and nothing is trained.
+    again = ["autumn" if word == "summer" else word for word in command]
+    driver = stack.enter_context(running(homes["hub"], *again, "--rounds", "2"))
+    for shop, process in processes.items():
+        wait_for(homes[shop] / "party.err", "proposed autumn", process)
+        fedguide(homes[shop], "party", "approve", "autumn")
+    assert driver.wait(LONGEST_S) == 1
+    for shop, process in processes.items():
+        wait_for(homes[shop] / "party.err", "the cap is 8", process)
 
 
 def serves_its_release(folder):

@@ -35,6 +35,8 @@ PATHS = {
     "item": "/items/sku-0041?shop=north&user=shopper-11",
     "about": "/about?shop=north",
     "ask": "/ask?shop=north&user=shopper-11&wish=mug+under+500&chip=price%3A100-",
+    "mine": "/me?shop=north&user=shopper-11",
+    "how": "/how?shop=north",
     "compare": "/compare?shop=north&user=shopper-11&item=sku-0041&item=sku-0043",
 }
 

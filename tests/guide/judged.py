@@ -36,7 +36,7 @@ from fedguide.values import Baskets
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "wishes"
 ITEMS, SEED, LANGUAGES = 2000, 7, ("zh", "en")
-DEVELOPMENT, HELD_OUT = "development", "held-out"
+DEVELOPMENT, HELD_OUT, FRESH = "development", "held-out", "fresh"
 
 Mask = NDArray[np.bool_]
 
@@ -57,7 +57,10 @@ def half_of(text: str) -> str:
 
 
 def wishes(lang: str, half: str) -> list[dict[str, Any]]:
-    """The wishes of a language and half."""
+    """The wishes of a language and half; ``fresh`` ones were written after the grammar."""
+    if half == FRESH:
+        fresh: list[dict[str, Any]] = json.loads((FOLDER / f"{lang}-fresh.json").read_text("utf-8"))
+        return fresh
     rows = json.loads((FOLDER / f"{lang}.json").read_text("utf-8"))
     return [row for row in rows if half_of(row["text"]) == half]
 

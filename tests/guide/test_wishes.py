@@ -18,7 +18,9 @@ from fedguide.guide.search import LONGEST_QUERY
 from fedguide.guide.session import Event
 from tests.guide.judged import (
     DEVELOPMENT,
+    FRESH,
     HELD_OUT,
+    Mask,
     a_market_guide,
     parts_right,
     scores,
@@ -32,10 +34,17 @@ SILENT = replace(MIXED, allows=lambda _: False)
 _SHOPPERS = st.sampled_from([f"shopper-{n:02d}" for n in range(24)])
 
 
+@pytest.fixture(scope="module")
+def market() -> tuple[Guide, dict[str, Mask]]:
+    return a_market_guide()
+
+
+@pytest.mark.parametrize("half", [DEVELOPMENT, FRESH])
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_the_market_s_wishes_are_understood(lang: str) -> None:
-    guide, truth = a_market_guide()
-    right, relevant = parts_right(scores(guide, truth, wishes(lang, DEVELOPMENT)))
+def test_the_market_s_wishes_are_understood(
+    market: tuple[Guide, dict[str, Mask]], lang: str, half: str
+) -> None:
+    right, relevant = parts_right(scores(*market, wishes(lang, half)))
     assert right >= 0.95
     assert relevant >= 0.9
 

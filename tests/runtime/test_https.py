@@ -354,9 +354,6 @@ def test_rules_name_every_objection():
         "50 rounds, at most 10",
         "no bound, at most ε = 1",
     ]
-    priced = proposal_of("t", 10, epsilon=2.0)
-    assert objections(Rules(most_epsilon=1.0), priced, "shop-a") == ["ε = 2, at most ε = 1"]
-    assert objections(Rules(most_epsilon=2.0), priced, "shop-a") == []
 
 
 # A hub that forgets

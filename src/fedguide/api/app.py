@@ -20,6 +20,7 @@ from fedguide.api.bodies import Bodies
 from fedguide.api.described import PATHS, describe
 from fedguide.api.gate import Gate
 from fedguide.api.marketing import add_marketing
+from fedguide.api.offices import add_offices
 from fedguide.api.phrased import Phrased
 from fedguide.api.receiving import add_receiving
 from fedguide.api.services import Services
@@ -36,7 +37,14 @@ MOST_AT_ONCE = 1024
 PATIENCE_S = 0.1
 """How long one may stand there; whoever has waited longer is told to come back."""
 
-BESIDE = ("/api/v1/events", "/api/v1/shoppers/", "/me", "/console")
+_OFFICES = ("parties", "runs", "privacy/", "audit/", "models")
+BESIDE = (
+    "/api/v1/events",
+    "/api/v1/shoppers/",
+    "/me",
+    "/console",
+    *(f"/api/v1/{name}" for name in _OFFICES),
+)
 """Beginnings of paths that wait for a disk: they would only hold up the line of the guide."""
 
 ALWAYS_OPEN = ("healthz", "readyz")
@@ -108,6 +116,8 @@ def _add_services(app: FastAPI, services: Services, guide_of: Callable[[str], Gu
         add_shoppers(app, services.keys, services.persons, services.secret, guide_of)
     if services.market is not None:
         add_marketing(app, services.keys, services.market, guide_of)
+    if services.office is not None:
+        add_offices(app, services.keys, services.office)
 
 
 def _add_routes(app: FastAPI, guides: Mapping[str, Guide]) -> None:

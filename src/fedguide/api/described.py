@@ -15,6 +15,7 @@ from fedguide import __version__
 from fedguide.api.asked_wire import ASKED_SHAPES
 from fedguide.api.described_asking import ASKING_PATHS, COMPARE, POSTED
 from fedguide.api.market_wire import MARKET_SHAPES
+from fedguide.api.offices import OFFICE_SHAPES
 from fedguide.api.operation import Operation
 from fedguide.api.receiving import RECEIVING_SHAPES
 from fedguide.api.roles import MAY
@@ -24,7 +25,7 @@ from fedguide.guide.answers import ASKABLE, DISCOVER
 from fedguide.guide.engine import MOST_PICKS
 from fedguide.guide.search import LONGEST_QUERY
 
-SERVICE_SHAPES = (*RECEIVING_SHAPES, *SHOPPER_SHAPES, *MARKET_SHAPES)
+SERVICE_SHAPES = (*RECEIVING_SHAPES, *SHOPPER_SHAPES, *MARKET_SHAPES, *OFFICE_SHAPES)
 """Shapes of what is offered beside the guide."""
 
 _PROBLEM = "application/problem+json"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fedguide.api.inbox import Inbox
 from fedguide.api.keys import KeyBook
 from fedguide.api.marketing import MARKETING, Market
+from fedguide.api.offices import OFFICE
 from fedguide.api.operation import Operation
 from fedguide.api.receiving import EVENTS
 from fedguide.api.shoppers import SHOPPERS
@@ -41,4 +42,5 @@ class Services:
             EVENTS,
             *(() if self.persons is None else SHOPPERS.values()),
             *(() if self.market is None else MARKETING.values()),
+            *(() if self.office is None else OFFICE.values()),
         )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fedguide.cli.ledgers import Place
     from fedguide.config import Settings
     from fedguide.runtime.consent import Considered
+    from fedguide.runtime.proposal import Proposal
     from fedguide.runtime.run_book import Entry
 
 ARMS = ("alone", "together", "pooled")
@@ -252,12 +253,20 @@ class HomeOffice:
             proposal.columns,
             proposal.aggregation,
             proposal.rounds,
-            proposal.epsilon,
+            _epsilon(proposal),
             one.decision,
             one.reason,
             one.by,
             tuple(objections(rules_of(self._settings), proposal, party)),
         )
+
+
+def _epsilon(proposal: Proposal) -> float | None:
+    """What a task costs, by this machine's own accountant; ``None`` where nothing bounds it."""
+    from fedguide.runtime.consent import price_of_task
+
+    price = price_of_task(proposal)
+    return None if price is None else price.epsilon
 
 
 def _federated(entry: Entry, history: Sequence[Any]) -> RunRow:
@@ -271,7 +280,7 @@ def _federated(entry: Entry, history: Sequence[Any]) -> RunRow:
         parties=entry.cohort or proposal.parties,
         planned=proposal.rounds,
         aggregation=proposal.aggregation,
-        epsilon=proposal.epsilon,
+        epsilon=_epsilon(proposal),
         begun_s=entry.begun_s,
         rounds=tuple(
             _round(dataclasses.asdict(one) | {"parties": one.parties, "missing": one.missing})

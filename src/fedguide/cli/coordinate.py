@@ -16,12 +16,26 @@ import typer
 from fedguide.cli.configure import FileOption, found
 from fedguide.cli.federation import members_of, passphrase
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
+from fedguide.cli.private import (
+    ClipOption,
+    DeltaOption,
+    DpChoice,
+    DpOption,
+    EpsilonOption,
+    NoiseOption,
+    PartOption,
+    SamplingOption,
+    private_plan,
+)
 from fedguide.errors import ConfigError
 
 if TYPE_CHECKING:
     from fedguide.config import Settings
     from fedguide.crypto.signing import PublicKey
+    from fedguide.models.plan import GuidePlan
     from fedguide.runtime.hub_wire import TaskView
+    from fedguide.runtime.noising import Noising
+    from fedguide.runtime.private_rounds import PrivatePlan
     from fedguide.runtime.proposal import Proposal
     from fedguide.runtime.rounds import RoundReport
     from fedguide.runtime.run_book import Entry, RunBook
@@ -72,6 +86,17 @@ def start(
         float, typer.Option("--max-norm", help="Of sums: longest update in L2")
     ] = 100.0,
     seed: Annotated[int | None, typer.Option("--seed", help="Of the first model", min=0)] = None,
+    dp: DpOption = None,
+    epsilon: EpsilonOption = None,
+    delta: DeltaOption = None,
+    clip: ClipOption = None,
+    noise: NoiseOption = None,
+    sampling: SamplingOption = None,
+    part: PartOption = None,
+    shoppers: Annotated[
+        int | None,
+        typer.Option("--shoppers", help="Public figure: about how many all shops have", min=1),
+    ] = None,
     approvals_s: ApprovalsOption = 86_400.0,
     path: FileOption = None,
     as_json: JsonOption = False,
@@ -83,6 +108,7 @@ def start(
     from fedguide.runtime import homes
     from fedguide.runtime.proposal import Proposal, masked_terms
 
+    choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
     settings = config.load(found(path))
     out = begin("train start", as_json=as_json, lang=lang, fallback=settings.lang)
     layout_of = _training().layout_of
@@ -97,6 +123,11 @@ def start(
     # A sum of fewer than three tells each what the other sent.
     masked = aggregation == "masked_sum"
     guide = GuidePlan(encoder=settings.train.encoder)
+    private = private_plan(settings, choice, lambda: _declared(shoppers))
+    noising = None if private is None else _noising(private, guide, len(parties))
+    absent = 0 if noising is None else noising.absent
+    all_shares = noising is not None and noising.placement == "distributed"
+    least = len(parties) - absent if all_shares else max(3 if masked else 1, len(parties) // 2 + 1)
     name = task or f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}"
     proposal = Proposal(
         task=name,
@@ -104,15 +135,16 @@ def start(
         parties=parties,
         columns=COLUMNS,
         aggregation="open_sum" if masked else aggregation,  # type: ignore[arg-type]  # checked there
-        rounds=rounds or settings.train.rounds,
-        quorum=quorum or max(3 if masked else 1, len(parties) // 2 + 1),
+        rounds=(rounds or settings.train.rounds) if private is None else private.rounds,
+        quorum=quorum or least,
         deadline_s=deadline_s,
-        server_momentum=settings.train.server_momentum,
-        keep_moments=settings.train.keep_client_moments,
-        max_norm=max_norm,
+        server_momentum=settings.train.server_momentum if noising is None else 0.0,
+        keep_moments=settings.train.keep_client_moments and noising is None,
+        max_norm=max_norm if noising is None else noising.clip,
         guide=guide,
         seed=settings.train.seed if seed is None else seed,
         size=layout_of(guide).size,
+        noising=noising,
         algorithm=algorithm or settings.train.algorithm,
     )
     if masked:
@@ -281,18 +313,27 @@ def _finish(out: Output, proposal: Proposal, finished: Finished) -> None:
         "has_model": list(finished.has_model),
         "bytes_from_shops": sent,
         "raw_rows_sent": 0,
+        "dp": proposal.noise_in_words,
         "history": [asdict(report) for report in history],
     }
     has = ", ".join(finished.has_model) or "-"
+    price = _price_in_words(proposal)
     out.finish(
         data,
         out.pick(
             f"{proposal.task}: {len(history)} rounds; {sent / 1e6:.1f} MB left the shops as model "
-            f"updates; raw rows sent: 0; dp: none; the model is at: {has}",
+            f"updates; raw rows sent: 0; dp: {proposal.noise_in_words}{price}; "
+            f"the model is at: {has}",
             f"{proposal.task}：{len(history)} 轮；以模型更新的形式离开商店 {sent / 1e6:.1f} MB；"
-            f"原始数据行：0；差分隐私：无；模型已交付：{has}",
+            f"原始数据行：0；差分隐私：{proposal.noise_in_words}{price}；模型已交付：{has}",
         ),
     )
+
+
+def _price_in_words(proposal: Proposal) -> str:
+    from fedguide.runtime.consent import price_in_words
+
+    return "" if proposal.noising is None else f", {price_in_words(proposal)}"
 
 
 def _say_view(out: Output, view: TaskView) -> None:
@@ -346,6 +387,22 @@ def _admitted(settings: Settings) -> dict[str, PublicKey]:
     with members_of(settings) as db:
         everybody = members.members(db)
     return {m.party: m.key for m in everybody if (m.role, m.status) == ("party", "admitted")}
+
+
+def _declared(shoppers: int | None) -> int:
+    """The public figure; a coordinator has no rows to count."""
+    if shoppers is None:
+        raise ConfigError(
+            "noise needs a public figure: about how many shoppers all shops have together",
+            hint="--shoppers 5000, or [dp] shoppers in fedguide.toml",
+        )
+    return shoppers
+
+
+def _noising(private: PrivatePlan, guide: GuidePlan, parties: int) -> Noising:
+    from fedguide.runtime.noising import noising_of
+
+    return noising_of(private, guide, parties)
 
 
 def _training() -> Any:

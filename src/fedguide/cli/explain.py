@@ -22,6 +22,7 @@ def explain(
     lang: LangOption = None,
 ) -> None:
     """Explain an aggregator (who can learn what, who can change what) or an algorithm."""
+    from fedguide.guide.terms import MARKET_TERMS
     from fedguide.horizontal.choice import OFFERS
     from fedguide.horizontal.compression import COMPRESSIONS
     from fedguide.horizontal.names import AGGREGATORS, ROBUST_RULES
@@ -46,6 +47,10 @@ def explain(
         return
     if term in OFFERS:
         out.finish(*_algorithm(out, term, OFFERS[term]))
+        return
+    if term in MARKET_TERMS:
+        text = out.pick(*MARKET_TERMS[term])
+        out.finish({"term": term, "kind": "market", "text": text}, text)
         return
     if term in VERTICAL_TERMS:
         text = out.pick(*VERTICAL_TERMS[term])

@@ -109,7 +109,7 @@ def start(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     lock = settings.home / "party" / "lock"
     with homes.only_one(lock, "a party"), desk_of(settings) as desk:
-        shop = Shop(settings, member.party, source)
+        shop = Shop(settings, source)
         on_event = _reporter(out)
         try:
             with client_of(settings, member, patience_s=3600.0) as client:
@@ -373,11 +373,13 @@ def _what_leaves(out: Output) -> list[str]:
 
 def _described(out: Output, one: Considered) -> str:
     """A task as its owner has to see it."""
+    from fedguide.runtime.consent import price_in_words
+
     proposal = one.proposal
     price = (
         out.pick("no noise is added: no bound", "不加噪声：没有上界")
-        if proposal.epsilon is None
-        else f"ε = {proposal.epsilon:g}"
+        if proposal.noising is None
+        else f"{price_in_words(proposal)}: {proposal.noise_in_words}"
     )
     by = f" ({one.by})" if one.by else ""
     lines = [
@@ -407,7 +409,10 @@ def _task_table(out: Output, tasks_: list[Considered]) -> Any:
 
 
 def _plain(one: Considered) -> dict[str, Any]:
+    from fedguide.runtime.consent import price_of_task
+
     proposal = one.proposal
+    price = price_of_task(proposal)
     return {
         "task": proposal.task,
         "purpose": proposal.purpose,
@@ -416,7 +421,10 @@ def _plain(one: Considered) -> dict[str, Any]:
         "algorithm": proposal.algorithm,
         "leaves": list(proposal.leaves),
         "learns": list(proposal.learns),
-        "epsilon": proposal.epsilon,
+        "noise": proposal.noise_in_words,
+        "epsilon": None if price is None else price.epsilon,
+        "epsilon_insider": None if price is None else price.epsilon_insider,
+        "delta": None if price is None else price.delta,
         "decision": one.decision,
         "by": one.by,
         "reason": one.reason,

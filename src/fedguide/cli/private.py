@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,9 +58,11 @@ class DpChoice:
 
 
 def private_plan(
-    settings: Settings, choice: DpChoice, datasets: Sequence[Dataset]
+    settings: Settings, choice: DpChoice, shoppers: Callable[[], int]
 ) -> PrivatePlan | None:
     """The private plan of the config file with the command line on top; ``None`` without.
+
+    ``shoppers`` gives the public figure where the config does not.
 
     Raises:
         ConfigError: a figure is out of its range, or an option is given without ``--dp``.
@@ -89,7 +91,7 @@ def private_plan(
         noise=mechanism,  # type: ignore[arg-type]  # checked above
         epsilon=chosen("epsilon", ours.epsilon),
         delta=chosen("delta", ours.delta),
-        shoppers=ours.shoppers or public_figure(datasets),
+        shoppers=ours.shoppers or shoppers(),
         clip=chosen("clip", ours.clip),
         adaptive=ours.adaptive,
         placement=chosen("noise", ours.noise),

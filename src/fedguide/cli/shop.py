@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from fedguide.data.contract import Dataset
     from fedguide.horizontal.roster import Seat, SignedTerms
     from fedguide.models.card import Card
+    from fedguide.privacy.ledger import Ledger
+    from fedguide.privacy.policy import TaskTerms
     from fedguide.runtime.handover import Adopt
     from fedguide.runtime.party_process import Happened, Work
+    from fedguide.runtime.private_rounds import Permit
     from fedguide.runtime.proposal import Proposal
     from fedguide.runtime.shop_release import ShopRelease
     from fedguide.values import ShopData
@@ -29,19 +32,21 @@ class Shop:
         NotFoundError, DataError, ConfigError: its data cannot be read, or are not one shop's.
     """
 
-    def __init__(self, settings: Settings, party: str, source: Path) -> None:
+    def __init__(self, settings: Settings, source: Path) -> None:
         from fedguide.runtime.party_files import PartyFiles
 
         self._settings = settings
-        self._party = party
         self._dataset = one_dataset(settings, source)
         self._split: ShopData | None = None
         self._broken: set[str] = set()
+        self._ledger: Ledger | None = None
         self.keeping = PartyFiles(settings.home / "party")
 
     def close(self) -> None:
         """Gives the files back."""
         self.keeping.close()
+        if self._ledger is not None:
+            self._ledger.close()
 
     def prepare(self, proposal: Proposal) -> Work:
         """The shop's half of a task, on its own rows."""
@@ -55,7 +60,17 @@ class Shop:
 
         least = self._settings.party.least_examples
         roots = self.keeping.roots()
-        return shop_work(self._shop(), proposal, roots, keep, self._consent, least)
+        return shop_work(self._shop(), proposal, roots, keep, self._consent, self._permit, least)
+
+    def _permit(self, terms: TaskTerms) -> Permit:
+        """Judged by the party's policy, charged to the party's own ledger."""
+        from fedguide.cli.ledgers import opened, own_place, policy_of
+        from fedguide.runtime.permits import permit
+
+        if self._ledger is None:
+            self._ledger = opened(own_place(self._settings))
+        account = self._settings.privacy.party
+        return permit(self._ledger, policy_of(self._settings), terms, account)
 
     def _consent(self, signed: SignedTerms) -> Seat:
         """The party's seat in a masked task, by its own key and the keys it knows others by."""
@@ -111,7 +126,15 @@ class Shop:
             keep_moments=proposal.keep_moments,
         )
         shop = self._shop()
-        made = shop_release(shop, adopt.params, adopt.round, plan, proposal.seed, time.monotonic)
+        made = shop_release(
+            shop,
+            adopt.params,
+            adopt.round,
+            plan,
+            proposal.seed,
+            time.monotonic,
+            noised=proposal.noising is not None,
+        )
         card = card_of(self._dataset, shop, made, adopt.parties, adopt.round, None)
         record = {
             "run": task,

@@ -29,6 +29,7 @@ from fedguide.cli.private import (
     in_words,
     lines,
     private_plan,
+    public_figure,
     receipt,
 )
 from fedguide.cli.source import (
@@ -141,7 +142,7 @@ def sim(
         settings, number, seeds, rounds, patience, encoder, aggregator, algorithm, compress
     )
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
-    plan = with_privacy(plan, private_plan(settings, choice, datasets))
+    plan = with_privacy(plan, private_plan(settings, choice, lambda: public_figure(datasets)))
     comparison = compared(out, datasets, plan, settings.home / "ledgers" / run)
     record = body(comparison, plan, datasets) | {"run": run}
     shared = comparison.outcomes[0].trained["together"].shared
@@ -204,7 +205,7 @@ def compare_command(
         settings, number, seeds, rounds, patience, encoder, aggregator, algorithm, compress
     )
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
-    plan = with_privacy(plan, private_plan(settings, choice, datasets))
+    plan = with_privacy(plan, private_plan(settings, choice, lambda: public_figure(datasets)))
     comparison = compared(out, datasets, plan)
     out.finish(body(comparison, plan, datasets), *texts(out, comparison, datasets, plan))
 

@@ -79,16 +79,11 @@ def shifted(values: NDArray[np.int64], bits: int, digits: int) -> NDArray[np.int
 
 
 def rounded_shift(digits: Digits, bits: int, keep: int) -> NDArray[np.int64]:
-    """``round(x / 2^bits)`` of carried digits as a signed number of ``keep`` ≤ 62 bits."""
-    half = shifted(np.ones(1, np.int64), bits - 1, digits.shape[-1])
-    top = carried(digits + half)
-    value = np.zeros(digits.shape[:-1], np.int64)
-    for place in range(digits.shape[-1]):
-        shift = DIGIT_BITS * place - bits
-        if shift >= keep or shift <= -DIGIT_BITS:
-            continue
-        value |= top[..., place] << shift if shift >= 0 else top[..., place] >> -shift
-    return signed(value, keep)
+    """``round(x / 2^bits)`` of digits as a signed number of ``keep`` ≤ 62 bits."""
+    values = np.empty(digits.shape[:-1], np.int64)
+    rows = np.ascontiguousarray(digits).reshape(-1, digits.shape[-1])
+    kernels.round_shift(rows, bits, keep, values.reshape(-1))
+    return values
 
 
 def signed(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:

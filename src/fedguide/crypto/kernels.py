@@ -89,6 +89,21 @@ def unpack(flat: NDArray[np.uint8], digits: NDArray[np.int64]) -> None:
     _compiled(_unpack)(flat, digits)
 
 
+def round_shift(digits: NDArray[np.int64], bits: int, keep: int, values: NDArray[np.int64]) -> None:
+    """round(x / 2^bits) of digits of 24 bits, carried on the way, as signed ``keep``-bit numbers.
+
+    Args:
+        digits: shape ``(n, d)``.
+        bits: at least 1.
+        keep: at most 62.
+        values: written to, shape ``(n,)``.
+
+    Raises:
+        ConfigError: numba is not installed.
+    """
+    _compiled(_round_shift)(digits, bits, keep, values)
+
+
 def round_all(
     folded: NDArray[np.complex128], twist: NDArray[np.complex128], whole: NDArray[np.int64]
 ) -> float:
@@ -189,3 +204,22 @@ def _round_all(folded: Any, twist: Any, whole: Any) -> Any:
                 whole[block, at, digit] = np.int64(low)
                 whole[block, at + half, digit] = np.int64(high)
     return furthest
+
+
+def _round_shift(digits: Any, bits: Any, keep: Any, values: Any) -> None:
+    mask, top = (1 << 24) - 1, 1 << (keep - 1)
+    half_place, half = (bits - 1) // 24, 1 << ((bits - 1) % 24)
+    for row in range(digits.shape[0]):
+        over = 0
+        value = 0
+        for place in range(digits.shape[1]):
+            digit = digits[row, place] + over
+            if place == half_place:
+                digit += half
+            over = digit >> 24
+            shift = 24 * place - bits
+            if -24 < shift < keep:
+                low = digit & mask
+                value |= low << shift if shift >= 0 else low >> -shift
+        value &= (top << 1) - 1
+        values[row] = value - (top << 1) if value >= top else value

@@ -33,7 +33,6 @@ from fedguide.crypto.digits import (
     Digits,
     Spectrum,
     balanced,
-    carried,
     constant_row,
     digit_spectra,
     from_spectra,
@@ -336,7 +335,7 @@ def open_answer(
     flat = hint.rows.reshape(-1, params.n) @ asked.secrets.T
     inner = np.moveaxis(flat.astype(np.int64).reshape(count, params.digits, vectors), 1, 2)
     difference = unpacked(answer.numbers) - inner
-    return rounded_shift(carried(difference), params.delta_bits, params.sum_bits)
+    return rounded_shift(difference, params.delta_bits, params.sum_bits)
 
 
 def _answered(holder: Holder, question: Question, spend: Spend) -> NDArray[np.int64]:

@@ -26,7 +26,6 @@ from fedguide.codec import Array
 from fedguide.crypto.digits import (
     Digits,
     Spectrum,
-    carried,
     digit_spectra,
     folding,
     from_spectra,
@@ -260,7 +259,7 @@ def open_products(
     secret = to_spectrum(asked.secret.astype(np.float64)) * session.fold
     folded = _sum(hint.blocks, secret[None, None], session.per)
     known = _scores(session, folded.reshape(session.blocks, params.digits, -1))
-    difference = carried(unpacked(answer.numbers[:, 0]) - known)
+    difference = unpacked(answer.numbers[:, 0]) - known
     return rounded_shift(difference, params.delta_bits, params.sum_bits)
 
 

@@ -5,7 +5,7 @@ The rules are few and say the same in both languages:
 * an amount is a price when something bounds it (under, 以内, between, 左右) or names a currency; an
   amount that only names a currency, or stands "around", means 20 % to either side;
 * a refusal (not, 不要, without) reaches the next word of the catalogue, and over "and"/"or" to the
-  words that follow;
+  words that follow; where none follows in its part of the wish, the word before ("黑色的不要");
 * "or" joins the words on its sides; "and" does so only where no item is both;
 * a category that other categories' names end with ("food" of "cat food") is read as these where
   the rest of the wish leaves nothing of it;
@@ -205,9 +205,20 @@ def _ending_in(vocabulary: Vocabulary, term: Term) -> Term:
 def _here(tokens: Sequence[Token], at: int) -> tuple[str, ...]:
     """The roles a token can have where it stands."""
     roles = tokens[at].roles
+    if NOT in roles and _ends_its_part(tokens, at):
+        return (EXCEPT_AFTER,)
     if WITHOUT_AFTER in roles and (at == 0 or tokens[at - 1].term is None):
         return (FILLER,)
     return roles
+
+
+def _ends_its_part(tokens: Sequence[Token], at: int) -> bool:
+    """Does a refusal stand behind a word, with nothing left to refuse before the next break?"""
+    before = next((t for t in reversed(tokens[:at]) if t.roles != (FILLER,)), None)
+    if before is None or before.term is None:
+        return False
+    behind = next((t for t in tokens[at + 1 :] if t.roles != (FILLER,)), None)
+    return behind is None or BREAK in behind.roles
 
 
 def _prices(vocabulary: Vocabulary, tokens: list[Token]) -> tuple[Wish, list[Token]]:

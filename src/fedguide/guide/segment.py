@@ -193,7 +193,8 @@ def _of_character(
             yield _SHADE, at + 2, Token(said)
         return
     kinds = tuple(key for key in ending if vocabulary.known[key] == CATEGORY)
-    if kinds:
+    # A doubled character is a word of its own: 宝宝 is no 充电宝.
+    if kinds and atom not in (*atoms[max(at - 1, 0) : at], *atoms[at + 1 : at + 2]):
         yield _HEAD, at + 1, Token(atom, Term(CATEGORY, kinds, atom))
 
 

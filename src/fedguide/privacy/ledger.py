@@ -184,6 +184,15 @@ class Ledger:
         """What one account has spent."""
         return self.spent().get(account, {})
 
+    def charged(self, account: str, task: str) -> Counter[str]:
+        """What one task has cost the account so far: a part of ``counts``."""
+        found: Counter[str] = Counter()
+        with reading(self._database) as db:
+            for record in rows.of_task(db, CHARGE, account, task):
+                for (_, what), times in spent_by(record).items():
+                    found[what] += times
+        return found
+
     def affords(self, account: str, more: Counts, budget: Budget) -> bool:
         """Would these counts on top of the account's still be within the budget?"""
         wanted = Counter(self.counts(account))

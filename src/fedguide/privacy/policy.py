@@ -240,7 +240,9 @@ def _large_delta(policy: Policy, terms: TaskTerms) -> RefusedError | None:
 def _too_dear(
     budget: Budget, terms: TaskTerms, ledger: Ledger, account: str
 ) -> RefusedError | None:
-    if ledger.affords(account, terms.price, budget):
+    # A task that goes on (a process was killed) has paid for some of its rounds already.
+    price = terms.price - ledger.charged(account, terms.task)
+    if ledger.affords(account, price, budget):
         return None
     spent = ledger.counts(account)
     if len(noised(spent)) < len(spent) and not budget.allow_unnoised:
@@ -250,7 +252,7 @@ def _too_dear(
         )
     before = noised(spent)
     wanted = Counter(before)
-    wanted.update(noised(terms.price))
+    wanted.update(noised(price))
     left = rounds_left(ledger, account, counts_of(terms.events), budget)
     way_on = f"{left} rounds, or more noise" if left else "more noise"
     return RefusedError(

@@ -32,6 +32,11 @@ _PAGE = 1000
 # Built once: to build a statement takes longer than to run it, and others wait meanwhile.
 _LEDGER = select(LEDGER)
 _HELD = _LEDGER.with_for_update()
+_OF_TASK = select(ENTRIES).where(
+    ENTRIES.c.kind == bindparam("kind"),
+    ENTRIES.c.account == bindparam("account"),
+    ENTRIES.c.task == bindparam("task"),
+)
 _NAMED = select(ENTRIES).where(
     ENTRIES.c.kind == bindparam("kind"),
     ENTRIES.c.account == bindparam("account"),
@@ -103,6 +108,17 @@ def find(db: Connection, kind: str, account: str, task: str, round_number: int) 
     name = {"kind": kind, "account": account, "task": task, "round": round_number}
     row = db.execute(_NAMED, name).one_or_none()
     return None if row is None else Entry(row.seq, _parsed(row), row.hash)
+
+
+def of_task(db: Connection, kind: str, account: str, task: str) -> Iterator[Record]:
+    """The records of a kind for one account and task, whatever their rounds.
+
+    Raises:
+        LedgerError: one is damaged.
+    """
+    name = {"kind": kind, "account": account, "task": task}
+    for row in db.execute(_OF_TASK, name):
+        yield _parsed(row)
 
 
 def gaps(db: Connection) -> list[Record]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Table, select, update
@@ -15,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from fedguide.crypto.signing import PublicKey
 from fedguide.errors import ConfigError, NotFoundError, RefusedError
+from fedguide.privacy.accounting import Price
 from fedguide.runtime.proposal import Proposal, proposal_digest, read_proposal
 from fedguide.values import PartyId
 
@@ -97,12 +99,33 @@ def objections(rules: Rules, proposal: Proposal, party: str) -> list[str]:
         said.append(f"aggregation {proposal.aggregation}, allowed {list(rules.aggregations)}")
     if proposal.rounds > rules.most_rounds:
         said.append(f"{proposal.rounds} rounds, at most {rules.most_rounds}")
-    if rules.most_epsilon is not None and (
-        proposal.epsilon is None or proposal.epsilon > rules.most_epsilon
-    ):
-        price = "no bound" if proposal.epsilon is None else f"ε = {proposal.epsilon:g}"
-        said.append(f"{price}, at most ε = {rules.most_epsilon:g}")
+    if rules.most_epsilon is not None:
+        price = price_of_task(proposal)
+        if price is None or price.epsilon > rules.most_epsilon:
+            found = "no bound" if price is None else f"ε = {price.epsilon:.3g}"
+            said.append(f"{found}, at most ε = {rules.most_epsilon:g}")
     return said
+
+
+@lru_cache(maxsize=64)
+def price_of_task(proposal: Proposal) -> Price | None:
+    """What taking part costs, by this party's own accountant; ``None`` where nothing bounds it.
+
+    Raises:
+        ConfigError: dp-accounting is not installed, or the noise fits no guard.
+    """
+    if proposal.noising is None:
+        return None
+    return proposal.noising.price(proposal.task, len(proposal.parties), proposal.rounds)
+
+
+def price_in_words(proposal: Proposal) -> str:
+    """ε against outsiders and insiders; empty where there is no noise."""
+    price = price_of_task(proposal)
+    if price is None:
+        return ""
+    at = f" at δ = {price.delta:.1g}" if price.delta else ""
+    return f"ε = {price.epsilon:.3g} (insiders {price.epsilon_insider:.3g}){at}"
 
 
 class Desk:

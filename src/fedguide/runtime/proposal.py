@@ -26,11 +26,12 @@ from fedguide.horizontal.names import WIRE
 from fedguide.horizontal.neighbours import LEAST_COHORT
 from fedguide.horizontal.packing import Bounds, weighted_packing
 from fedguide.horizontal.roster import Member, Seat, SignedTerms, TaskTerms, sign_terms
-from fedguide.horizontal.summed import open_sum, summed
+from fedguide.horizontal.summed import Packing, open_sum, summed
 from fedguide.models.plan import GuidePlan
 from fedguide.protocol import State
 from fedguide.ring import WORD_BITS
 from fedguide.runtime.handover import HANDOVER_WIRE
+from fedguide.runtime.noising import Noising
 from fedguide.runtime.rounds import RunState
 from fedguide.values import PartyId
 
@@ -66,11 +67,11 @@ class Proposal(State):
         guide: the network, and how long and with what a party trains it in a round.
         seed: of the first parameters, which are public.
         size: length p of the parameters that cross.
-        epsilon: price of taking part in ε; ``None`` says that no noise is added, so there is no
-            bound on what updates can tell.
         terms: with ``masked_sum``, what its parties consent to, signed by the coordinator: who is
             in a sum by which key, and how few may be.
         algorithm: what a round is, ``NAME`` or ``NAME:NUMBER`` (``choice.OFFERS``).
+        noising: the noise that is added, from which each party works out its price; ``None`` says
+            that none is, so there is no bound on what updates can tell.
 
     Raises:
         ConfigError: a number is out of range, or the terms are of another task.
@@ -90,9 +91,9 @@ class Proposal(State):
     guide: GuidePlan = field(repr=False)
     seed: int
     size: int
-    epsilon: float | None = None
     terms: SignedTerms | None = None
     algorithm: Annotated[str, Later()] = "fedavg"
+    noising: Annotated[Noising | None, Later()] = None
 
     def __post_init__(self) -> None:
         """Checks what no other plan checks."""
@@ -124,6 +125,37 @@ class Proposal(State):
                 hint="fedguide sim --algorithm fedper, or ditto here",
             )
         self._check_terms()
+        self._check_noising()
+
+    def _check_noising(self) -> None:
+        """Noise is of sums of vectors that carry nothing from round to round."""
+        noising = self.noising
+        if noising is None:
+            return
+        if self.aggregation == "weighted_mean":
+            raise ConfigError(
+                "noise goes with sums on the grid, got weighted_mean",
+                hint="--aggregation masked_sum",
+            )
+        if self.algorithm != "fedavg":
+            raise ConfigError(
+                f"noise goes with fedavg alone, got {self.algorithm}", hint="--algorithm fedavg"
+            )
+        if self.keep_moments or self.server_momentum:
+            raise ConfigError(
+                "under noise no moments are kept, and the coordinator's step is Adam's: "
+                "keep_moments must be false and server_momentum 0"
+            )
+        if noising.clip != self.max_norm:
+            raise ConfigError(f"max_norm {self.max_norm:g} is not the clip {noising.clip:g}")
+        if noising.trained[-1][1] > self.size:
+            raise ConfigError(f"noise is for {noising.trained}, there are {self.size} parameters")
+        if noising.placement == "distributed" and self.quorum < len(self.parties) - noising.absent:
+            raise ConfigError(
+                f"quorum {self.quorum} is below the {len(self.parties) - noising.absent} noise "
+                "shares that a sum needs",
+                hint="--quorum, or [dp] absent",
+            )
 
     def _check_terms(self) -> None:
         """A masked sum has terms, of this very task; nothing else has any."""
@@ -137,6 +169,7 @@ class Proposal(State):
             and tuple(member.party for member in terms.members) == self.parties
             and (terms.length, terms.modulus_bits) == (self.grid_length, WORD_BITS)
             and terms.fraction_bits == self.bounds.grid.fraction_bits
+            and terms.noise_multiplier == _noise_multiplier(self)
         )
         if not same:
             raise ConfigError("the terms of the masked sum are not those of its proposal")
@@ -153,7 +186,9 @@ class Proposal(State):
 
     @property
     def grid_length(self) -> int:
-        """Coordinates of one update as a vector on the grid."""
+        """Coordinates of one update as a vector on the grid; a noised one has no figures."""
+        if self.noising is not None:
+            return self.noising.size
         return self.update_size + self.choice.offer.figures + _EXTRA
 
     @property
@@ -169,6 +204,12 @@ class Proposal(State):
     @property
     def leaves(self) -> tuple[str, ...]:
         """What leaves a party's machine, in words."""
+        if self.noising is not None:
+            count = self.noising.size
+            clipped = f"each {self.noising.unit}'s part at most {self.noising.clip:g} long"
+            return (
+                f"{self.rounds} sums of {count:,} numbers ({4 * count:,} bytes each), {clipped}",
+            )
         size = self.update_size
         update_ = f"{self.rounds} updates of {size:,} numbers ({4 * size:,} bytes each)"
         return (update_, "the number of training examples", "the mean training loss")
@@ -177,10 +218,25 @@ class Proposal(State):
     def learns(self) -> tuple[str, ...]:
         """Who learns what, in words."""
         model = "parties: the model after each round"
+        placement = "" if self.noising is None else self.noising.placement
+        noise = {"": "", "central": "", "distributed": ", noised", "local": ", noised"}[placement]
         if self.terms is None:
-            return ("coordinator: every single update, in the clear", model)
+            # Shares of a distributed noise protect the sum; one share alone is less than promised.
+            said = "noised by itself" if placement == "local" else "in the clear"
+            return (f"coordinator: every single update, {said}", model)
         least = self.terms.terms.min_cohort
-        return (f"coordinator: sums of at least {least} updates, never a single one", model)
+        return (f"coordinator: sums of at least {least} updates{noise}, never a single one", model)
+
+    @property
+    def noise_in_words(self) -> str:
+        """What is added, by whom, per whom; without the price."""
+        n = self.noising
+        if n is None:
+            return "none"
+        return (
+            f"{n.noise}, {n.multiplier:.4g} x the clip {n.clip:g}, {n.placement}, per {n.unit}, "
+            f"{self.rounds} rounds" + ("" if n.sampling == 1 else f", sampling {n.sampling:g}")
+        )
 
 
 def proposal_bytes(proposal: Proposal) -> bytes:
@@ -228,9 +284,14 @@ def masked_terms(
         modulus_bits=WORD_BITS,
         fraction_bits=proposal.bounds.grid.fraction_bits,
         max_norm=proposal.max_norm,
+        noise_multiplier=_noise_multiplier(proposal),
         deadline_s=proposal.deadline_s,
     )
     return sign_terms(terms, key)
+
+
+def _noise_multiplier(proposal: Proposal) -> float:
+    return 0.0 if proposal.noising is None else proposal.noising.multiplier
 
 
 def coordinators_aggregator(proposal: Proposal, key: SigningKey) -> Aggregator:
@@ -241,8 +302,7 @@ def coordinators_aggregator(proposal: Proposal, key: SigningKey) -> Aggregator:
     """
     if proposal.terms is None:
         return _in_the_open(proposal)
-    packing = weighted_packing(proposal.bounds)
-    return summed(packing, masked_sum(proposal.terms.terms, key))
+    return summed(_packing(proposal), masked_sum(proposal.terms.terms, key))
 
 
 def partys_aggregator(proposal: Proposal, seat: Callable[[SignedTerms], Seat]) -> Aggregator:
@@ -253,14 +313,21 @@ def partys_aggregator(proposal: Proposal, seat: Callable[[SignedTerms], Seat]) -
     """
     if proposal.terms is None:
         return _in_the_open(proposal)
-    packing = weighted_packing(proposal.bounds)
-    return summed(packing, masked_party(seat(proposal.terms)))
+    return summed(_packing(proposal), masked_party(seat(proposal.terms)))
 
 
 def _in_the_open(proposal: Proposal) -> Aggregator:
     if proposal.aggregation == "weighted_mean":
         return weighted_mean()
-    return summed(weighted_packing(proposal.bounds), open_sum())
+    return summed(_packing(proposal), open_sum())
+
+
+def _packing(proposal: Proposal) -> Packing:
+    if proposal.noising is None:
+        return weighted_packing(proposal.bounds)
+    from fedguide.horizontal.private_packing import private_packing
+
+    return private_packing(proposal.noising.guard(len(proposal.parties)), proposal.noising.slices)
 
 
 def task_limits(proposal: Proposal) -> Limits:

@@ -7,17 +7,25 @@ from dataclasses import replace
 
 from fedguide.errors import ConfigError
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
+from fedguide.horizontal.private_fit import guarded_fit
 from fedguide.horizontal.roster import Seat, SignedTerms
 from fedguide.models.examples import buying_baskets
 from fedguide.models.fit import first_params, layout_of
+from fedguide.models.shoppers import shopper_slopes, trained_slices
+from fedguide.privacy.policy import TaskTerms
 from fedguide.protocol import State
 from fedguide.runtime.couriers import Party
 from fedguide.runtime.handover import Adopt, with_handover
+from fedguide.runtime.noising import Noising
 from fedguide.runtime.party_process import Work
+from fedguide.runtime.private_rounds import Permit
 from fedguide.runtime.proposal import ALLOWED, Proposal, partys_aggregator, task_limits
 from fedguide.runtime.shop_training import own_model, training_of
 from fedguide.seeds import Roots
 from fedguide.values import ShopData
+
+PURPOSE = "recommend"
+"""What a trained guide is used for, as a party's policy and ledger name it."""
 
 
 def shop_work(
@@ -26,6 +34,7 @@ def shop_work(
     roots: Roots,
     keep: Callable[[Adopt], None],
     seat: Callable[[SignedTerms], Seat],
+    permit: Callable[[TaskTerms], Permit],
     least_examples: int = 1,
 ) -> Work:
     """What the shop answers a task's messages with.
@@ -36,31 +45,66 @@ def shop_work(
         roots: the party's own, drawn once and journaled.
         keep: takes the model that the run ends with; may be called again with the same one.
         seat: consents to the terms of a masked task, or refuses them.
+        permit: judges a noised task and charges the party's ledger for each round, or refuses.
         least_examples: with fewer training examples the shop takes no part.
 
     Raises:
         ConfigError: the proposal's size is not that of its network.
         DataError: the shop has no purchase to learn from.
-        RefusedError: the terms of a masked task are not ones the party consents to.
+        RefusedError: the terms of a masked task are not ones the party consents to, or its policy
+            or budget does not allow its noise.
     """
     size = layout_of(proposal.guide).size
     if size != proposal.size:
         raise ConfigError(f"the proposal says {proposal.size} parameters, its network has {size}")
-    whole = first_params(proposal.guide, proposal.seed)
-    training = training_of(shop, proposal.guide, proposal.choice.offer, whole)
     env = PartyEnv(
         proposal.task,
         roots,
         partys_aggregator(proposal, seat),
         examples=len(buying_baskets(shop.train)),
-        fit=training.fit,
-        gradient=training.gradient,
-        steered=training.steered,
         least_examples=least_examples,
     )
+    if proposal.noising is None:
+        whole = first_params(proposal.guide, proposal.seed)
+        training = training_of(shop, proposal.guide, proposal.choice.offer, whole)
+        env = replace(env, fit=training.fit, gradient=training.gradient, steered=training.steered)
+    else:
+        env = _noised(env, shop, proposal, proposal.noising, permit)
 
     def own(state: State, adopt: Adopt) -> Adopt:
         return replace(adopt, params=own_model(state, adopt.params, None))
 
     party = with_handover(Party(env, answer, PartyState), keep, own)
     return Work(party, ALLOWED, task_limits(proposal))
+
+
+def _noised(
+    env: PartyEnv,
+    shop: ShopData,
+    proposal: Proposal,
+    noising: Noising,
+    permit: Callable[[TaskTerms], Permit],
+) -> PartyEnv:
+    """The party's half under its guard; its policy is asked before any row is looked at."""
+    expected = trained_slices(proposal.guide, noising.part)
+    if noising.slices != expected:
+        raise ConfigError(
+            f"the proposal trains {noising.slices}, the {noising.part} of its network is {expected}"
+        )
+    guard = noising.guard(len(proposal.parties))
+    terms = TaskTerms(
+        task=proposal.task,
+        purpose=PURPOSE,
+        cohort=guard.parties,
+        shoppers=max(1, len(shop.train.shopper_ids)),
+        events=(guard.event(proposal.task),),
+        clip=guard.clip,
+        rounds=guard.charges(proposal.rounds),
+        norm=guard.bound.norm,
+        unit=guard.unit,
+    )
+    permitted = permit(terms)
+    slopes = shopper_slopes(
+        shop.catalogue, shop.train, proposal.guide, noising.part, baskets=noising.baskets
+    )
+    return replace(env, guarded=guarded_fit(slopes, guard, noising.slices), permit=permitted)

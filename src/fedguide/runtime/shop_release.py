@@ -34,6 +34,7 @@ from fedguide.runtime.arms import (
 )
 from fedguide.runtime.baselines import Bench, baselines
 from fedguide.runtime.couriers import Clock
+from fedguide.runtime.private_arm import gone_on
 from fedguide.runtime.table import rows_of, samples_of
 from fedguide.values import ShopData, Vector
 
@@ -58,7 +59,14 @@ class ShopRelease:
 
 
 def shop_release(
-    shop: ShopData, params: Vector, round_number: int, plan: TrainPlan, seed: int, clock: Clock
+    shop: ShopData,
+    params: Vector,
+    round_number: int,
+    plan: TrainPlan,
+    seed: int,
+    clock: Clock,
+    *,
+    noised: bool = False,
 ) -> ShopRelease:
     """The shop's model around the parameters that were trained together.
 
@@ -69,9 +77,11 @@ def shop_release(
         plan: how the model alone is trained, and both are fine-tuned.
         seed: of what is not secret.
         clock: seconds.
+        noised: the parameters were trained under noise: the shop trains on from them by itself,
+            as long as its own validation gains.
     """
     bench = baselines([shop], plan.guide, seed).benches[0]
-    arms = _arms(bench, params, round_number, plan, seed, clock)
+    arms = _arms(bench, params, round_number, plan, seed, clock, noised=noised)
     blends = {
         (arm, setting): _blend(bench, trained, setting, plan)
         for arm, trained in arms.items()
@@ -117,16 +127,27 @@ def _around(
 
 
 def _arms(
-    bench: Bench, params: Vector, round_number: int, plan: TrainPlan, seed: int, clock: Clock
+    bench: Bench,
+    params: Vector,
+    round_number: int,
+    plan: TrainPlan,
+    seed: int,
+    clock: Clock,
+    *,
+    noised: bool,
 ) -> dict[str, Trained]:
     """Both models, fine-tuned."""
     name = bench.shop.name
     together = Trained("together", {name: params}, {name: round_number}, 0, 0.0)
     fits = fits_of([bench.shop], plan.guide)
     alone = train_alone([bench], fits, plan, seed, clock, _quiet)
+    if noised:
+        together = gone_on(together, [bench], fits, plan, seed, clock, _quiet)
+    else:
+        together = fine_tuned(together, [bench], plan, seed, clock, _quiet)
     return {
-        arm: fine_tuned(trained, [bench], plan, seed, clock, _quiet)
-        for arm, trained in (("together", together), ("alone", alone))
+        "together": together,
+        "alone": fine_tuned(alone, [bench], plan, seed, clock, _quiet),
     }
 
 

@@ -14,6 +14,8 @@ from fedguide.crypto.signing import SigningKey
 from fedguide.errors import FedGuideError, RunError
 from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
 from fedguide.horizontal.choice import Around
+from fedguide.horizontal.fedavg import fedavg
+from fedguide.horizontal.server import adam
 from fedguide.protocol import Coordinator
 from fedguide.runtime.couriers import Clock
 from fedguide.runtime.driver import Durable, drive_round, resume
@@ -113,12 +115,16 @@ def train_task(
 
 def algorithm_of(proposal: Proposal, key: SigningKey) -> Algorithm[ServerState]:
     """The proposal's algorithm; ``key`` is the coordinator's identity."""
+    waiting = Waiting(proposal.quorum, proposal.deadline_s)
+    aggregator = coordinators_aggregator(proposal, key)
+    if proposal.noising is not None:
+        return fedavg(aggregator, server=adam(proposal.noising.learning_rate), waiting=waiting)
     around = Around(
-        coordinators_aggregator(proposal, key),
+        aggregator,
         proposal.keep_moments,
         proposal.server_momentum,
         proposal.guide.learning_rate,
-        Waiting(proposal.quorum, proposal.deadline_s),
+        waiting,
     )
     return proposal.choice.build(around)
 
