@@ -1,4 +1,4 @@
-"""Kills every process of a masked federation at every step: is the model the same bit for bit?
+"""Kills every process of a masked, noised federation at every step: is the model the same?
 
 Hub, driver and three parties are real processes on 127.0.0.1 (TLS, signatures, journals, masked
 sums, three rounds and the hand-over). For each of them, and each mark it passes (before and after
@@ -54,7 +54,7 @@ def main() -> int:
         print("not the same:", line)
     share = sum(survived.values()) / sum(tried.values())
     bars = [
-        at_least("kills survived with the same model, answers and roots", share, 1.0),
+        at_least("kills survived with the same model, answers, roots and ledgers", share, 1.0),
         Bar("kills", float(sum(tried.values())), "every step", args.every == 1),
     ]
     data = {"tried": tried, "survived": survived, "lost": lost}

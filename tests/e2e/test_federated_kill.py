@@ -1,7 +1,8 @@
 """Ten kills out of the matrix of ``benchmarks/kill_matrix.py``: hub, driver and parties.
 
-A masked run of three rounds over five real processes; whichever is SIGKILLed wherever, the model is
-the same bit for bit, every trip was answered with one content, and no root was drawn twice.
+A masked, noised run of three rounds over five real processes; whichever is SIGKILLed wherever, the
+model is the same bit for bit, every trip was answered with one content, no root was drawn twice,
+and every ledger has paid for each round once.
 """
 
 import pytest
@@ -40,6 +41,7 @@ def test_the_undisturbed_run_trains_and_hands_over(undisturbed):
     trips = 3 * 5 + 1  # five trips a masked round, and the hand-over
     assert len(result.answers) == trips * len(PARTIES)
     assert len(result.fits) == len(result.draws) == 3 * len(PARTIES)
+    assert [charges for _, charges in result.spent] == [3, 3, 3]
     assert min(counts.values()) > 30
 
 

@@ -1,4 +1,4 @@
-"""Real hub, driver and party processes of a masked run, for ``killing.py`` to start; not a test.
+"""Real hub, driver and party processes of a masked, noised run, for ``killing.py``; not a test.
 
 Each line on stdin, ``ROLE FOLDER STOP``, starts a process of its own (a fork, so that the imports
 are paid for once): ``hub``, ``driver``, or the name of a party. It says ``started PID`` and, when
@@ -24,8 +24,13 @@ from sqlalchemy import event
 
 from fedguide.crypto.signing import key_of
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
+from fedguide.horizontal.private_fit import guarded_fit
 from fedguide.horizontal.roster import Policy, consent
 from fedguide.models.plan import GuidePlan
+from fedguide.privacy.ledger import open_ledger
+from fedguide.privacy.policy import Policy as PrivacyPolicy
+from fedguide.privacy.policy import TaskTerms
+from fedguide.privacy.spend import Budget
 from fedguide.runtime.consent import Desk, Rules
 from fedguide.runtime.couriers import Party
 from fedguide.runtime.handover import with_handover
@@ -34,8 +39,10 @@ from fedguide.runtime.hub_client import Access, HubClient, Surroundings
 from fedguide.runtime.hub_server import hub_server, listen, tls_context
 from fedguide.runtime.hub_tables import open_database
 from fedguide.runtime.journal import journaled_roots
+from fedguide.runtime.noising import Noising
 from fedguide.runtime.party_files import PartyFiles
 from fedguide.runtime.party_process import PartyProcess, Work
+from fedguide.runtime.permits import permit
 from fedguide.runtime.proposal import (
     ALLOWED,
     Proposal,
@@ -52,6 +59,22 @@ from fedguide.values import PartyId
 ROUNDS, SIZE, TASK = 3, 6, "masked"
 SHOPS = {PartyId("shop-a"): 40, PartyId("shop-b"): 25, PartyId("shop-c"): 60}
 COORDINATOR = "coordinator"
+NOISING = Noising(
+    noise="gaussian",
+    multiplier=1.5,
+    clip=1.0,
+    cohort=sum(SHOPS.values()),
+    placement="distributed",
+    absent=0,
+    sampling=1.0,
+    unit="shopper",
+    delta=1e-6,
+    part="tower",
+    trained=((0, SIZE),),
+    baskets=4,
+    learning_rate=0.2,
+)
+BUDGET = Budget(epsilon=8.0, delta=1e-6)
 POLLS = ("/collect", "/v1/mailbox")
 """What is asked again and again, however often; a hub's marks leave it out."""
 
@@ -125,12 +148,13 @@ def proposal():
         rounds=ROUNDS,
         quorum=3,
         deadline_s=300.0,
-        server_momentum=0.5,
-        keep_moments=True,
-        max_norm=50.0,
+        server_momentum=0.0,
+        keep_moments=False,
+        max_norm=NOISING.clip,
         guide=GuidePlan(),
         seed=0,
         size=SIZE,
+        noising=NOISING,
     )
     keys = {name: key(name).public for name in SHOPS}
     return replace(
@@ -174,31 +198,21 @@ def hub(folder, mark):
 # A party
 
 
-class Fitted:
-    """The shape that ``horizontal.fitting.Fitted`` asks for."""
+class Slopes:
+    """Every shopper's slope of least squares; every pass over them writes one line."""
 
-    def __init__(self, params, optimizer_state, examples, loss):
-        self.params, self.optimizer_state = params, optimizer_state
-        self.examples, self.loss = examples, loss
+    def __init__(self, name, folder):
+        draws = stream(seeded_root(11), "data", name)
+        self._x = draws.normal(size=(SHOPS[name], SIZE)).astype(np.float32)
+        self._y = self._x @ np.arange(SIZE, dtype=np.float32)
+        self._y += draws.normal(size=SHOPS[name]).astype(np.float32)
+        self._name, self._folder = name, folder
+        self.shoppers, self.places = np.arange(SHOPS[name]), np.arange(SIZE)
 
-
-def local_fit(name, folder):
-    """Least squares by SGD with momentum that is kept; every fit writes one line."""
-    draws = stream(seeded_root(11), "data", name)
-    x = draws.normal(size=(SHOPS[name], SIZE)).astype(np.float32)
-    y = x @ np.arange(SIZE, dtype=np.float32)
-    y += draws.normal(size=SHOPS[name]).astype(np.float32)
-
-    def fit(params, moments, seed):
-        append(folder / "fits.txt", f"{name} {seed} {zlib.crc32(params.tobytes())}")
-        velocity = np.zeros_like(params) if moments is None else moments
-        for row in np.random.default_rng(seed).permutation(len(x)):
-            gradient = x[row] * (x[row] @ params - y[row])
-            velocity = np.float32(0.5) * velocity - np.float32(0.01) * gradient
-            params = params + velocity
-        return Fitted(params, velocity, len(x), float(np.mean((x @ params - y) ** 2)))
-
-    return fit
+    def each(self, params, chosen, seed):
+        append(self._folder / "fits.txt", f"{self._name} {seed} {zlib.crc32(params.tobytes())}")
+        x = self._x[chosen]
+        yield x * (x @ params - self._y[chosen])[:, None]
 
 
 class MarkedFiles:
@@ -221,8 +235,14 @@ class MarkedFiles:
         self._mark("after forget")
 
 
+def ledger_of(folder, name):
+    where = folder / name / "ledger.db"
+    mark = where.with_suffix(".mark")
+    return open_ledger(str(where), name, mark, clock=time.time, entropy=os.urandom)
+
+
 def party(folder, mark, name):
-    """Marks stand after a root is drawn, around what is kept, and after an answer is posted."""
+    """Marks stand after a root is drawn, around charges and what is kept, and after an answer."""
     files = PartyFiles(folder / name, seeded_entropy(zlib.crc32(name.encode())))
     engine = sqlite_engine(folder / name / "party.db")
     desk = Desk(engine)
@@ -234,6 +254,8 @@ def party(folder, mark, name):
     journal = SqliteJournal(engine, journal_key(folder / name / "party.key", os.urandom))
     roots = journaled_roots(Marked(journal, mark, after=("put_root",)), fresh)
 
+    ledger = Marked(ledger_of(folder, name), mark, before=("charge",), after=("charge",))
+
     def seat(signed):
         known = desk.pin(signed.terms.identities)
         policy = Policy(PartyId(name), key(name).public, key(COORDINATOR).public, known)
@@ -241,7 +263,24 @@ def party(folder, mark, name):
 
     def prepare(task):
         aggregator = partys_aggregator(task, seat)
-        env = PartyEnv(task.task, roots, aggregator, SHOPS[name], local_fit(name, folder))
+        guard = task.noising.guard(len(task.parties))
+        terms = TaskTerms(
+            task=task.task,
+            purpose="recommend",
+            cohort=guard.parties,
+            shoppers=SHOPS[name],
+            events=(guard.event(task.task),),
+            clip=guard.clip,
+            rounds=task.rounds,
+        )
+        env = PartyEnv(
+            task.task,
+            roots,
+            aggregator,
+            SHOPS[name],
+            guarded=guarded_fit(Slopes(name, folder), guard, task.noising.slices),
+            permit=permit(ledger, PrivacyPolicy(BUDGET), terms, name),
+        )
         half = Party(env, answer, PartyState)
 
         def keep(adopt):
@@ -305,6 +344,15 @@ def life(role, folder, stop):
         party(folder, mark, PartyId(role))
 
 
+def warm():
+    """Compiles, and imports the accountant, once for all processes."""
+    guard = NOISING.guard(len(SHOPS))
+    NOISING.price(TASK, len(SHOPS), ROUNDS)
+    slopes = Slopes("shop-b", Path(os.devnull).parent)
+    slopes.each = lambda *_: iter([np.ones((2, SIZE), np.float32)])
+    guarded_fit(slopes, guard, NOISING.slices)(np.zeros(SIZE, np.float32), 0, seeded_root(0))
+
+
 def spawn(role, folder, stop):
     child = os.fork()
     if child:
@@ -326,6 +374,7 @@ def spawn(role, folder, stop):
 
 def main():
     """Starts processes and tells of their ends, until stdin is closed."""
+    warm()
     woken, wake = os.pipe()
     for end in (woken, wake):
         os.set_blocking(end, False)

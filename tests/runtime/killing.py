@@ -1,4 +1,4 @@
-"""Runs a masked federation of five processes, SIGKILLs one at a mark, starts it again; no test.
+"""Runs a masked, noised federation of five processes, and SIGKILLs one at a mark; no test.
 
 ``left`` gives what a run left: the models, what each party answered to each trip, which fits were
 made and which roots were drawn.
@@ -17,6 +17,8 @@ from pathlib import Path
 
 from fedguide.crypto.certificates import issue_server, make_authority
 from fedguide.crypto.signing import key_of
+from fedguide.privacy.chain import CHARGE
+from fedguide.privacy.ledger import open_ledger
 from fedguide.runtime import members
 from fedguide.runtime.hub_tables import open_database
 from fedguide.seeds import derive, seeded_root
@@ -39,6 +41,7 @@ class Left:
         answers: party, trip and SHA-256 of the answer.
         fits: party, seed and the parameters begun with.
         draws: roots drawn, in order of party, task and round.
+        spent: what each party's ledger says was spent, and in how many charges.
     """
 
     model: bytes
@@ -46,6 +49,7 @@ class Left:
     answers: tuple[str, ...]
     fits: tuple[str, ...]
     draws: tuple[str, ...]
+    spent: tuple[tuple[str, int], ...]
 
 
 class Killer:
@@ -143,7 +147,18 @@ def left(folder):
         tuple(sorted(set(lines(folder / "answers.txt")))),
         tuple(sorted(set(lines(folder / "fits.txt")))),
         tuple(sorted(lines(folder / "draws.txt"))),
+        tuple(spent(folder, name) for name in PARTIES),
     )
+
+
+def spent(folder, name):
+    """What a party's ledger counts, and its charges; the chain is checked on the way."""
+    where = folder / name / "ledger.db"
+    mark = where.with_suffix(".mark")
+    with open_ledger(str(where), name, mark, clock=time.time, entropy=os.urandom) as ledger:
+        ledger.verify()
+        charges = sum(entry.record["kind"] == CHARGE for entry in ledger.entries())
+        return str(ledger.spent()), charges
 
 
 def lines(path):

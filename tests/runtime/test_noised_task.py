@@ -14,6 +14,7 @@ from fedguide.models.fit import first_params, layout_of
 from fedguide.privacy.ledger import open_ledger
 from fedguide.privacy.policy import Policy
 from fedguide.privacy.spend import Budget
+from fedguide.runtime.charged import operators_charge
 from fedguide.runtime.consent import Rules, objections, price_in_words, price_of_task
 from fedguide.runtime.couriers import in_process
 from fedguide.runtime.journal import MemoryJournal, journaled_roots
@@ -159,6 +160,30 @@ def test_over_the_hub_and_in_one_process_are_the_same_bits(world, driving, tmp_p
     # Nothing but the noised sum is handed in: no loss, and the public divisor for the examples.
     assert [report.loss for report in finished.run.history] == [0.0, 0.0]
     assert {report.examples for report in finished.run.history} == {90}
+
+
+def test_the_operators_ledger_pays_before_anybody_is_asked(world, driving, tmp_path, ledgers):
+    def no_half(*_):
+        raise AssertionError("nobody may be asked")
+
+    place = str(tmp_path / "operator.db")
+    mark = tmp_path / "operator.mark"
+    with open_ledger(place, "hub", mark, clock=time.time, entropy=seeded_entropy(1)) as ledger:
+        charge = operators_charge(ledger, Budget(epsilon=8.5, adversary="insider"), "market")
+        plain, dear = proposal_of("open", SIZE), noised("first")
+        for number in (0, 1, 0):  # a replayed round is there already
+            charge(dear, number)
+        charge(plain, 0)
+        assert sorted(ledger.counts("market").values()) == [1, 2]
+        proposal = noised("second")
+        driving.book.begin(proposal, 0.0)
+        with (
+            at_work(world, tmp_path, no_half),
+            pytest.raises(RefusedError, match="cap"),
+        ):
+            train_task(replace(driving, charge=charge), proposal, first_params(GUIDE, 0))
+        assert sum(ledger.counts("market").values()) == 3
+    assert driving.book.get("second").status == "failed"
 
 
 def test_a_budget_that_does_not_last_refuses_before_anything_is_computed(ledgers):

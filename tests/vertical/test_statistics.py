@@ -20,6 +20,7 @@ from fedguide.vertical.statistics import (
     own_evidence,
     select_by_iv,
     stability,
+    sums_over_common,
 )
 from fedguide.vertical.sums import OpenAnswer
 
@@ -92,6 +93,28 @@ def test_stability_is_small_for_a_random_half_and_large_for_the_richer_half():
         drive(stability(np.ones(300, bool), rows, ROOT, "plain"), partners)
 
 
+@pytest.mark.parametrize("scheme", ["lattice", "plain"])
+def test_a_column_is_added_up_over_the_intersection_alone(scheme):
+    rng = np.random.default_rng(0)
+    table = {"spend": rng.integers(0, 1 << 28, 500), "income": rng.normal(size=500)}
+    plan = PartnerPlan(8, 5, allow_plain=True, summed=("spend",))
+    partners = {BANK: LocalPartner(table, ROOT, plan)}
+    rows = {BANK: rng.permutation(500)[:300]}
+    found = drive(sums_over_common(rows, ROOT, scheme), partners)
+    assert found == {BANK: (int(table["spend"][rows[BANK]].sum()),)}
+
+
+def test_only_columns_that_a_partner_named_are_added_up():
+    partners, rows, _ = market()
+    with pytest.raises(RefusedError, match="does not answer for 'amounts'"):
+        drive(sums_over_common(rows, ROOT, "plain"), partners)
+    for cells in (np.arange(500) - 1, np.arange(500) << 20, np.arange(500) / 2):
+        with pytest.raises(DataError, match="whole numbers in"):
+            LocalPartner({"spend": cells}, ROOT, PartnerPlan(8, 5, summed=("spend",)))
+    with pytest.raises(DataError, match="no column 'spend'"):
+        LocalPartner({"a": np.arange(500)}, ROOT, PartnerPlan(8, 5, summed=("spend",)))
+
+
 def test_what_does_not_fit_is_refused():
     partners, rows, labels = market()
     with pytest.raises(DataError, match="labels 0 and 1"):
@@ -101,7 +124,7 @@ def test_what_does_not_fit_is_refused():
     words = LocalPartner(
         {"city": np.array(["a", "b"] * 250)}, ROOT, PartnerPlan(8, 5, allow_plain=True)
     )
-    with pytest.raises(RefusedError, match="bins alone"):
+    with pytest.raises(RefusedError, match="does not answer for 'scaled'"):
         drive(correlations(labels[None].astype(np.int32), rows, ROOT, "plain"), {BANK: words})
 
     def lying(ask):

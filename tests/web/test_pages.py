@@ -244,9 +244,10 @@ def test_a_defect_is_a_page_without_its_text() -> None:
 
 
 def test_the_api_keeps_its_own_errors() -> None:
-    response = ask(APP, "/api/v1/nothing")
-    assert response.status_code == 404
-    assert response.headers["content-type"] == "application/problem+json"
+    for path, status in (("/api/v1/nothing", 404), ("/api/v1/guide?shop=none", 405)):
+        response = ask(APP, path)
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
 
 
 def test_static_files() -> None:

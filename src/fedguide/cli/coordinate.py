@@ -278,7 +278,9 @@ def _drive(
     journal: SqliteJournal,
     approvals_s: float,
 ) -> None:
+    from fedguide.cli.ledgers import budget_of, opened, own_place
     from fedguide.runtime import homes
+    from fedguide.runtime.charged import operators_charge
     from fedguide.runtime.hub_client import Access, HubClient, Surroundings
     from fedguide.runtime.train_task import Driving, train_task
     from fedguide.seeds import fresh_roots
@@ -291,9 +293,14 @@ def _drive(
     access = Access(federation.address, authority, homes.COORDINATOR, key)
     around = Surroundings(time.time, time.monotonic, time.sleep, os.urandom)
     lock = settings.home / "driver" / f"{proposal.task}.lock"
-    with homes.only_one(lock, f"the run {proposal.task}"), HubClient(access, around) as client:
+    with (
+        homes.only_one(lock, f"the run {proposal.task}"),
+        HubClient(access, around) as client,
+        opened(own_place(settings)) as ledger,
+    ):
         roots = fresh_roots(os.urandom)
-        driving = Driving(client, book, journal, roots, time.monotonic, approvals_s, key)
+        charge = operators_charge(ledger, budget_of(settings), federation.name)
+        driving = Driving(client, book, journal, roots, time.monotonic, approvals_s, key, charge)
         finished = train_task(
             driving,
             proposal,

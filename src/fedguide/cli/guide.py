@@ -167,7 +167,7 @@ def listen_and_serve(
         address = f"http://{host}:{listening.getsockname()[1]}"
         app = create_app(guides, services, voice=voice)
         # Real shoppers are never listed; those of a synthetic market are there to be tried.
-        desk = desk_of(services)
+        desk = desk_of(settings, services)
         invented = all(guide.release.card.synthetic for guide in guides.values())
         add_pages(app, guides, lang="zh" if out.lang == "zh" else "en", demo=invented, desk=desk)
         out.finish(

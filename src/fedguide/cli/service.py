@@ -97,12 +97,20 @@ def services_of(
         yield Services(book, inbox, secret, persons, market, office)
 
 
-def desk_of(services: Services) -> Desk | None:
+def desk_of(settings: Settings, services: Services) -> Desk | None:
     """What pages are handed of the services."""
+    from fedguide.cli.audience_store import names, report_of
     from fedguide.office.desk import Desk
 
     if services.persons is None:
         return None
+    home = settings.home
     return Desk(
-        services.secret, services.persons, time.time, keys=services.keys, office=services.office
+        services.secret,
+        services.persons,
+        time.time,
+        keys=services.keys,
+        office=services.office,
+        reports=lambda: [report_of(home, name) for name in names(home)],
+        ads={} if services.market is None else services.market.desks,
     )

@@ -15,6 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedguide.cli.configure import FileOption, found
+from fedguide.cli.devices import (
+    AvailableOption,
+    ClientsOption,
+    CohortOption,
+    DeadlineOption,
+    DeviceChoice,
+    DropoutOption,
+    SpreadOption,
+    device_plan,
+    rehearse_clients,
+    require_clients,
+)
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, progress, table
 from fedguide.cli.private import (
     ClipOption,
@@ -124,6 +136,12 @@ def sim(
     part: PartOption = None,
     column: ColumnOption = None,
     withhold: WithholdOption = None,
+    clients: ClientsOption = None,
+    cohort: CohortOption = None,
+    spread: SpreadOption = None,
+    available: AvailableOption = None,
+    dropout: DropoutOption = None,
+    deadline: DeadlineOption = None,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
@@ -135,6 +153,12 @@ def sim(
     settings = config.load(found(path))
     out = begin("sim", as_json=as_json, lang=lang, fallback=settings.lang)
     number = settings.train.seed if seed is None else seed
+    crowd = DeviceChoice(clients, cohort, spread, available, dropout, deadline)
+    require_clients(crowd)
+    if clients is not None:
+        _require_alone(data, shops, dp, algorithm, aggregator, compress, name)
+        rehearse_clients(out, device_plan(crowd, clients, rounds, number))
+        return
     run = name or datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     require_new(settings.home, run)
     choice = DpChoice(dp, epsilon, delta, clip, noise, sampling, part, rounds)
@@ -153,6 +177,16 @@ def sim(
         f"训练 {run} 已保存；fedguide serve，fedguide recommend SHOPPER --why",
     )
     out.finish(record, *texts(out, comparison, datasets, plan), serve_hint)
+
+
+def _require_alone(*others: object) -> None:
+    """A rehearsal of clients has a market, an algorithm and a name of its own."""
+    if any(other is not None for other in others):
+        raise ConfigError(
+            "--clients rehearses FedAvg on the synthetic market, without data, shops, dp, "
+            "algorithm, aggregator, compress or name",
+            hint="fedguide sim --clients 10000",
+        )
 
 
 @evaluation.command("compare")

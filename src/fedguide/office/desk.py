@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from fedguide.guide.ads import AdDesk
 from fedguide.office.federation import Office
 from fedguide.office.persons import Persons
 
@@ -56,6 +57,8 @@ class Desk:
         clock: seconds since 1970.
         keys: who may open the console.
         office: what it shows; without it there is no console.
+        reports: gives the reports of kept audiences, oldest first, for the shop's own eyes.
+        ads: of the shops that serve ads, by name.
     """
 
     secret: bytes = field(repr=False)
@@ -63,3 +66,5 @@ class Desk:
     clock: Callable[[], float] = time.time
     keys: Doorkeeper | None = None
     office: Office | None = None
+    reports: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+    ads: Mapping[str, AdDesk] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from fedguide.horizontal.choice import Around
 from fedguide.horizontal.fedavg import fedavg
 from fedguide.horizontal.server import adam
 from fedguide.protocol import Coordinator
+from fedguide.runtime.charged import charged
 from fedguide.runtime.couriers import Clock
 from fedguide.runtime.driver import Durable, drive_round, resume
 from fedguide.runtime.handover import Adopt, hand_over
@@ -49,6 +50,7 @@ class Driving:
         clock: seconds that never go back.
         approvals_s: how long owners have to decide.
         key: the coordinator's identity, which signs what masked sums need.
+        charge: told of every round before anybody is asked; it may refuse.
     """
 
     client: HubClient
@@ -58,6 +60,7 @@ class Driving:
     clock: Clock
     approvals_s: float
     key: SigningKey
+    charge: Callable[[Proposal, int], None] = lambda _proposal, _round: None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def train_task(
 
     Raises:
         RunError: too few owners approved, or a round lost its quorum.
+        RefusedError: the operator's own budget does not last.
         StoppedError: the operator asked for it.
         ConnectionFailedError: the hub was away for longer than patience lasts.
     """
@@ -182,7 +186,9 @@ def _train(
     durable = durable_of(driving, proposal)
     limits = replace(task_limits(proposal), max_bytes=proposal.max_bytes)
     courier = over_https(driving.client, proposal.task, limits, ALLOWED)
-    algorithm = algorithm_of(proposal, driving.key)
+    algorithm = charged(
+        algorithm_of(proposal, driving.key), lambda number: driving.charge(proposal, number)
+    )
 
     def after(report: RoundReport) -> None:
         on_round(report)

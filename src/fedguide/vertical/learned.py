@@ -62,11 +62,12 @@ def learned_from_trees(plan: TreePlan, report: Report, customers: int) -> tuple[
                 party,
                 f"the size of the run: {customers} common customers at most, "
                 f"{report.vectors[party]} hidden vectors, their times; "
-                f"which {splits} of its splits were chosen. Not the "
-                "labels, not who the common customers are, not the trees",
+                f"which {splits} of its splits were chosen, so which of its thresholds matter. "
+                "Not the labels, not who the common customers are, not the trees",
                 f"运行规模：至多 {customers} 名共同客户、{report.vectors[party]} 个隐藏向量"
                 "及其时间；"
-                f"其 {splits} 个分裂被选中。不知道标签、共同客户是谁以及树的结构",
+                f"其 {splits} 个分裂被选中，因而知道哪些阈值重要。"
+                "不知道标签、共同客户是谁以及树的结构",
             ),
         ]
     if plan.scheme == "plain":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fedguide.codec import Limits, decode, encode
 from fedguide.crypto.rows import DenseRows, Rows, bin_rows
-from fedguide.errors import ProtocolError
+from fedguide.errors import DataError, ProtocolError
 from fedguide.protocol import Coordinator, Message, Replies, State, run
 from fedguide.seeds import Root, derive
 from fedguide.values import PartyId
@@ -26,6 +26,7 @@ from fedguide.vertical.glm_messages import GlmBegin, GlmState
 from fedguide.vertical.glm_partner import GlmEnv
 from fedguide.vertical.scaling import SCALED_BITS, Scaling, fit_scaling, is_numeric, scaled_rows
 from fedguide.vertical.sums import (
+    AMOUNT_BITS,
     FeatureEnv,
     FeatureState,
     Parted,
@@ -68,6 +69,7 @@ class PartnerPlan:
         reveal_alignment: consents to GLMs, which tell it which rows are common.
         allow_plain: answers in the open: for tests and measurements.
         same_masks: see ``glm_channel.Held``.
+        summed: columns whose sum over the common customers it tells; whole numbers in [0, 2^28).
     """
 
     most_bins: int = 32
@@ -77,6 +79,7 @@ class PartnerPlan:
     reveal_alignment: bool = False
     allow_plain: bool = False
     same_masks: bool = False
+    summed: tuple[str, ...] = ()
 
 
 class LocalPartner:
@@ -108,6 +111,7 @@ class LocalPartner:
             least_common=self.plan.least_common,
             most_budget=self.plan.budget,
             scaled=_numbers_scaled(columns),
+            amounts=_amounts(columns, self.plan.summed),
         )
 
     @property
@@ -205,6 +209,21 @@ def _numbers_scaled(columns: Columns) -> DenseRows | None:
     """The columns that are numbers, scaled; ``None`` if none is."""
     numeric = {name: cells for name, cells in columns.items() if is_numeric(cells)}
     return scaled_rows(fit_scaling(numeric), numeric) if numeric else None
+
+
+def _amounts(columns: Columns, names: tuple[str, ...]) -> NDArray[np.int64] | None:
+    """The columns that may be added up; ``None`` if there is none.
+
+    Raises:
+        DataError: a column is not there, or not of whole numbers in range.
+    """
+    for name in names:
+        if name not in columns:
+            raise DataError(f"there is no column {name!r} to add up")
+        cells = np.asarray(columns[name], np.float64)
+        if not ((cells >= 0) & (cells < 1 << 2 * AMOUNT_BITS) & (cells == np.rint(cells))).all():
+            raise DataError(f"column {name} must hold whole numbers in [0, 2^{2 * AMOUNT_BITS})")
+    return np.stack([np.asarray(columns[n], np.int64) for n in names]) if names else None
 
 
 def drive(coordinator: Coordinator[R], partners: Mapping[PartyId, LocalPartner]) -> R:

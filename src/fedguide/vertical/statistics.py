@@ -20,6 +20,7 @@ from fedguide.seeds import Root, derive
 from fedguide.values import PartyId
 from fedguide.vertical.scaling import SCALED_MOST
 from fedguide.vertical.sums import (
+    AMOUNT_BITS,
     Kind,
     Scheme,
     begin_session,
@@ -176,6 +177,32 @@ def stability(
         party: np.array([evidence_of(part[:, 0], part[:, 1]).iv for part in found.features])
         for party, found in sums.items()
     }
+
+
+def sums_over_common(
+    rows: Mapping[PartyId, NDArray[np.int64]], root: Root, scheme: Scheme = "lattice"
+) -> Coordinator[dict[PartyId, tuple[int, ...]]]:
+    """The sum over the common customers of each column that a partner lets be added up.
+
+    The label party learns the sums (of the halves of amounts, which tell no more), the partner
+    nothing but how many customers at most. ``align.count_common`` tells the number alone.
+
+    Args:
+        rows: the common customers' rows at each partner.
+        root: the label party's own, fresh.
+        scheme: how the customers are hidden.
+
+    Raises:
+        ProtocolError, QuorumLost: see ``bin_sums``; a partner refuses where it named no column.
+    """
+    found = {}
+    for party in sorted(rows):
+        ones = np.ones((1, len(rows[party])), np.int64)
+        halves, _ = yield from _sums(ones, party, rows[party], root, scheme, "amounts")
+        low, high = halves[:, 0].reshape(2, -1)
+        whole = low + (high << AMOUNT_BITS)
+        found[party] = tuple(int(one) for one in whole)
+    return found
 
 
 def correlations(

@@ -51,10 +51,19 @@ from fedguide.vertical.scaling import SCALED_MOST
 
 Scheme: TypeAlias = Literal["lattice", "plain"]
 
-Kind: TypeAlias = Literal["bins", "scaled", "pairs"]
-"""Rows of a partner: its bins, its scaled columns, or the products of each two of those."""
+Kind: TypeAlias = Literal["bins", "scaled", "pairs", "amounts"]
+"""Rows of a partner: its bins, its scaled columns, the products of each two of those, or amounts
+that it lets be added up (low and high halves, one after the other)."""
 
-_MOST_ENTRY: dict[str, int] = {"bins": 1, "scaled": SCALED_MOST, "pairs": SCALED_MOST**2}
+AMOUNT_BITS = 14
+"""Bits of half an amount."""
+
+_MOST_ENTRY: dict[str, int] = {
+    "bins": 1,
+    "scaled": SCALED_MOST,
+    "pairs": SCALED_MOST**2,
+    "amounts": (1 << AMOUNT_BITS) - 1,
+}
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,7 @@ class FeatureEnv:
         least_common: refuses sessions over fewer customers.
         most_budget: largest K of one session.
         scaled: its scaled columns, if it answers for correlations.
+        amounts: columns it lets be added up, whole numbers in [0, 2^28), shape ``(a, n)``.
     """
 
     codes: NDArray[np.uint16] = field(repr=False)
@@ -178,6 +188,7 @@ class FeatureEnv:
     least_common: int = 100
     most_budget: int = 1 << 20
     scaled: DenseRows | None = field(default=None, repr=False)
+    amounts: NDArray[np.int64] | None = field(default=None, repr=False)
     # A session is made again from its messages after a crash; this only saves the second time.
     made: dict[bytes, Holder] = field(default_factory=dict, repr=False)
 
@@ -360,8 +371,11 @@ def _rows(env: FeatureEnv, kind: str) -> Rows:
     """
     if kind == "bins":
         return bin_rows(env.codes, env.bins)
-    if env.scaled is None or kind not in _MOST_ENTRY:
-        raise RefusedError("policy: this party answers for its bins alone")
+    if kind == "amounts" and env.amounts is not None:
+        low, high = env.amounts & ((1 << AMOUNT_BITS) - 1), env.amounts >> AMOUNT_BITS
+        return DenseRows(np.concatenate([low, high]).astype(np.int32))
+    if env.scaled is None or kind not in ("scaled", "pairs"):
+        raise RefusedError(f"policy: this party does not answer for {kind[:16]!r}")
     if kind == "scaled":
         return env.scaled
     first, second = np.triu_indices(env.scaled.shape[0])

@@ -20,7 +20,7 @@ from fedguide.web.session import Session, require_own, session_of
 ONLINE_S = 60.0
 """A party that asked for messages within so long is online."""
 
-SECTIONS = ("overview", "parties", "runs", "models", "privacy", "tasks", "audit")
+SECTIONS = ("overview", "parties", "runs", "models", "audiences", "privacy", "tasks", "audit")
 _RECORDS, _RUNS = 50, 30
 
 
@@ -79,20 +79,20 @@ def overview(here: Inside) -> Page:
         "parties": [_party(here, one, now) for one in parties],
         "budgets": [_standing(here, one) for one in budgets],
     }
-    return _page(here, "overview", "console_overview.html", values)
+    return page_of(here, "overview", "console_overview.html", values)
 
 
 def parties(here: Inside) -> Page:
     """Who is enrolled, who is online."""
     now = here.desk.clock()
     values = {"parties": [_party(here, one, now) for one in here.office.parties()]}
-    return _page(here, "parties", "console_parties.html", values)
+    return page_of(here, "parties", "console_parties.html", values)
 
 
 def runs(here: Inside) -> Page:
     """Every run."""
     values = {"runs": [_run(here, one) for one in here.office.runs()[:_RUNS]]}
-    return _page(here, "runs", "console_runs.html", values)
+    return page_of(here, "runs", "console_runs.html", values)
 
 
 def run(here: Inside) -> Page:
@@ -117,7 +117,7 @@ def run(here: Inside) -> Page:
             for one in found.rounds[::-1]
         ],
     }
-    return _page(here, "runs", "console_run.html", values, title=found.run)
+    return page_of(here, "runs", "console_run.html", values, title=found.run)
 
 
 def models(here: Inside) -> Page:
@@ -132,7 +132,7 @@ def models(here: Inside) -> Page:
             for one in here.office.models()
         ],
     }
-    return _page(here, "models", "console_models.html", values)
+    return page_of(here, "models", "console_models.html", values)
 
 
 def privacy(here: Inside) -> Page:
@@ -146,12 +146,12 @@ def privacy(here: Inside) -> Page:
         ],
         "verdicts": here.office.verify() if asked else None,
     }
-    return _page(here, "privacy", "console_privacy.html", values)
+    return page_of(here, "privacy", "console_privacy.html", values)
 
 
 def tasks(here: Inside) -> Page:
     """What was proposed to this shop, to approve or to refuse."""
-    return _page(here, "tasks", "console_tasks.html", {"tasks": here.office.tasks()[::-1]})
+    return page_of(here, "tasks", "console_tasks.html", {"tasks": here.office.tasks()[::-1]})
 
 
 def audit(here: Inside, evidence: bytes | None = None) -> Page:
@@ -161,7 +161,7 @@ def audit(here: Inside, evidence: bytes | None = None) -> Page:
         "verdict": None if evidence is None else here.office.audit(evidence),
         "sent": (evidence or b"").decode("utf-8", "replace")[:20_000],
     }
-    return _page(here, "audit", "console_audit.html", values)
+    return page_of(here, "audit", "console_audit.html", values)
 
 
 def act(here: Inside, what: str, form: Mapping[str, str]) -> str:
@@ -213,9 +213,10 @@ def signed_in(make: Callable[[Inside], Any], *, form: bool = False) -> Callable[
     return made
 
 
-def _page(
+def page_of(
     here: Inside, section: str, template: str, values: Mapping[str, Any], title: str = ""
 ) -> Page:
+    """A page of a section, with what all of them need."""
     more = {
         "section": section,
         "sections": SECTIONS,

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from fedguide.errors import FedGuideError, NotAuthorizedError
 from fedguide.office.stream import events_of
 from fedguide.web import console, session
+from fedguide.web.audiences import audiences
 from fedguide.web.console import Inside
 from fedguide.web.content import Page, Site, Visit
 from fedguide.web.respond import SECURITY_HEADERS, fields_of, respond, visit_of
@@ -70,7 +71,7 @@ def add_console(app: FastAPI, site: Site) -> None:
     async def stream(request: Request) -> Response:
         return await _stream(site, request)
 
-    for path, make in console.PAGES.items():
+    for path, make in {**console.PAGES, "/console/audiences": audiences}.items():
         app.add_route(path, page(make), methods=["GET"], include_in_schema=False)
     for what in ("tasks", "models"):
         app.add_route(f"/console/{what}", acting(what), methods=["POST"], include_in_schema=False)

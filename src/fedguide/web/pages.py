@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from importlib import resources
 
 from fastapi import FastAPI
@@ -19,7 +20,7 @@ from starlette.responses import Response
 from fedguide.errors import NotFoundError
 from fedguide.guide.engine import Guide
 from fedguide.office.desk import Desk
-from fedguide.web import asking, content, mine
+from fedguide.web import ads, asking, content, mine
 from fedguide.web.art import load_drawings
 from fedguide.web.console_pages import add_console
 from fedguide.web.content import Page, Site, Visit
@@ -68,7 +69,7 @@ def add_pages(
         return Response(files[name], headers=headers, media_type=_STATIC_TYPES[name])
 
     app.add_route("/static/{name}", file, include_in_schema=False)
-    app.add_route("/", page(content.guide), include_in_schema=False)
+    app.add_route("/", page(_guide), include_in_schema=False)
     app.add_route("/search", page(content.search), include_in_schema=False)
     app.add_route("/items/{item_id:path}", page(content.item), include_in_schema=False)
     app.add_route("/ask", page(asking.ask), include_in_schema=False)
@@ -76,10 +77,15 @@ def add_pages(
     app.add_route("/how", page(content.how), include_in_schema=False)
     if desk is not None:
         add_mine(app, site)
+
+        async def follow(request: Request) -> Response:
+            return ads.follow(site, request)
+
+        app.add_route("/sponsored/{placement}", follow, include_in_schema=False)
         if desk.office is not None:
             add_console(app, site)
     app.add_route("/about", page(content.about), include_in_schema=False)
-    app.add_route("/{path:path}", page(_nowhere), include_in_schema=False)
+    _answer_nowhere(app, site)
 
 
 def add_mine(app: FastAPI, site: Site) -> None:
@@ -102,11 +108,35 @@ def add_mine(app: FastAPI, site: Site) -> None:
     app.add_route("/me/export", export, methods=["GET"], include_in_schema=False)
 
 
+def _guide(visit: Visit) -> Page:
+    """The guide, with its sponsored slot where the shop serves ads."""
+    made = content.guide(visit)
+    if visit.guide is None or made.template != "guide.html":
+        return made
+    more = ads.sponsored_of(visit, visit.guide)
+    art = made.art | content.drawn(more["sponsored"])
+    return replace(made, values={**made.values, **more}, art=art)
+
+
+def _answer_nowhere(app: FastAPI, site: Site) -> None:
+    """What is nowhere is a page, except under the API, which keeps its own errors.
+
+    No route that takes every path: it would match first where a path is there and a method is not.
+    """
+    before = app.exception_handlers[HTTPException]
+
+    async def answer(request: Request, error: Exception) -> Response:
+        missing = isinstance(error, HTTPException) and error.status_code == 404
+        if missing and not request.url.path.startswith("/api/"):
+            return respond(site, request, _nowhere)
+        told: Awaitable[Response] = before(request, error)  # type: ignore[assignment]  # as it was
+        return await told
+
+    app.add_exception_handler(HTTPException, answer)
+
+
 def _nowhere(visit: Visit) -> Page:
-    path = visit.request.url.path
-    if path.startswith("/api/"):
-        raise HTTPException(404)
-    raise NotFoundError(path[:128])
+    raise NotFoundError(visit.request.url.path[:128])
 
 
 def _templates() -> Environment:
