@@ -102,6 +102,8 @@ def test_from_an_invitation_to_a_decision(run, configs, hub, capsys):
     body = Propose("spring", proposal_bytes(proposal), proposal.max_bytes, ("shop-a",))
     with coordinator(hub) as client:
         client.call("POST", "/v1/tasks", pack(body))
+    misfit = run(configs["shop-a"], "party", "try", "spring", code=4)
+    assert "its network has" in misfit["message"]
     unknown = run(configs["shop-a"], "party", "approve", "summer", code=4)
     assert "no task summer" in unknown["message"]
     said = run(configs["shop-a"], "party", "approve", "spring")

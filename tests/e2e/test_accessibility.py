@@ -35,6 +35,7 @@ CONSOLE = {
         "runs",
         "runs/spring",
         "models",
+        "audiences",
         "privacy?verify=1",
         "tasks",
         "audit",

@@ -39,10 +39,12 @@ def asked(epsilon, counts, number=0, permit=lambda *_: None):
     return run(coordinator, in_process(made, lambda: 0.0))
 
 
-def test_with_next_to_no_noise_it_is_the_sum():
-    noised = asked(16.0, dict(zip(NAMES, (1, 20, 300, 4000), strict=True)))
-    assert noised.scale == pytest.approx(1 / 16)
-    assert (noised.counts == 4321).all()
+def test_with_little_noise_it_is_the_sum():
+    # Scale 1/4: two in a hundred cells of one Laplace are off by one, and hardly any by more.
+    noised = asked(4.0, dict(zip(NAMES, (1, 20, 300, 4000), strict=True)))
+    assert noised.scale == pytest.approx(1 / 4)
+    assert np.mean(noised.counts == 4321) > 0.9
+    assert np.abs(noised.counts - 4321).max() <= 5
 
 
 def test_the_noise_has_the_variance_of_its_shares_and_the_peak_of_laplace():

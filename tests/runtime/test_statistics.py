@@ -114,7 +114,7 @@ def test_over_masked_sums_every_holder_is_charged_and_the_figure_is_near(poll):
         assert cell.count == pytest.approx(true, abs=8 * cell.half_width + 1)
     for holder in poll.holders:
         (charged,) = holder.ledger.counts(holder.people.name).items()
-        assert "laplace_shares" in charged[0].lower().replace("laplaceshares", "laplace_shares")
+        assert "shares" in charged[0]
         assert charged[1] == 1
 
 
@@ -148,7 +148,7 @@ def test_two_holders_are_asked_without_masks(poll):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: Rules(0.0), "epsilon must be in"),
+        (lambda: Rules(0.0), r"epsilon must be in \(0, 4\]"),
         (lambda: Rules(1.0, 9), "floor must be at least 10, got 9"),
         (lambda: quantile(exact([]), "age", 1.0, (0, 1), RULES, 3, Breakdown()), "in \\(0, 1\\)"),
         (lambda: quantile(exact([]), "age", 0.5, (1, 1), RULES, 3, Breakdown()), "ascend"),

@@ -46,6 +46,7 @@ def build() -> typer.Typer:
         attack,
         audience,
         audit,
+        bench,
         configure,
         coordinate,
         dataset,
@@ -91,6 +92,7 @@ def build() -> typer.Typer:
     privacy.app.command("attack-test")(attack.attack_test)
     app.add_typer(privacy.app, name="privacy")
     app.add_typer(audit.app, name="audit")
+    app.add_typer(bench.app, name="bench")
     app.add_typer(audience.app, name="audience")
     app.add_typer(ads.app, name="ads")
     app.add_typer(shopper.app, name="shopper")

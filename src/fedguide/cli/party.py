@@ -16,6 +16,7 @@ import typer
 from fedguide.cli.configure import FileOption, found
 from fedguide.cli.federation import passphrase
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
+from fedguide.cli.shop import needs_training
 from fedguide.cli.source import DataOption
 from fedguide.errors import ConfigError, NotAuthorizedError
 
@@ -185,6 +186,60 @@ def tasks(path: FileOption = None, as_json: JsonOption = False, lang: LangOption
     shown = [_described(out, one) for one in seen]
     nothing = out.pick("no task was proposed yet", "尚无任务提案")
     out.finish({"tasks": [_plain(one) for one in seen]}, *(shown or [nothing]))
+
+
+@app.command("try")
+def try_(
+    task: TaskArgument,
+    path: FileOption = None,
+    as_json: JsonOption = False,
+    lang: LangOption = None,
+) -> None:
+    """Carry a proposed task out on made-up rows first: does it run here, what would leave?"""
+    from fedguide import config
+    from fedguide.runtime import homes
+    from fedguide.runtime.consent import objections
+
+    settings = config.load(found(path))
+    out = begin("party try", as_json=as_json, lang=lang, fallback=settings.lang)
+    member = homes.membership_of(settings.home)
+    with desk_of(settings) as desk, client_of(settings, member) as client:
+        _catch_up(desk, client)
+        considered = desk.get(task)
+    try:
+        from fedguide.runtime.mock import mock_run
+    except ModuleNotFoundError as error:
+        raise needs_training(error) from error
+    mocked = mock_run(considered.proposal, time.monotonic)
+    said = objections(rules_of(settings), considered.proposal, member.party)
+    data = {
+        "task": task,
+        "synthetic": True,
+        "parties": mocked.parties,
+        "seconds_a_round": round(mocked.seconds, 3),
+        "bytes_up_a_round": mocked.bytes_up,
+        "bytes_down_a_round": mocked.bytes_down,
+        "objections": said,
+    }
+    broken = "; ".join(said)
+    out.finish(
+        data,
+        out.pick(
+            f"{task} runs here, on made-up rows of {mocked.parties} synthetic shops; own rows were "
+            "not touched, nothing was charged",
+            f"{task} 可在此运行：{mocked.parties} 家合成商店的虚构数据；未触及本店数据，未扣预算",
+        ),
+        out.pick(
+            f"a round: {mocked.seconds:.2f} s here, {mocked.bytes_up:,} bytes leave, "
+            f"{mocked.bytes_down:,} bytes come",
+            f"每轮：本机 {mocked.seconds:.2f} 秒，发出 {mocked.bytes_up:,} 字节，"
+            f"收到 {mocked.bytes_down:,} 字节",
+        ),
+        out.pick(
+            f"own rules object: {broken}" if said else f"next: fedguide party approve {task}",
+            f"本店规则反对：{broken}" if said else f"下一步：fedguide party approve {task}",
+        ),
+    )
 
 
 @app.command("approve")

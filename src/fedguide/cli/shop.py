@@ -53,7 +53,7 @@ class Shop:
         try:
             from fedguide.runtime.shop_party import shop_work
         except ModuleNotFoundError as error:
-            raise _needs_training(error) from error
+            raise needs_training(error) from error
 
         def keep(adopt: Adopt) -> None:
             self.keeping.keep_model(proposal.task, adopt)
@@ -212,7 +212,8 @@ def card_of(
     )
 
 
-def _needs_training(error: ModuleNotFoundError) -> ConfigError:
+def needs_training(error: ModuleNotFoundError) -> ConfigError:
+    """What to say where the part for training is not installed."""
     return ConfigError(
         f"training needs {error.name}, which is not installed", hint="pip install 'fedguide[train]'"
     )

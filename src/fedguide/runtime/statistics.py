@@ -39,8 +39,8 @@ class Rules:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        if not 0 < self.epsilon <= 10:
-            raise ConfigError(f"epsilon must be in (0, 10], got {self.epsilon}")
+        if not 0 < self.epsilon <= 4:  # noise of a smaller scale cannot be drawn exactly
+            raise ConfigError(f"epsilon must be in (0, 4], got {self.epsilon}")
         if self.floor < LEAST_FLOOR:
             raise ConfigError(f"floor must be at least {LEAST_FLOOR}, got {self.floor}")
 
