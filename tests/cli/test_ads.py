@@ -33,6 +33,9 @@ def test_ads_are_ranked_labelled_noted_and_forgotten(config, tmp_path, capsys) -
     assert worth == sorted(worth, reverse=True)
     with AdBook(tmp_path / "home" / "ads" / "shop1.db") as book:
         assert book.reached(data["items"][0]["ad"])[0] == {"shop1-u00"}
+    kept = asked(["shopper", "export", "shop1-u00", "--config", config], capsys)
+    assert [view["slot"] for view in kept["ad_views"]] == [1, 2, 3]
+    assert kept["audiences"] == []
     gone = asked(["shopper", "delete", "shop1-u00", "--config", config], capsys)
     assert gone["ad_views"] == 3
     assert not [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fedguide.cli import audience_store
 from fedguide.cli.app import main
 from tests.cli.test_privacy import asked
 
@@ -91,11 +92,16 @@ def test_who_opts_out_later_is_gone_from_the_next_list(config, capsys) -> None:
 
 def test_who_is_erased_is_in_no_file(config, capsys) -> None:
     gone, *_ = listed(config)
+    (kept,) = audience_store.known(Path(config).parent / "home", gone)
+    assert kept["audience"] == "buy-30d"
+    assert kept["chosen"]
+    assert 0 < kept["probability"] < 1
     data = asked(["shopper", "delete", gone, "--config", config], capsys)
     assert data["audiences"] == 1
     folder = Path(config).parent / "home"
     assert not [p for p in folder.rglob("*") if p.is_file() and gone.encode() in p.read_bytes()]
     assert len(listed(config)) == 199
+    assert audience_store.known(Path(config).parent / "home", gone) == []
 
 
 def test_below_the_floor_is_refused_with_exit_code_6(config, capsys) -> None:

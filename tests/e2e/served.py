@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
     office = HomeOffice(settings_of(home), lambda _: None) if home.is_dir() else None
     services = Services(keys, inbox, bytes(range(32)), persons, office=office)
     app = create_app(guides, services)
-    add_pages(app, guides, demo=True, desk=desk_of(services))
+    add_pages(app, guides, demo=True, desk=desk_of(settings_of(home), services))
     listening = listen("127.0.0.1", 0)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)  # noqa: T201
     print(json.dumps({role: keys.create("e2e", role)[1] for role in ROLES}), flush=True)  # noqa: T201

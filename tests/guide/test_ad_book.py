@@ -20,6 +20,10 @@ def test_views_clicks_and_spending(tmp_path):
         assert [book.click("p1"), book.click("p1"), book.click("p3")] == [True, False, True]
         assert book.spent_fen(10) == {"mug": 50}
         assert book.reached("mug") == ({"ann"}, {"ann"})
+        assert book.known("ann") == [
+            {"ad": "mug", "day": 10, "slot": 1, "clicked": True},
+            {"ad": "mug", "day": 10, "slot": 2, "clicked": False},
+        ]
         with pytest.raises(NotFoundError):
             book.click("p9")
     assert (tmp_path / "ads" / "shop.db").stat().st_mode & 0o077 == 0

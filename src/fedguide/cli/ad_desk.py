@@ -178,6 +178,21 @@ def now() -> Moment:
     return Moment((at.date() - datetime.date(1970, 1, 1)).days, (at - midnight).total_seconds())
 
 
+def known(settings: Settings, shopper: str) -> list[dict[str, str | int | bool]]:
+    """Every view of an ad that is kept of a shopper, with the shop.
+
+    Raises:
+        DataError: a book is damaged.
+    """
+    from fedguide.guide.ad_book import AdBook
+
+    found: list[dict[str, str | int | bool]] = []
+    for path in sorted((settings.home / "ads").glob("*.db")):
+        with AdBook(path) as book:
+            found += [{"shop": path.stem, **view} for view in book.known(shopper)]
+    return found
+
+
 def forget(settings: Settings, shopper: str) -> int:
     """Takes a shopper out of every book; how many lines there were.
 

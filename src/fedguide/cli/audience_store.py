@@ -132,6 +132,28 @@ def write_private(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
+def known(home: Path, shopper: str) -> list[dict[str, Any]]:
+    """What is kept of a shopper: their probability in each audience, and whether they were chosen.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    found = []
+    for path in sorted((home / "audiences").glob("*/scores.json")):
+        scores = dict(zip(*(_read(path)[name] for name in ("ids", "probabilities")), strict=True))
+        if shopper in scores:
+            listed = path.with_name("shoppers.csv")
+            lines = listed.read_text("utf-8").splitlines() if listed.is_file() else []
+            found.append(
+                {
+                    "audience": path.parent.name,
+                    "probability": scores[shopper],
+                    "chosen": shopper in lines[1:],
+                }
+            )
+    return found
+
+
 def forget(home: Path, shopper: str) -> int:
     """Takes a shopper out of every score and list; how many audiences had them.
 

@@ -91,6 +91,7 @@ class HomePersons:
             "said": rights_of(self._settings, lasting=True).register.said(shopper),
             "ignored": self._inbox.ignored(shop, shopper),
             "events": rows,
+            **_marketed(self._settings, shopper),
         }
 
     def erase(self, shopper: str) -> Erased:
@@ -152,6 +153,7 @@ def exported(settings: Settings, shopper: str, more: Sequence[Path]) -> dict[str
         "said": rights_of(settings, lasting=True).register.said(shopper),
         "stores": [{"store": str(where), "events": rows_of(dataset)} for where, dataset in known],
         "received": received,
+        **_marketed(settings, shopper),
     }
 
 
@@ -191,6 +193,16 @@ def erase(
             hint="stop what uses them, then the same command again",
         )
     return Gone(gone, received, audiences, ad_views, residual, record)
+
+
+def _marketed(settings: Settings, shopper: str) -> dict[str, Any]:
+    """Audiences that a shopper is scored for, and ads they were shown."""
+    from fedguide.cli import ad_desk, audience_store
+
+    return {
+        "audiences": audience_store.known(settings.home, shopper),
+        "ad_views": ad_desk.known(settings, shopper),
+    }
 
 
 def _kept(row: Mapping[str, Any]) -> Kept:

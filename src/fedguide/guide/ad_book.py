@@ -126,6 +126,17 @@ class AdBook:
         )
         return {who for who, _ in rows}, {who for who, clicked in rows if clicked}
 
+    def known(self, shopper: str) -> list[dict[str, str | int | bool]]:
+        """Every view of a shopper, oldest first."""
+        rows = self._all(
+            "SELECT ad, day, slot, clicked FROM placements WHERE shopper = ? ORDER BY day, rowid",
+            (shopper,),
+        )
+        return [
+            {"ad": ad, "day": day, "slot": slot, "clicked": bool(clicked)}
+            for ad, day, slot, clicked in rows
+        ]
+
     def forget(self, shopper: str) -> int:
         """Takes a shopper's id out of every line; how many there were."""
         count = self._do("UPDATE placements SET shopper = '' WHERE shopper = ?", (shopper,))
