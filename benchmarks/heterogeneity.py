@@ -40,8 +40,9 @@ from report import at_most, finish, parser, show
 
 PARTIES, WIDTH, CLASSES, EACH, BATCH = 30, 20, 10, 200, 20
 RATE, SPREAD, DROPS = 0.01, 10.0, 0.2
-GOOD = 0.95
-"""Of the accuracy of a model trained on all rows together."""
+GOOD, STAYS = 0.97, 5
+"""Of the accuracy of a model trained on all rows, in so many rounds in a row: one round can
+be lucky."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def seconds_to(
     courier, clock = paced(parties, paces, taken.__getitem__, draws)
     algorithm = build(aggregator)
     state = algorithm.init(np.zeros((WIDTH + 1) * CLASSES, np.float32))
+    good = 0
     for number in count():
         try:
             root = seeded_root(made.seed, number)
@@ -180,7 +182,8 @@ def seconds_to(
             continue
         if clock() > most_s:
             return math.inf
-        if accuracy(state.params, made.test) >= target:
+        good = good + 1 if accuracy(state.params, made.test) >= target else 0
+        if good == STAYS:
             return clock()
     return math.inf
 
@@ -213,7 +216,7 @@ def settings() -> dict[str, list[Setting]]:
                 lambda a, rate=rate: fedavg(a, server=momentum_sgd(rate), waiting=wait),
                 None,
             )
-            for rate in (1.0, 1.5, 2.0)
+            for rate in (1.0, 2.0, 4.0)
         ],
         "fednova": [
             (
@@ -221,7 +224,7 @@ def settings() -> dict[str, list[Setting]]:
                 lambda a, rate=rate: fednova(a, server=momentum_sgd(rate), waiting=wait),
                 window,
             )
-            for rate in (1.0, 1.5, 2.0)
+            for rate in (1.0, 2.0, 4.0)
             for window in (1.0, 2.0, 4.0)
         ],
         "fedbuff": [
@@ -232,8 +235,8 @@ def settings() -> dict[str, list[Setting]]:
                 ),
                 None,
             )
-            for rate in (0.5, 1.0, 1.5)
-            for buffer in (5, 10)
+            for rate in (1.0, 2.0, 4.0)
+            for buffer in (10, 15)
         ],
     }
 
@@ -257,9 +260,9 @@ def median_s(worlds: list[World], setting: Setting, most_s: float) -> float:
 def main() -> None:
     """Chooses on some worlds, times on others, prints one table."""
     options = parser(__doc__)
-    options.add_argument("--quick", action="store_true", help="one world each")
+    options.add_argument("--quick", action="store_true", help="fewer worlds")
     given = options.parse_args()
-    many = 1 if given.quick else 3
+    many = 2 if given.quick else 3
     tuning = [world(seed) for seed in range(many)]
     timing = [world(seed) for seed in range(100, 100 + (2 if given.quick else 5))]
     chosen = {}
@@ -273,7 +276,7 @@ def main() -> None:
         for name in chosen
     ]
     show(
-        "seconds of the simulated clock to 95 % of the pooled accuracy, median",
+        "simulated seconds to 97 % of the pooled accuracy, five rounds in a row, median",
         ("algorithm", "chosen", "seconds", "of FedAvg's"),
         [(one.name, one.setting, f"{one.seconds:.1f}", f"{one.ratio:.3f}") for one in lines],
     )

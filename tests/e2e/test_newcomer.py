@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,8 @@ def test_the_commands_of_the_readme_serve_one_s_own_data(tmp_path: Path) -> None
     ) as server:
         try:
             assert server.stdout is not None
-            printed = "".join(server.stdout.readline() for _ in steps[-1][1])
+            # It prints its addresses and then how to stop it.
+            printed = "".join(takewhile(lambda line: "Ctrl-C" not in line, server.stdout))
             for line in steps[-1][1]:
                 assert re.search(_pattern(line), printed), f"{line!r} is not in {printed!r}"
             found = re.search(r"http://[\d.]+:\d+", printed)

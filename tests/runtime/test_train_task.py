@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fedguide.crypto.signing import make_key
-from fedguide.errors import ConfigError, NotFoundError, RefusedError, RunError
+from fedguide.errors import ConfigError, FedGuideError, NotFoundError, RefusedError, RunError
 from fedguide.horizontal.party import PartyState, answer
 from fedguide.horizontal.roster import Policy, consent
 from fedguide.runtime.consent import Desk, Rules
@@ -146,6 +146,35 @@ def test_stopped_after_a_round_and_gone_on_with_in_a_new_process(world, driving,
         finished = train_task(driving, proposal, FIRST, on_round=stop)
     assert rounds == [1, 2, 3, 4]
     assert finished.run.best_params.tobytes() == in_one_process(proposal).best_params.tobytes()
+
+
+def test_a_second_coordinator_of_the_same_name_is_not_followed(world, driving, tmp_path):
+    """It has the key but not the journal: what it asks is not what was asked before."""
+    proposal = proposal_of("twice", SIZE, rounds=3)
+    driving.book.begin(proposal, 0.0)
+
+    def stop(report):
+        driving.book.ask_to_stop(proposal.task, stop=report.round == 1)
+
+    engine = sqlite_engine(tmp_path / "second.db")
+    second = replace(
+        driving,
+        book=RunBook(engine),
+        journal=SqliteJournal(engine, bytes(64)),
+        roots=seeded_roots(2),
+    )
+    models = {}
+    with working(world, tmp_path, models):
+        with pytest.raises(StoppedError):
+            train_task(driving, proposal, FIRST, on_round=stop)
+        second.book.begin(proposal, 0.0)
+        with pytest.raises(FedGuideError, match="asked otherwise: another driver runs it"):
+            train_task(second, proposal, FIRST + 1)
+        assert models == {}
+        driving.book.ask_to_stop(proposal.task, stop=False)
+        finished = train_task(driving, proposal, FIRST)
+    assert finished.run.best_params.tobytes() == in_one_process(proposal).best_params.tobytes()
+    engine.dispose()
 
 
 def test_too_few_owners_approve(world, driving, tmp_path):

@@ -102,7 +102,7 @@ def torch_fit(
                 value = loss(module(inputs[rows]), targets[rows])
                 value.backward()
                 optimizer.step()
-                total, seen = total + float(value) * len(rows), seen + len(rows)
+                total, seen = total + float(value.detach()) * len(rows), seen + len(rows)
         nothing = np.zeros(0, np.float32)
         return TorchFitted(flat(module), nothing, len(inputs), total / seen)
 
