@@ -18,6 +18,7 @@ from fedguide.api.asked_wire import SessionEvent
 from fedguide.api.client import Client
 from fedguide.api.receiving import SentEvent
 from fedguide.api.server import listen
+from fedguide.api.stocking import SentItem
 from fedguide.errors import (
     ConfigError,
     ConnectionFailedError,
@@ -222,6 +223,8 @@ def test_events_need_a_key_and_count_once(tmp_path: Path) -> None:
         with Client(where, one.texts["shop"]) as shop:
             assert shop.events(sent).accepted == 2
             assert shop.events(sent).known == 2
+            assert shop.items([SentItem("cup", "Cup")]).added == 1
+            assert shop.items([SentItem("cup", "Cup")]).same == 1
 
 
 def test_every_kind_of_error_has_a_code_of_its_own() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from fedguide import config
 from fedguide.api.inbox import Inbox, Received
+from fedguide.api.stocking import SentItem, put_items
 from fedguide.cli.app import main
 from fedguide.cli.folders import open_guides, run_folder
 from fedguide.cli.service import service_database
@@ -74,8 +75,12 @@ def test_received_events_are_trained_on_once(
     after = dict(zip(first.events.user_ids, first.events.groups, strict=True))
     assert after[ann] == groups[ann]
 
+    with service_database(settings) as database:
+        put_items(database, shop, [SentItem("brand-new", "茶杯 Cup", price=2.5)])
     told = poured(store, path, capsys)
-    assert (told["added"], told["known"]) == (0, 3)
+    assert (told["items"], told["added"], told["known"]) == (1, 0, 3)
+    catalogue = read_store(store).catalogue
+    assert catalogue.titles[catalogue.ids.index("brand-new")] == "茶杯 Cup"
     taken(settings, shop, [received("f", ann, known, day + 1)])
     assert poured(store, path, capsys)["added"] == 1
     assert len(read_store(store).events) == len(before.events) + 4

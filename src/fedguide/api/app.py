@@ -25,6 +25,7 @@ from fedguide.api.phrased import Phrased
 from fedguide.api.receiving import add_receiving
 from fedguide.api.services import Services
 from fedguide.api.shoppers import add_shoppers
+from fedguide.api.stocking import STOCK, add_stocking
 from fedguide.errors import ConfigError, NotFoundError
 from fedguide.guide import engine
 from fedguide.guide.answers import DISCOVER
@@ -88,7 +89,7 @@ def create_app(
         most=most_at_once,
         patience_s=patience_s,
         clock=clock,
-        open_paths=[PATHS[name] for name in ALWAYS_OPEN],
+        open_paths=[*(PATHS[name] for name in ALWAYS_OPEN), STOCK.path],
         open_prefixes=BESIDE,
     )
     if voice is not None:
@@ -112,6 +113,7 @@ def create_app(
 def _add_services(app: FastAPI, services: Services, guide_of: Callable[[str], Guide]) -> None:
     """What is offered beside the guide."""
     add_receiving(app, services.keys, services.inbox, guide_of)
+    add_stocking(app, services.keys, services.inbox.database, guide_of)
     if services.persons is not None:
         add_shoppers(app, services.keys, services.persons, services.secret, guide_of)
     if services.market is not None:

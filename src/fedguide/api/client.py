@@ -28,6 +28,7 @@ from fedguide.api.asked_wire import (
     SessionRecommended,
 )
 from fedguide.api.receiving import EventBatch, EventsTaken, SentEvent
+from fedguide.api.stocking import ItemBatch, ItemsTaken, SentItem
 from fedguide.api.wire import Item, Recommended, Searched, Shops, Similar
 from fedguide.errors import (
     ConfigError,
@@ -165,6 +166,10 @@ class Client:
         """Sends events, which needs a key of role ``shop``; each ``id`` counts once."""
         return self._post("events", EventBatch(tuple(events)), EventsTaken)
 
+    def items(self, items: Sequence[SentItem]) -> ItemsTaken:
+        """Puts items in by id (role ``shop`` or ``operator``), for the next release."""
+        return self._post("items", ItemBatch(tuple(items)), ItemsTaken)
+
     def _get(self, path: str, query: Mapping[str, str], answer: type[A]) -> A:
         return self._asked("GET", path, query, None, answer)
 
@@ -176,7 +181,7 @@ class Client:
     ) -> A:
         """The answer; asked again while the server is overloaded and patience lasts.
 
-        Asking again is harmless: nothing but ``events`` changes anything, and its ids count once.
+        Asking again is harmless: only ``events`` and ``items`` change anything, each id once.
         """
         params = dict(query) | ({"shop": self._shop} if self._shop else {})
         until_s = self._clock() + self._patience_s

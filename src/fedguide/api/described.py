@@ -20,12 +20,19 @@ from fedguide.api.operation import Operation
 from fedguide.api.receiving import RECEIVING_SHAPES
 from fedguide.api.roles import MAY
 from fedguide.api.shoppers import SHOPPER_SHAPES
+from fedguide.api.stocking import STOCKING_SHAPES
 from fedguide.api.wire import SHAPES
 from fedguide.guide.answers import ASKABLE, DISCOVER
 from fedguide.guide.engine import MOST_PICKS
 from fedguide.guide.search import LONGEST_QUERY
 
-SERVICE_SHAPES = (*RECEIVING_SHAPES, *SHOPPER_SHAPES, *MARKET_SHAPES, *OFFICE_SHAPES)
+SERVICE_SHAPES = (
+    *RECEIVING_SHAPES,
+    *STOCKING_SHAPES,
+    *SHOPPER_SHAPES,
+    *MARKET_SHAPES,
+    *OFFICE_SHAPES,
+)
 """Shapes of what is offered beside the guide."""
 
 _PROBLEM = "application/problem+json"

@@ -30,6 +30,7 @@ MAY: Mapping[str, frozenset[Role]] = {
     "rank": _EVERYBODY,
     "compare": _EVERYBODY,
     "events": _SHOP,
+    "items": frozenset({"shop", "operator"}),
     "parties": _LOOKERS,
     "runs": _LOOKERS,
     "run": _LOOKERS,

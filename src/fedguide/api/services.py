@@ -11,6 +11,7 @@ from fedguide.api.offices import OFFICE
 from fedguide.api.operation import Operation
 from fedguide.api.receiving import EVENTS
 from fedguide.api.shoppers import SHOPPERS
+from fedguide.api.stocking import STOCK
 from fedguide.office.federation import Office
 from fedguide.office.persons import Persons
 
@@ -40,6 +41,7 @@ class Services:
         """What the parts that are there offer."""
         return (
             EVENTS,
+            STOCK,
             *(() if self.persons is None else SHOPPERS.values()),
             *(() if self.market is None else MARKETING.values()),
             *(() if self.office is None else OFFICE.values()),

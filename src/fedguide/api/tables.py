@@ -1,4 +1,4 @@
-"""What serving keeps between two starts: API keys, accepted events, wishes of shoppers.
+"""What serving keeps between two starts: API keys, events, items, wishes of shoppers.
 
 SQLite, or Postgres by URL. A commit is on the disk when it returns; what is deleted is overwritten.
 """
@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
     event,
 )
@@ -61,6 +62,19 @@ IGNORED = Table(
     Column("shop", String(200), primary_key=True),
     Column("shopper", String(200), primary_key=True),
     Column("item", String(200), primary_key=True),
+)
+
+ITEMS = Table(
+    "items",
+    META,
+    Column("shop", String(200), primary_key=True),
+    Column("item", String(200), primary_key=True),
+    Column("title", String(500), nullable=False),
+    Column("category", String(200), nullable=False),
+    Column("brand", String(200), nullable=False),
+    Column("price", Float(53)),
+    # A JSON object of texts.
+    Column("attributes", Text, nullable=False),
 )
 
 

@@ -23,13 +23,14 @@ class Poured:
     """What became of a shop's received events."""
 
     shop: str
+    items: int
     added: int
     known: int
     left_out: int
 
 
 def pour(settings: Settings, path: Path, shop: str | None = None) -> Poured:
-    """Brings a shop's received events into the store at ``path``; a second time adds nothing.
+    """Brings a shop's items and events into the store at ``path``; again adds nothing.
 
     Nobody who was erased comes in, nor a search with personal data in it; whether somebody may be
     trained on is asked at every training, as of every store.
@@ -40,6 +41,7 @@ def pour(settings: Settings, path: Path, shop: str | None = None) -> Poured:
         ConfigError, RunError: the serving database or the register cannot be used.
     """
     from fedguide.api.inbox import Inbox
+    from fedguide.api.stocking import kept_items
     from fedguide.cli.rights import remember_store, rights_of
     from fedguide.cli.service import service_database
     from fedguide.data.received import received_dataset, without_personal
@@ -52,9 +54,12 @@ def pour(settings: Settings, path: Path, shop: str | None = None) -> Poured:
         events = list(inbox.received_by(name))
         kept = without_personal([_row(event) for event in events if keeps(event.shopper)])
         ids = [row.id for row in kept]
+        items = kept_items(database, name)
+        if len(items):
+            store.put_items(items)
         added = store.pour(name, ids, received_dataset(store.name, kept))
     remember_store(settings.home, path)
-    return Poured(name, added, len(kept) - added, len(events) - len(kept))
+    return Poured(name, len(items), added, len(kept) - added, len(events) - len(kept))
 
 
 def _row(event: Received) -> ReceivedRow:
