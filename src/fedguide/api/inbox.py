@@ -10,7 +10,7 @@ no answer (a crash, a time-out) sends the same batch until it gets one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,11 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fedguide.api.tables import EVENTS, IGNORED, changing, looking
+from fedguide.data.received import DAY_S
 from fedguide.errors import OverloadedError
 from fedguide.guide.engine import Guide
 from fedguide.guide.fresh import Happened
+from fedguide.guide.histories import holds
 from fedguide.privacy.tables import Database
 from fedguide.values import KINDS
 
@@ -78,13 +80,17 @@ class Inbox:
     def reload(self, only: str | None = None) -> int:
         """Puts everything kept into the guides (or one shop's) that were just opened.
 
+        What was poured into the store since, and is in the histories so, is not counted twice.
         Gives how many events that were.
         """
         count, guides = 0, {k: v for k, v in self._guides.items() if only in (None, k)}
         with looking(self.database) as db:
             for row in db.execute(select(EVENTS).order_by(EVENTS.c.seq)):
                 if row.shop in guides and self._keeps(row.shopper):
-                    self._count_in(guides[row.shop], _received(row))
+                    event, guide = _received(row), guides[row.shop]
+                    if _in_histories(guide, event):
+                        continue
+                    self._count_in(guide, event)
                     count += 1
             for shop, shopper in db.execute(
                 select(IGNORED.c.shop, IGNORED.c.shopper).distinct()
@@ -137,6 +143,12 @@ class Inbox:
                 _received(row)
                 for row in db.execute(select(EVENTS).where(*whose).order_by(EVENTS.c.seq))
             ]
+
+    def received_by(self, shop: str) -> Iterator[Received]:
+        """Everything that a shop received, oldest first."""
+        with looking(self.database) as db:
+            rows = db.execute(select(EVENTS).where(EVENTS.c.shop == shop).order_by(EVENTS.c.seq))
+            yield from map(_received, rows)
 
     def everywhere(self, shopper: str) -> list[dict[str, Any]]:
         """Everything that was received of a shopper in any shop, as JSON."""
@@ -198,6 +210,13 @@ class Inbox:
         items = _ignored_items(db, shop, shopper)
         rows = [guide.rows[item] for item in items if item in guide.rows]
         guide.histories.fresh.ignore(shopper, rows)
+
+
+def _in_histories(guide: Guide, event: Received) -> bool:
+    """Does the store hold it? It keeps a shopper's events by item, kind and day, each once."""
+    row = guide.rows.get(event.item, -1)
+    day, kind = event.time_s // DAY_S, KINDS.index(event.kind)
+    return holds(guide.histories, event.shopper, Happened(row, kind, day, event.query or None))
 
 
 def _insert(db: Connection, shop: str, batch: Sequence[Received]) -> frozenset[str]:

@@ -57,6 +57,7 @@ def build() -> typer.Typer:
         fit,
         guide,
         keys,
+        matching,
         model,
         party,
         privacy,
@@ -100,6 +101,7 @@ def build() -> typer.Typer:
     app.add_typer(keys.app, name="keys")
     app.add_typer(model.app, name="model")
     app.command("align")(vertical.align)
+    app.command("match")(matching.match)
     app.add_typer(vertical.app, name="vertical")
     app.add_typer(federation.app, name="federation")
     app.add_typer(party.app, name="party")

@@ -1,4 +1,4 @@
-"""``fedguide data``: check, profile, import, synth."""
+"""``fedguide data``: check, profile, import, pour, synth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fedguide.data.contract import Dataset
     from fedguide.data.profile import Profile
 
-app = typer.Typer(help="Data: check, profile, import, synth / 数据", no_args_is_help=True)
+app = typer.Typer(help="Data: check, profile, import, pour, synth / 数据", no_args_is_help=True)
 
 PathArgument = Annotated[Path, typer.Argument(help="File or folder", show_default=False)]
 
@@ -119,6 +119,42 @@ def import_(
         stores.append({"path": str(made), **_imported(dataset)})
     lines = [out.pick("imported ", "已导入 ") + _imported_line(store, out) for store in stores]
     out.finish({"stores": stores}, *lines)
+
+
+@app.command("pour")
+def pour(
+    store: Annotated[
+        Path | None,
+        typer.Argument(
+            help=f"Store, NAME{STORE_SUFFIX}; default: [party] data", show_default=False
+        ),
+    ] = None,
+    shop: Annotated[
+        str | None, typer.Option("--shop", help="Whose events; default: the store's own shop")
+    ] = None,
+    path: FileOption = None,
+    as_json: JsonOption = False,
+    lang: LangOption = None,
+) -> None:
+    """Bring the events that serving received into a store, to be trained on; each event once."""
+    from fedguide import config
+    from fedguide.cli.pouring import pour as pour_into
+
+    settings = config.load(found(path))
+    out = begin("data pour", as_json=as_json, lang=lang, fallback=settings.lang)
+    target = store or settings.party.data
+    if target is None or target.suffix != STORE_SUFFIX:
+        raise ConfigError(f"events are poured into a store, NAME{STORE_SUFFIX}, got {target}")
+    done = pour_into(settings, target, shop)
+    out.finish(
+        {"path": str(target), **dataclasses.asdict(done)},
+        out.pick(
+            f"{target}: {done.added:,} events added; {done.known:,} were in already, "
+            f"{done.left_out:,} left out (erased shoppers, personal data in a search)",
+            f"{target}：新增 {done.added:,} 个事件；{done.known:,} 个已在库中，"
+            f"{done.left_out:,} 个未导入（已删除的顾客、含个人信息的搜索）",
+        ),
+    )
 
 
 @app.command("synth")

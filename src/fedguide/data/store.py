@@ -8,7 +8,7 @@ in the place of the old one: DuckDB's own DELETE only marks rows, their bytes wo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fedguide.data.contract import ABSENT, Dataset, Events, require_events
+from fedguide.data.contract import ABSENT, Dataset, Events, require_events, restrict
 from fedguide.data.tables import column, engine, texts
 from fedguide.errors import DataError, NotFoundError
 from fedguide.values import Catalogue
@@ -41,6 +41,18 @@ SELECT seq + (SELECT coalesce(max(seq), -1) + 1 FROM store.events), "user", null
     time, day, nullif(query, ''), if(isnan(quantity), NULL, quantity),
     if(isnan(price), NULL, price), nullif(basket, '')
 FROM new_events
+"""
+POURED = """
+CREATE TABLE IF NOT EXISTS store.poured(shop VARCHAR, id VARCHAR, "user" VARCHAR)
+"""
+"""Ids of received events that are in: a table of its own, which older stores get when opened."""
+UNKNOWN_ITEMS = """
+INSERT INTO store.items SELECT * FROM new_items
+WHERE item NOT IN (SELECT item FROM store.items);
+"""
+UNKNOWN_SHOPPERS = """
+INSERT INTO store.shoppers SELECT * FROM new_shoppers
+WHERE "user" NOT IN (SELECT "user" FROM store.shoppers);
 """
 ITEMS = """
 DELETE FROM store.items WHERE item IN (SELECT item FROM new_items);
@@ -159,6 +171,52 @@ class Store:
             run.execute("INSERT INTO store.batches VALUES ($1, $2)", facts)
         return len(dataset.events)
 
+    def pour(self, shop: str, ids: Sequence[str], dataset: Dataset) -> int:
+        """Adds received events, each id of a shop once; gives the number of events added.
+
+        ``ids`` names the events of ``dataset`` in their order. Items and shoppers that the store
+        knows stay as they are: an event tells nothing of them.
+
+        Raises:
+            DataError: the store is empty, or its events have no times.
+        """
+        run = self._connection
+        about = run.execute("SELECT clocked FROM store.about").fetchall()
+        if not about or not about[0][0]:
+            what = "holds events without times" if about else "is empty"
+            raise DataError(
+                f"{self.path} {what}, received events need a store with times",
+                hint="fedguide data import FILE",
+            )
+        query = "SELECT id FROM store.poured WHERE shop = $1"
+        known = {row[0] for row in run.execute(query, [shop]).fetchall()}
+        rows = [row for row, name in enumerate(ids) if name not in known]
+        if not rows:
+            return 0
+        new = restrict(dataset, np.array(rows, np.int64), dataset.name)
+        require_events(new)
+        marks = {
+            "shop": _objects((shop,) * len(rows)),
+            "id": _objects(tuple(ids[row] for row in rows)),
+            "user": _spell(new.events.users, new.events.user_ids),
+        }
+        with _transaction(run):
+            _insert(run, new, UNKNOWN_ITEMS, UNKNOWN_SHOPPERS)
+            with _registered(run, "new_poured", marks):
+                run.execute("INSERT INTO store.poured SELECT * FROM new_poured")
+        return len(rows)
+
+    def put_items(self, items: Catalogue) -> None:
+        """Adds items without events, or gives those that are there their new title and price."""
+        with _transaction(self._connection):
+            _insert_items(self._connection, items, ITEMS)
+
+    @property
+    def name(self) -> str:
+        """The shop's name; empty where nothing is in the store yet."""
+        about = self._connection.execute("SELECT name FROM store.about").fetchall()
+        return str(about[0][0]) if about else ""
+
     def read(self) -> Dataset:
         """Everything in the store.
 
@@ -199,7 +257,7 @@ class Store:
         fresh.unlink(missing_ok=True)
         try:
             _attach(run, fresh, "fresh")
-            run.execute(TABLES.replace("store.", "fresh."))
+            run.execute((TABLES + POURED).replace("store.", "fresh."))
             run.execute(KEEP_OTHERS)
             for table in KEPT_ROWS:
                 run.execute(table, [shopper])
@@ -239,6 +297,7 @@ class Store:
 KEPT_ROWS = (
     'INSERT INTO fresh.shoppers SELECT * FROM store.shoppers WHERE "user" <> $1 ORDER BY "user"',
     'INSERT INTO fresh.events SELECT * FROM store.events WHERE "user" <> $1 ORDER BY seq',
+    'INSERT INTO fresh.poured SELECT * FROM store.poured WHERE "user" <> $1',
 )
 
 
@@ -283,13 +342,14 @@ def _require_format(run: Any, path: Path) -> None:
     query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'store'"
     tables = {row[0] for row in run.execute(query).fetchall()}
     if not tables:
-        run.execute(TABLES)
+        run.execute(TABLES + POURED)
         return
     if "about" not in tables:
         raise DataError(f"{path} is a DuckDB file but not a store", hint="choose another file")
     about = run.execute("SELECT format FROM store.about").fetchall()
     if about and about[0][0] != FORMAT:
         raise DataError(f"{path} has format {about[0][0]}, this version reads {FORMAT}")
+    run.execute(POURED)
 
 
 @contextmanager
@@ -303,7 +363,9 @@ def _transaction(run: Any) -> Iterator[None]:
     run.execute("COMMIT")
 
 
-def _insert(run: Any, dataset: Dataset) -> None:
+def _insert(
+    run: Any, dataset: Dataset, into_items: str = ITEMS, into_shoppers: str = SHOPPERS
+) -> None:
     events, items = dataset.events, dataset.catalogue
     with _registered(
         run,
@@ -322,6 +384,13 @@ def _insert(run: Any, dataset: Dataset) -> None:
         },
     ):
         run.execute(APPEND)
+    _insert_items(run, items, into_items)
+    people = {"user": _objects(events.user_ids), "group": _objects(events.groups)}
+    with _registered(run, "new_shoppers", people):
+        run.execute(into_shoppers)
+
+
+def _insert_items(run: Any, items: Catalogue, into: str) -> None:
     listed = {
         "item": _objects(items.ids),
         "title": _objects(items.titles),
@@ -330,10 +399,7 @@ def _insert(run: Any, dataset: Dataset) -> None:
         "price": items.prices,
     }
     with _registered(run, "new_items", listed):
-        run.execute(ITEMS)
-    people = {"user": _objects(events.user_ids), "group": _objects(events.groups)}
-    with _registered(run, "new_shoppers", people):
-        run.execute(SHOPPERS)
+        run.execute(into)
 
 
 @contextmanager

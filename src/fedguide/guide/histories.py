@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.errors import DataError
-from fedguide.guide.fresh import Fresh
+from fedguide.guide.fresh import Fresh, Happened
 from fedguide.models.encoders import History
 from fedguide.values import Baskets
 
@@ -78,6 +78,18 @@ def histories_from(baskets: Baskets) -> Histories:
 def history_for(histories: Histories, shopper: str) -> History | None:
     """One shopper's events; ``None`` for a shopper without any."""
     return histories.fresh.whole(shopper, _stored(histories, shopper))
+
+
+def holds(histories: Histories, shopper: str, event: Happened) -> bool:
+    """Is an event of this item (or searched text), kind and day in the shopper's stored events?"""
+    past = _stored(histories, shopper)
+    if past is None:
+        return False
+    same = (past.days == event.day) & (past.kinds == event.kind) & (past.items == event.row)
+    if event.query is None:
+        # An item that the release does not know is in no history.
+        return event.row >= 0 and bool(same.any())
+    return any(past.queries[at] == event.query for at in np.flatnonzero(same).tolist())
 
 
 def _stored(histories: Histories, shopper: str) -> History | None:

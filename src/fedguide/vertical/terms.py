@@ -59,5 +59,21 @@ VERTICAL_TERMS: dict[str, tuple[str, str]] = {
         "两组人群之间的稳定性指数：低于 0.1 稳定，高于 0.25 已偏移。"
         "（在对齐中，PSI 指隐私集合求交：盲态找出共同客户。）",
     ),
+    "catalogue-matching": (
+        "Shops find the products they have in common (fedguide match) by blind comparison of trade "
+        "numbers and titles, never of people. Each gets a table of its own: item to number of the "
+        "common product. Of what is not common only the number of items is learnt; a shop may try "
+        "titles it does not sell, as many as agreed, and every attempt is logged.",
+        "各店通过盲比商品条码与标题（绝不涉及个人）找出共同商品（fedguide match）。每家得到自己的"
+        "对照表：本店商品对应共同商品编号。对不共同的商品只会得知其数量；一家店可以试探自己并不"
+        "销售的标题，但次数不超过约定，且每次尝试都有记录。",
+    ),
+    "gtin": (
+        "Global trade item number, the number under a bar code: 12 to 14 digits with a check "
+        "digit. Numbers a company uses only inside itself (prefixes 02, 04, 20 to 29) do not "
+        "count.",
+        "全球贸易项目代码，即条形码下的数字：12 至 14 位，末位为校验位。"
+        "企业内部自用的号码（前缀 02、04、20 至 29）不算。",
+    ),
 }
 """Term to its explanation in English and in Chinese."""
