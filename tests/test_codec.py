@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 import fedguide
 from fedguide.codec import DTYPES, MAGIC, VERSION, Array, Later, Limits, Number, decode, encode
+from fedguide.data.people import Axis, Breakdown
 from fedguide.errors import (
     ConfigError,
     DuplicateKeyError,
@@ -253,10 +254,26 @@ def proposals() -> st.SearchStrategy[Proposal]:
     )
 
 
+def breakdowns() -> st.SearchStrategy[Breakdown]:
+    """Cells by values and by edges, and by nothing."""
+    by_values = st.builds(
+        Axis, TEXTS, st.lists(TEXTS, min_size=1, max_size=3, unique=True).map(tuple)
+    )
+    rising = st.lists(FLOATS, min_size=1, max_size=3, unique=True).map(sorted).map(tuple)
+    by_edges = st.builds(lambda column, edges: Axis(column, edges=edges), TEXTS, rising)
+    return st.builds(
+        Breakdown,
+        st.lists(st.tuples(TEXTS, TEXTS), max_size=2).map(tuple),
+        st.lists(by_values | by_edges, max_size=2).map(tuple),
+    )
+
+
 def checked(kind: type) -> st.SearchStrategy[Any] | None:
     """Values of kinds whose constructors allow so little that chance would never find any."""
     if kind is Proposal:
         return proposals()
+    if kind is Breakdown:
+        return breakdowns()
     if kind is TaskTerms:
         return jobs().map(terms_of)
     if kind is SignedTerms:

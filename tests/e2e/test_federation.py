@@ -19,7 +19,12 @@ pytestmark = pytest.mark.e2e
 FEDGUIDE = str(Path(sys.executable).parent / "fedguide")
 SHOPS = ("shop-1", "shop-2", "shop-3")
 LONGEST_S = 400
-ENV = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+ENV = {
+    **os.environ,
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.05",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 """Each process compiles for itself: small models, for which XLA's expensive passes do not pay."""
 
 
@@ -76,6 +81,7 @@ def free_port():
 def homes(tmp_path_factory):
     """A folder for the hub and one for each shop; nothing is shared but the machine."""
     root = tmp_path_factory.mktemp("federation")
+    ENV["JAX_COMPILATION_CACHE_DIR"] = str(root / "xla")  # the processes compile the same programs
     small = ["--shops", "3", "--shoppers", "40", "--items", "30", "--days", "100"]
     fedguide(root, "data", "synth", "--out", "market", *small)
     folders = {name: root / name for name in ("hub", *SHOPS)}

@@ -211,7 +211,7 @@ def test_the_federation_canary_dies_of_an_average_that_harms(
 
         return ServerOptimizer(lambda params: np.zeros(0, np.float32), update)
 
-    monkeypatch.setattr("fedguide.runtime.arms.momentum_sgd", drowned)
+    monkeypatch.setattr("fedguide.horizontal.choice.momentum_sgd", drowned)
     assert off_beats_on(compare(shops(), FEDERATED, ticking))
 
 

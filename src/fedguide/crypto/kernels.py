@@ -130,7 +130,11 @@ def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
             "the private linear query needs numba, which is not installed",
             hint="pip install 'fedguide[train]'",
         ) from error
-    compiled: Callable[..., Any] = njit(nogil=True)(loop)
+    compiled: Callable[..., Any]
+    try:
+        compiled = njit(cache=True, nogil=True)(loop)  # kept beside the module for the next process
+    except RuntimeError:  # there is no folder that can be written
+        compiled = njit(nogil=True)(loop)
     return compiled
 
 
