@@ -6,6 +6,8 @@ DEMO_ARGS ?=
 BENCH ?= all
 BENCH_ARGS ?=
 TEST_ARGS ?=
+# One process more than there are cores: many tests wait for a server, a disk or a process.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 
 # Where this is set every process compiles every library it imports again: seconds for each command.
 unexport PYTHONDONTWRITEBYTECODE
@@ -37,10 +39,10 @@ demo: $(VENV)/.train
 	$(BIN)/fedguide demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TEST_ARGS)
 
 e2e: $(VENV)/.dev
-	$(BIN)/python -m pytest -m e2e -n auto --dist loadfile tests/e2e $(TEST_ARGS)
+	$(BIN)/python -m pytest -m e2e -n $(WORKERS) --dist loadfile tests/e2e $(TEST_ARGS)
 
 check: lint types contracts
 
