@@ -42,7 +42,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TEST_ARGS)
 
 e2e: $(VENV)/.dev
-	$(BIN)/python -m pytest -m e2e -n $(WORKERS) --dist loadfile tests/e2e $(TEST_ARGS)
+	$(BIN)/python -m pytest -m e2e -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/e2e $(TEST_ARGS)
 
 check: lint types contracts
 
