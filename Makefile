@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
+# LOOKS=all judges the pages in all eight looks, not in half of them.
+LOOKS ?= half
 BENCH ?= all
 BENCH_ARGS ?=
 TEST_ARGS ?=
@@ -42,7 +44,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TEST_ARGS)
 
 e2e: $(VENV)/.dev
-	$(BIN)/python -m pytest -m e2e -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/e2e $(TEST_ARGS)
+	FEDGUIDE_LOOKS=$(LOOKS) $(BIN)/python -m pytest -m e2e -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/e2e $(TEST_ARGS)
 
 check: lint types contracts
 
