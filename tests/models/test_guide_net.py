@@ -22,6 +22,8 @@ from fedguide.values import BUY, CART
 
 from .market import baskets, catalogue
 
+pytestmark = pytest.mark.slow
+
 STILL = GuidePlan(
     text=TextSpec(buckets=128),
     size=8,

@@ -22,8 +22,6 @@ ROUND = ["after put_root", *TRIP * TRIPS, "after put_checkpoint"]
 MARKS = ROUND * ROUNDS
 DURABLE = [name for name in MARKS if name.startswith("after")]
 
-pytestmark = pytest.mark.slow
-
 
 @dataclass
 class Lives:

@@ -26,6 +26,8 @@ from fedguide.seeds import seeded_root
 from fedguide.values import PartyId
 from tests.horizontal.linear import clock
 
+pytestmark = pytest.mark.slow
+
 ROWS, WIDTH = 30, 4
 PLAN = Epochs(2, 8)
 
