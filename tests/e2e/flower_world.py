@@ -58,7 +58,7 @@ class World:
                 look = time.monotonic() + _LOOK_S
             if ended or now > until:
                 raise TimeoutError(f"flwr did not get there: {self._said(run)}")
-            time.sleep(0.1)
+            time.sleep(0.1)  # flwr tells nobody when a run is over: it is looked for
 
     def _ended(self, run: str) -> bool:
         listed = json.loads(self._flwr("list", "here", "--format", "json"))["runs"]

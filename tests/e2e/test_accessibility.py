@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Response
 
 from tests.e2e.conftest import Running
 from tests.e2e.test_pages import LOOKS, PATHS, a_page
@@ -57,6 +57,7 @@ def sign_in(page: Page, site: str, key: str) -> None:
     page.goto(f"{site}/console")
     page.locator("#key").fill(key)
     page.locator("main button").click()
+    page.wait_for_load_state("networkidle")
 
 
 @pytest.mark.parametrize(("lang", "scheme", "width"), JUDGED)
@@ -89,12 +90,17 @@ def pages_of(page: Page, running: Running) -> Iterator[tuple[str, str]]:
 def test_pages_are_light_and_ask_nobody_else(browser: Browser, running: Running) -> None:
     # Without JavaScript: everything is there already, and nothing is fetched later.
     with a_page(browser, running.address, java_script_enabled=False) as (page, wrong):
-        weights: dict[str, int] = {}
-        page.on("response", lambda r: weights.update({r.url: len(r.body())}))
+        came: list[Response] = []
+
+        def note(response: Response) -> None:
+            came.append(response)
+
+        page.on("response", note)
         for name, path in pages_of(page, running):
-            weights.clear()
+            came.clear()
             page.goto(running.address + path, wait_until="networkidle")
-            total = sum(weights.values())
+            # Bodies are read here, not where a response is told of: that may be later than this.
+            total = sum({one.url: len(one.body()) for one in came}.values())
             most = CONSOLE_BYTES if name.startswith("console") else GUIDE_BYTES
             assert 0 < total <= most, f"{name} weighs {total} bytes, at most {most}"
             assert page.locator("h1").count() == 1
