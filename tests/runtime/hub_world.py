@@ -19,7 +19,10 @@ from fedguide.runtime.hub_tables import open_database
 from fedguide.runtime.hub_wire import Decide, Propose, TaskView, pack, unpack
 from fedguide.runtime.party_process import PartyProcess
 from fedguide.runtime.proposal import Proposal, proposal_bytes
+from fedguide.runtime.run_book import RunBook
 from fedguide.runtime.sqlite import SqliteJournal, SqlitePartyStore, sqlite_engine
+from fedguide.runtime.train_task import Driving
+from fedguide.seeds import seeded_roots
 
 DRIVER = "coordinator"
 
@@ -172,6 +175,22 @@ def at_work(world, folder, prepare, names=("shop-a", "shop-b", "shop-c"), rules=
             thread.join()
         for keeping in kept:
             keeping.engine.dispose()
+
+
+@contextmanager
+def driver_of(world, folder, key):
+    """What drives a run in the world, its book and journal in a file of the folder."""
+    engine = sqlite_engine(folder / "driver.db")
+    yield Driving(
+        world.client(DRIVER),
+        RunBook(engine),
+        SqliteJournal(engine, bytes(64)),
+        seeded_roots(1),
+        time.monotonic,
+        60.0,
+        key,
+    )
+    engine.dispose()
 
 
 def proposal_of(task, size, parties=("shop-a", "shop-b", "shop-c"), **changes):

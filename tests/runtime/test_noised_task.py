@@ -8,6 +8,7 @@ import pytest
 
 from fedguide.crypto.signing import make_key
 from fedguide.errors import ConfigError, RefusedError, RunError
+from fedguide.horizontal.messages import Train
 from fedguide.horizontal.roster import Policy as MaskingPolicy
 from fedguide.horizontal.roster import consent
 from fedguide.models.fit import first_params, layout_of
@@ -23,14 +24,12 @@ from fedguide.runtime.permits import permit
 from fedguide.runtime.private_rounds import PrivatePlan, guard_of
 from fedguide.runtime.proposal import masked_terms, proposal_bytes, read_proposal
 from fedguide.runtime.rounds import RoundsPlan, in_memory, run_rounds
-from fedguide.runtime.run_book import RunBook
 from fedguide.runtime.shop_party import shop_work
-from fedguide.runtime.sqlite import SqliteJournal, sqlite_engine
-from fedguide.runtime.train_task import Driving, algorithm_of, train_task
+from fedguide.runtime.train_task import algorithm_of, train_task
 from fedguide.seeds import seeded_entropy, seeded_root, seeded_roots
 from fedguide.values import PartyId
 
-from .hub_world import DRIVER, at_work, hub_world, proposal_of
+from .hub_world import DRIVER, at_work, driver_of, hub_world, proposal_of
 from .tiny import GUIDE, shops
 
 NAMES = ("shop-a", "shop-b", "shop-c")
@@ -101,17 +100,8 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def driving(world, tmp_path):
-    engine = sqlite_engine(tmp_path / "driver.db")
-    yield Driving(
-        world.client(DRIVER),
-        RunBook(engine),
-        SqliteJournal(engine, bytes(64)),
-        seeded_roots(1),
-        time.monotonic,
-        60.0,
-        KEYS[DRIVER],
-    )
-    engine.dispose()
+    with driver_of(world, tmp_path, KEYS[DRIVER]) as made:
+        yield made
 
 
 def own_roots(name):
@@ -200,8 +190,6 @@ def test_a_party_that_starts_again_is_not_charged_or_judged_twice(ledgers):
     roots = journaled_roots(journal, own_roots("shop-a"))
     run_half = half_of(0, proposal, roots, ledgers[0])
     assert run_half.party.env.permit is not None
-    from fedguide.horizontal.messages import Train
-
     first = Train(0, first_params(GUIDE, 0))
     run_half.party.env.permit(first)
     after = half_of(0, proposal, roots, ledgers[0])

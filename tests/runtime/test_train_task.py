@@ -33,7 +33,7 @@ from fedguide.runtime.train_task import Driving, StoppedError, algorithm_of, tra
 from fedguide.seeds import seeded_roots
 from fedguide.values import PartyId
 from tests.contract.test_algorithms import SHOPS, SIZE, shop
-from tests.runtime.hub_world import DRIVER, at_work, hub_world, proposal_of
+from tests.runtime.hub_world import DRIVER, at_work, driver_of, hub_world, proposal_of
 
 FIRST = np.zeros(SIZE, np.float32)
 
@@ -61,17 +61,8 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def driving(world, tmp_path):
-    engine = sqlite_engine(tmp_path / "driver.db")
-    yield Driving(
-        world.client(DRIVER),
-        RunBook(engine),
-        SqliteJournal(engine, bytes(64)),
-        seeded_roots(1),
-        time.monotonic,
-        60.0,
-        KEYS[DRIVER],
-    )
-    engine.dispose()
+    with driver_of(world, tmp_path, KEYS[DRIVER]) as made:
+        yield made
 
 
 def working(world, folder, models):

@@ -16,11 +16,10 @@ from fedguide.privacy.ledger import Ledger
 from fedguide.privacy.mechanisms import Unnoised
 from fedguide.privacy.spend import Budget, Charge
 from fedguide.protocol import Coordinator
+from fedguide.runtime.noising import PURPOSE
 from fedguide.runtime.proposal import Proposal
 from fedguide.seeds import Root
 from fedguide.values import PartyId
-
-PURPOSE = "recommend"
 
 
 def charged(

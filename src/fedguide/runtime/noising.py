@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from fedguide.privacy.guard import Guard
     from fedguide.runtime.private_rounds import PrivatePlan
 
+PURPOSE = "recommend"
+"""What a trained guide is used for, as policies and ledgers name it."""
+
 NOISES, PLACEMENTS, UNITS = (
     ("gaussian", "laplace"),
     ("central", "distributed", "local"),

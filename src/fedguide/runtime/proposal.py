@@ -219,7 +219,7 @@ class Proposal(State):
         """Who learns what, in words."""
         model = "parties: the model after each round"
         placement = "" if self.noising is None else self.noising.placement
-        noise = {"": "", "central": "", "distributed": ", noised", "local": ", noised"}[placement]
+        noise = ", noised" if placement in ("distributed", "local") else ""
         if self.terms is None:
             # Shares of a distributed noise protect the sum; one share alone is less than promised.
             said = "noised by itself" if placement == "local" else "in the clear"

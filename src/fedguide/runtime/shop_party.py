@@ -16,16 +16,13 @@ from fedguide.privacy.policy import TaskTerms
 from fedguide.protocol import State
 from fedguide.runtime.couriers import Party
 from fedguide.runtime.handover import Adopt, with_handover
-from fedguide.runtime.noising import Noising
+from fedguide.runtime.noising import PURPOSE, Noising
 from fedguide.runtime.party_process import Work
 from fedguide.runtime.private_rounds import Permit
 from fedguide.runtime.proposal import ALLOWED, Proposal, partys_aggregator, task_limits
 from fedguide.runtime.shop_training import own_model, training_of
 from fedguide.seeds import Roots
 from fedguide.values import ShopData
-
-PURPOSE = "recommend"
-"""What a trained guide is used for, as a party's policy and ledger name it."""
 
 
 def shop_work(
