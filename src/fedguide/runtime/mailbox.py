@@ -33,6 +33,7 @@ from fedguide.errors import (
 from fedguide.protocol import MISSING_REASONS
 from fedguide.runtime.hub_tables import CHUNKS, DECISIONS, MESSAGES, PAYLOADS, TASKS
 from fedguide.runtime.hub_wire import (
+    CHUNK_BYTES,
     INLINE_BYTES,
     Content,
     Decide,
@@ -48,6 +49,7 @@ from fedguide.runtime.hub_wire import (
     chunks_of,
 )
 from fedguide.runtime.members import PARTY, admitted, check_name
+from fedguide.runtime.payload_files import PayloadFile, file_of, sweep
 
 OPEN, ENDED = "open", "ended"
 UNDECIDED, APPROVED, REFUSED = "waiting", "approved", "refused"
@@ -220,15 +222,30 @@ def declare(
     return [number for number in range(chunks_of(size)) if number not in there]
 
 
-def put_chunk(
-    db: Connection, owner: str, task: str, sha256: bytes, number: int, body: bytes
-) -> None:
-    """Keeps one chunk of an announced payload; a chunk that is there already stays as it is.
+@dataclass(frozen=True)
+class Place:
+    """Where a chunk goes, or comes from.
+
+    Attributes:
+        size: its bytes.
+        offset: of its first byte in the payload.
+        file: the payload's, or ``None`` where the database keeps it.
+        known: the chunk is there already.
+    """
+
+    size: int
+    offset: int
+    file: PayloadFile | None
+    known: bool = False
+
+
+def place_of(db: Connection, owner: str, task: str, sha256: bytes, number: int) -> Place:
+    """Where a chunk of an announced payload goes, asked before a byte of it is read.
 
     Raises:
         NotFoundError, ProtocolError, RefusedError: the payload was not announced, or its owner has
             nothing to send in this task now.
-        OversizedError, TruncatedError: the chunk is not of its size.
+        OversizedError: the payload has fewer chunks.
     """
     _may_send(db, owner, task)
     known = _payload(db, task, owner, sha256)
@@ -236,12 +253,35 @@ def put_chunk(
         raise ProtocolError("this payload was not announced")
     if not 0 <= number < chunks_of(known.size):
         raise OversizedError(f"chunk must be in [0, {chunks_of(known.size) - 1}], got {number}")
-    expected = chunk_size(known.size, number)
-    if len(body) != expected:
-        kind = OversizedError if len(body) > expected else TruncatedError
-        raise kind(f"chunk {number} has {expected} bytes, got {len(body)}")
     where = and_(_of(CHUNKS, task, owner, sha256), CHUNKS.c.number == number)
-    if db.execute(select(CHUNKS.c.number).where(where)).one_or_none() is None:
+    there = db.execute(select(CHUNKS.c.number).where(where)).one_or_none() is not None
+    file = file_of(db, task, owner, sha256)
+    return Place(chunk_size(known.size, number), number * CHUNK_BYTES, file, there)
+
+
+def put_chunk(
+    db: Connection, owner: str, task: str, sha256: bytes, number: int, body: bytes, size: int
+) -> None:
+    """Keeps one chunk of an announced payload; a chunk that is there already stays as it is.
+
+    Args:
+        db: within a transaction.
+        owner: whose payload it is.
+        task: that it belongs to.
+        sha256: the payload's name.
+        number: the chunk's.
+        body: the chunk; nothing where it was written to the payload's file.
+        size: how many bytes came.
+
+    Raises:
+        NotFoundError, ProtocolError, RefusedError, OversizedError: as ``place_of``.
+        TruncatedError: the chunk is shorter than it has to be.
+    """
+    place = place_of(db, owner, task, sha256, number)
+    if size != place.size:
+        kind = OversizedError if size > place.size else TruncatedError
+        raise kind(f"chunk {number} has {place.size} bytes, got {size}")
+    if not place.known:
         _insert_chunk(db, task, owner, sha256, number, body)
         db.execute(
             update(PAYLOADS)
@@ -252,8 +292,8 @@ def put_chunk(
 
 def read_chunk(
     db: Connection, reader: str, task: str, owner: str, sha256: bytes, number: int
-) -> bytes:
-    """One chunk of a payload that is addressed to the reader.
+) -> bytes | Place:
+    """One chunk of a payload that is addressed to the reader, or where in a file it lies.
 
     Raises:
         NotFoundError: there is none such, or it is for somebody else.
@@ -272,9 +312,43 @@ def read_chunk(
             raise NotFoundError("there is no such payload for this party")
     where = and_(_of(CHUNKS, task, owner, sha256), CHUNKS.c.number == number)
     body: bytes | None = db.execute(select(CHUNKS.c.body).where(where)).scalar_one_or_none()
-    if body is None:
+    known = _payload(db, task, owner, sha256)
+    if body is None or known is None:
         raise NotFoundError("there is no such chunk")
-    return body
+    file = file_of(db, task, owner, sha256)
+    if body or not known.size or file is None:
+        return body
+    return Place(chunk_size(known.size, number), number * CHUNK_BYTES, file, True)
+
+
+def recover(db: Connection) -> None:
+    """Forgets payloads whose files a crash of the machine, or a backup, left otherwise.
+
+    The driver finds its trip gone and asks it again; a party is asked again and gives the answer
+    it has stored. What was half sent is sent from the beginning.
+    """
+    for row in db.execute(select(PAYLOADS)).all():
+        file = file_of(db, row.task, row.owner, row.sha256)
+        if file is None:
+            return
+        of = _of(CHUNKS, row.task, row.owner, row.sha256)
+        bodies = [len(body) for body in db.execute(select(CHUNKS.c.body).where(of)).scalars()]
+        if any(bodies) or (bodies and not row.size):
+            continue  # the database keeps it
+        if row.missing == 0 and file.is_whole(row.sha256, row.size):
+            continue
+        for table in (CHUNKS, PAYLOADS):
+            db.execute(delete(table).where(_of(table, row.task, row.owner, row.sha256)))
+        messages = MESSAGES.c.task == row.task
+        asked = select(MESSAGES.c.trip).where(messages, MESSAGES.c.ask_sha256 == row.sha256)
+        if db.execute(asked).first() is not None:
+            db.execute(delete(MESSAGES).where(messages))
+        db.execute(
+            update(MESSAGES)
+            .where(messages, MESSAGES.c.party == row.owner, MESSAGES.c.reply_sha256 == row.sha256)
+            .values(status=ASKED, reply_sha256=None)
+        )
+    sweep(db)
 
 
 def post_ask(
@@ -660,6 +734,9 @@ def _content(db: Connection, task: str, owner: str, sha256: bytes) -> Content:
         return Content(sha256, size)
     where = and_(_of(CHUNKS, task, owner, sha256), CHUNKS.c.number == 0)
     body: bytes = db.execute(select(CHUNKS.c.body).where(where)).scalar_one()
+    file = file_of(db, task, owner, sha256)
+    if not body and size and file is not None:
+        body = file.path.read_bytes()
     return Content(sha256, size, body)
 
 
