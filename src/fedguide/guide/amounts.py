@@ -62,6 +62,11 @@ def amount_at(atoms: Sequence[str], at: int) -> Amount | None:
     return found if found and math.isfinite(found.high) and found.high <= LARGEST else None
 
 
+def unit_of(value: float) -> float:
+    """The last unit that was counted in: 100 of 300, 10 of 120, 1 of 25."""
+    return next((unit for unit in (10_000, 1000, 100, 10) if value % unit == 0), 1)
+
+
 def _figure(atoms: Sequence[str], at: int) -> Amount | None:
     """``500``, ``1,000``, ``99.9``, ``1k``, ``2千``."""
     text = re.fullmatch(rf"({FIGURE})([kw]?)", atoms[at])
@@ -85,6 +90,8 @@ def _chinese(atoms: Sequence[str], at: int) -> Amount | None:
         if high == low + 1:
             unit = _UNITS[said[2]]
             return Amount(low * unit, high * unit, 3)
+    if len(said) == 1 and said[0] in _UNITS and atoms[end : end + 1] in (["来"], ["把"]):
+        return Amount(_UNITS[said[0]], _UNITS[said[0]], 1)  # 百来块 is about 100
     value = _chinese_value(said)
     return None if value is None else Amount(value, value, len(said))
 
