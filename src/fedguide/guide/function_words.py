@@ -28,6 +28,9 @@ MEASURES = frozenset(_MEASURES.split())
 
 BETWEEN, TO = "between", "to"
 NOT, BUT, ANY, WITHOUT_AFTER, EXCEPT_AFTER = "not", "but", "any", "without_after", "except_after"
+EXCEPT_END = "except_end"
+"""Ends what 除 began: "除米色外"."""
+
 OR, AND = "or", "and"
 CHEAP, DEAR, POPULAR = "price_asc", "price_desc", "popular"
 CURRENCY, BREAK, VAGUE, FILLER = "currency", "break", "vague", "filler"
@@ -40,7 +43,7 @@ _CHINESE = {
     "别超过 不要超过",
     AT_LEAST: "至少 高于 多于 大于 超过 最少 不低于 不少于 起码 贵于",
     ABOUT: "大概 大约 差不多 约 接近",
-    OR_LESS: "以内 以下 之内 之下 内 封顶 为限 不到 以里",
+    OR_LESS: "以内 以下 之内 之下 内 封顶 为限 不到 以里 预算 的预算 能买 能买到 够买 买得到",
     OR_MORE: "以上 之上 起 起步 往上 朝上 开外",
     OR_SO: "左右 上下 前后 上下浮动",
     OR_A_BIT: "出头",
@@ -51,6 +54,7 @@ _CHINESE = {
     NOT: "不要 不想要 不想 不含 不带 不是 别 别要 除了 除 非 没有 不用 不喜欢 排除 去掉 拒绝 避开 "
     "不需要",
     EXCEPT_AFTER: "以外 之外 除外",
+    EXCEPT_END: "外",
     OR: "或 或者 还是 或是",
     AND: "和 与 及 跟 以及 、 又 且 并且 而且 还要 也 也要",
     CHEAP: "最便宜 便宜 便宜点 便宜一点 便宜些 实惠 价格最低 价格从低到高 价格由低到高 从低到高 "
@@ -58,7 +62,8 @@ _CHINESE = {
     "价格低到高 最低价 性价比高",
     DEAR: "最贵 价格最高 价格从高到低 价格由高到低 从高到低 从贵到便宜 价格高到低 最高价",
     POPULAR: "热门 热销 畅销 爆款 最火 销量最高 销量高 按销量 卖得最好 卖的最好 卖得好 卖的好 好卖 "
-    "最受欢迎 受欢迎 最多人买",
+    "最受欢迎 受欢迎 最多人买 销量好 销量最好 销量大 卖得最多 卖的最多 卖得多 卖得火 卖得最火 卖爆 "
+    "人气 人气高 人气最高 最热门",
     VAGUE: "别太贵 不要太贵 不太贵 不贵 太贵 新款 最新款 最新 新品 新出 刚上市 好评 "
     "好评率 好评最多 口碑 口碑好 评价 评价好 评价高 评分 评分高 评分最高 打折 促销 包邮",
     FILLER: "的 了 吗 呢 吧 啊 呀 嘛 哦 我 你 您 我们 给 给我 帮 帮我 请 请问 麻烦 想 要 想要 "
@@ -79,7 +84,7 @@ _ENGLISH = {
     AT_LEAST: "over|above|more than|at least|from|min|minimum|minimum of|no less than|"
     "not less than|not under|not below|starting at|starting from|upwards of|higher than|exceeding",
     ABOUT: "around|about|approximately|approx|roughly|circa|nearly|close to|some where around",
-    OR_LESS: "or less|or under|or below|max|maximum|or cheaper|at most|tops",
+    OR_LESS: "or less|or under|or below|max|maximum|or cheaper|at most|tops|budget|to spend",
     OR_MORE: "or more|or over|or above|and up|and above|min|minimum|or higher|at least|upwards",
     OR_SO: "or so|ish|give or take",
     BETWEEN: "between",
@@ -110,7 +115,7 @@ _ENGLISH = {
     "cost|costs|costing|made|made by|really|just|also|too|very|so|any kind of|kind of|sort of|"
     "search|search for|help|thanks|thank|hi|hello|one|ones|then|ideally|preferably|maybe|"
     "recommend|suggest|range|in the range of|spend|pay|money|each|only|should|must|will|if|"
-    "possible|other|others|else|am|us|her|him|his|she|he|they|them|whose|gift for|from",
+    "possible|other|others|else|am|us|her|him|his|she|he|they|them|whose|gift for|from|w",
 }
 
 _SIGNS = {

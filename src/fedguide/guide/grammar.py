@@ -37,8 +37,11 @@ from fedguide.guide.function_words import (
     BETWEEN,
     BREAK,
     BUT,
+    CHEAP,
     CURRENCY,
+    DEAR,
     EXCEPT_AFTER,
+    EXCEPT_END,
     FILLER,
     MEASURES,
     NOT,
@@ -62,6 +65,7 @@ AROUND = 0.2
 
 _FLIPPED = {AT_MOST: AT_LEAST, AT_LEAST: AT_MOST}
 _AFTER = {OR_LESS: AT_MOST, OR_MORE: AT_LEAST, OR_SO: ABOUT, OR_A_BIT: OR_A_BIT}
+_EXTREME = {AT_MOST: DEAR, AT_LEAST: CHEAP}
 _WITHIN = {AND_SOME: ABOUT, AND_ODD: AND_ODD}
 
 
@@ -246,6 +250,8 @@ def _here(tokens: Sequence[Token], at: int) -> tuple[str, ...]:
     roles = tokens[at].roles
     if NOT in roles and _ends_its_part(tokens, at):
         return (EXCEPT_AFTER,)
+    if EXCEPT_END in roles:
+        return (EXCEPT_AFTER,) if any(NOT in token.roles for token in tokens[:at]) else ()
     if WITHOUT_AFTER in roles and (at == 0 or tokens[at - 1].term is None):
         return (FILLER,)
     return roles
@@ -375,6 +381,9 @@ def _before(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
             seen.add(place)
             if place and NOT in tokens[place - 1].roles and role in _FLIPPED:
                 return _FLIPPED[role], seen | {place - 1}
+            # "最贵不超过八百" asks for no order.
+            if place and _EXTREME.get(role) in tokens[place - 1].roles:
+                seen.add(place - 1)
             return role, seen
         elif FILLER not in roles:
             break
@@ -390,6 +399,8 @@ def _behind(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
         if CURRENCY in roles:
             seen.add(place)
         elif role := next((r for r in _AFTER if r in roles), ""):
+            if _AFTER[role] in roles and _opens_a_bound(tokens, place):
+                break
             return _AFTER[role], seen | {place}
         elif place == at + 1 and (role := _within(tokens, place)):
             within, seen = role, seen | {place}
@@ -397,6 +408,13 @@ def _behind(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
             break
         place += 1
     return within, seen
+
+
+def _opens_a_bound(tokens: Sequence[Token], place: int) -> bool:
+    """Does a word that can bound from either side ("预算") stand before another amount?"""
+    behind = (t for t in tokens[place + 1 :] if not {FILLER, CURRENCY} & set(t.roles))
+    following = next(behind, None)
+    return following is not None and following.amount is not None
 
 
 def _within(tokens: Sequence[Token], place: int) -> str:

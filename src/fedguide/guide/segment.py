@@ -37,6 +37,8 @@ _ATOM = re.compile(
     rf"(?:{FIGURE})(?:[kw]?(?!{_WORDY})|(?=(?:{_GLUED})(?!{_WORDY})))|{_WORDY}+|[^\s_]|\n"
 )
 
+_WITH, _WITH_OUT = re.compile(r"\bw/"), re.compile(r"\bw/o\b")
+
 # What a token costs; see the head of the file. Only their order matters.
 _PHRASE, _NAME, _AMOUNT, _FUNCTION, _LATIN_PART = 0.9, 1.0, 1.0, 1.0, 1.0
 _FILLER, _WORD, _PART, _SHORT = 1.05, 1.1, 1.3, 1.5
@@ -94,7 +96,8 @@ class Token:
 
 def atoms_of(text: str) -> list[str]:
     """A text as atoms: characters of runs, words, figures and signs, lower-case."""
-    return _ATOM.findall(unicodedata.normalize("NFKC", text).casefold())
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return _ATOM.findall(_WITH.sub("with ", _WITH_OUT.sub("without ", plain)))
 
 
 def segment(vocabulary: Vocabulary, text: str) -> tuple[Token, ...]:
