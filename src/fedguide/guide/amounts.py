@@ -90,8 +90,6 @@ def _chinese(atoms: Sequence[str], at: int) -> Amount | None:
         if high == low + 1:
             unit = _UNITS[said[2]]
             return Amount(low * unit, high * unit, 3)
-    if len(said) == 1 and said[0] in _UNITS and atoms[end : end + 1] in (["来"], ["把"]):
-        return Amount(_UNITS[said[0]], _UNITS[said[0]], 1)  # 百来块 is about 100
     value = _chinese_value(said)
     return None if value is None else Amount(value, value, len(said))
 
@@ -109,7 +107,8 @@ def _chinese_value(said: Sequence[str]) -> float | None:
         elif part == "万":
             total, section, digit, last = (total + section + digit) * 10_000, 0, 0, 10_000
         else:
-            section += (digit or (1 if part == "十" else 0)) * _UNITS[part]
+            # 十 is 10 wherever it stands; 百 and 千 alone are one of them (百元以内).
+            section += (digit or (1 if part == "十" or len(said) == 1 else 0)) * _UNITS[part]
             digit, last = 0, _UNITS[part]
     # 一百五 is 150 and 三千二 is 3200, but 二十五 is 25.
     return float(total + section + digit * (last // 10 if last >= 100 else 1))

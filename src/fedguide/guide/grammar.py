@@ -207,7 +207,11 @@ def _that_fit(
         return wants, []
     for at, wanted in enumerate(wants):
         left = (*wants[:at], *wants[at + 1 :])
-        beside = any(term.field == CATEGORY for other in left for term in other.terms)
+        beside = any(
+            term.field == CATEGORY and set(term.keys) <= set(vocabulary.known)
+            for other in left
+            for term in other.terms
+        )
         mere = beside and all(_is_mere_part(vocabulary, term) for term in wanted.terms)
         if mere and _fit_together(vocabulary, left):
             return left, [term.text for term in wanted.terms]
@@ -215,9 +219,9 @@ def _that_fit(
 
 
 def _is_mere_part(vocabulary: Vocabulary, term: Term) -> bool:
-    """Is it one word that stands in names of kinds alone, and is none itself?"""
+    """Is it what stands in names of kinds alone, and is no name itself?"""
     key = term.keys[0]
-    if term.field == CATEGORY or len(term.keys) > 1 or key in vocabulary.known:
+    if len(term.keys) > 1 or key in vocabulary.known:
         return False
     names = [name for name, field in vocabulary.known.items() if field == CATEGORY]
     inside = [rows_of(vocabulary, CATEGORY, name) for name in names if set(key) <= set(name)]
@@ -290,7 +294,9 @@ def _with_quantities(vocabulary: Vocabulary, tokens: Sequence[Token]) -> list[To
 
 def _is_measure(token: Token) -> bool:
     """Is it a unit that is no currency? Behind "岁" and the long ones other words may hang."""
-    if token.term is not None or token.amount is not None or CURRENCY in token.roles:
+    # 片 is the end of 燕麦片, but "一千片" is a quantity.
+    head = token.term is not None and len(token.text) == 1 and is_run(token.text)
+    if (token.term is not None and not head) or token.amount or CURRENCY in token.roles:
         return False
     return token.text in MEASURES or any(
         token.text.startswith(unit)
@@ -346,8 +352,10 @@ def _bounds(
         span |= {to, *range(to, other + 1), *more}
         low, high = sorted((amount.low, second.high))
         return span, low, high, math.nan
-    named = any(_currency(tokens[place]) for place in span)
-    bounds = _bounded(before or behind or (ABOUT if named else ""), amount)
+    named = ABOUT if any(_currency(tokens[place]) for place in span) else ""
+    # "预算两百上下": what is said behind is the closer word.
+    loose = bool(behind) and any(OR_LESS in tokens[place].roles for place in left)
+    bounds = _bounded((behind if loose else before) or behind or named, amount)
     return ({at}, -math.inf, math.inf, math.nan) if bounds is None else (span, *bounds)
 
 
