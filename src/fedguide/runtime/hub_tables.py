@@ -15,10 +15,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -34,12 +32,17 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    inspect,
+    select,
     text,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 
 from fedguide.errors import ConfigError, JournalError
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 META = MetaData()
 PARTIES = Table(
@@ -299,26 +302,37 @@ def _prepare_postgres(engine: Engine) -> None:
 
 
 def _upgrade(db: Connection) -> None:
-    context = MigrationContext.configure(db)
     names = [name for name, _ in REVISIONS]
-    current = context.get_current_revision()
+    current = _revision(db)
     if current is not None and current not in names:
         raise JournalError(
             f"the hub's database is of revision {current}, this version knows up to {names[-1]}",
             hint="pip install --upgrade fedguide",
         )
-    done = 0 if current is None else names.index(current) + 1
-    operations = Operations(context)
-    for name, revise in REVISIONS[done:]:
+    open_revisions = REVISIONS[0 if current is None else names.index(current) + 1 :]
+    if not open_revisions:
+        return
+    # Nearly every start finds its tables as they should be, and Alembic takes long to import.
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+
+    operations = Operations(MigrationContext.configure(db))
+    for name, revise in open_revisions:
         revise(operations)
         _set_revision(db, name)
 
 
+_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Where Alembic looks for the revision."""
+
+
+def _revision(db: Connection) -> str | None:
+    if not inspect(db).has_table(_VERSION.name):
+        return None
+    return db.execute(select(_VERSION.c.version_num)).scalar_one_or_none()
+
+
 def _set_revision(db: Connection, name: str) -> None:
-    """Writes the revision where Alembic looks for it."""
-    version = Table(
-        "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)
-    )
-    version.create(db, checkfirst=True)
-    db.execute(version.delete())
-    db.execute(version.insert().values(version_num=name))
+    _VERSION.create(db, checkfirst=True)
+    db.execute(_VERSION.delete())
+    db.execute(_VERSION.insert().values(version_num=name))
