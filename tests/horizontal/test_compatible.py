@@ -37,5 +37,5 @@ def test_every_algorithm_goes_with_the_plain_mean_and_the_sums():
 
 
 def test_every_name_is_one_that_can_be_chosen():
-    known = {*AGGREGATORS, *ALGORITHMS, *COMPRESSIONS}
+    known = {*AGGREGATORS, *ALGORITHMS, *COMPRESSIONS, "gaussian", "laplace"}
     assert {name for pair in INCOMPATIBLE for name in pair} <= known

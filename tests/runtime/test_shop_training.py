@@ -53,6 +53,8 @@ def test_a_fit_that_is_not_bent_is_the_plain_fit_and_counts_its_steps() -> None:
     assert same.loss == pytest.approx(plain.loss, rel=1e-5)
     assert same.steps == plain.optimizer_state[-1] > 1
     assert same.slope.shape == FIRST.shape
+    short = steered(FIRST, None, 5, Steering(most_steps=1))
+    assert (short.steps, short.examples) == (1, same.examples)
     # From its first moment Adam knows nothing but slopes: m = (1 − β1) Σ β1^(τ−1−i) g_i, and
     # with one step m / (1 − β1) is that step's slope.
     one = training_of(shop, replace(PLAN.guide, batch=128), OFFERS["fedprox"], FIRST).steered

@@ -79,6 +79,22 @@ def start(
             metavar="NAME[:NUMBER]",
         ),
     ] = None,
+    first: Annotated[
+        int | None,
+        typer.Option("--first", help="A round ends with so many updates; all are asked", min=1),
+    ] = None,
+    fit_s: Annotated[
+        float,
+        typer.Option("--fit-seconds", help="Longest local training; fednova only, 0: no limit"),
+    ] = 0.0,
+    compress: Annotated[
+        str,
+        typer.Option(
+            "--compress",
+            help="Send less: none, int8, int4, top:SHARE or random:SHARE (random under sums)",
+            metavar="NAME[:SHARE]",
+        ),
+    ] = "none",
     aggregation: Annotated[
         str, typer.Option("--aggregation", help="masked_sum, open_sum or weighted_mean")
     ] = "masked_sum",
@@ -146,6 +162,9 @@ def start(
         size=layout_of(guide).size,
         noising=noising,
         algorithm=algorithm or settings.train.algorithm,
+        first=first or 0,
+        fit_s=fit_s,
+        compress=compress,
     )
     if masked:
         key = homes.identity(settings.home, passphrase())

@@ -90,10 +90,13 @@ class Waiting:
     Attributes:
         quorum: fewest sound updates a round is made of; ``None`` is more than half of the cohort.
         deadline_s: seconds after which an update no longer counts.
+        first: a round ends with so many updates, though more parties were asked; ``None`` waits
+            for all of them. What comes later is dropped.
     """
 
     quorum: int | None = None
     deadline_s: float = 600.0
+    first: int | None = None
 
 
 def ask_for_mean(
@@ -125,13 +128,15 @@ def ask_each(
 ) -> Coordinator[Mean]:
     """Sends every party its own message and gives the mean of the updates that come back.
 
-    ``first`` waits for so many answers only.
+    ``first`` waits for so many answers only; where it is not given, ``waiting.first`` does.
 
     Raises:
         QuorumLost: fewer sound updates than the quorum.
         ConfigError: nobody is asked, or fewer than the quorum.
     """
     quorum = len(to) // 2 + 1 if waiting.quorum is None else waiting.quorum
+    if first is None and waiting.first is not None:
+        first = min(waiting.first, len(to))
     ask = Ask(to, quorum, waiting.deadline_s, first)
     replies = yield ask
     return (yield from aggregator.collect(ask, replies, terms))

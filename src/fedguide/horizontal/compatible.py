@@ -41,11 +41,17 @@ _TWO_VECTORS = (
     "SCAFFOLD sends its control variates along with the model, and they are no small differences "
     "from what was sent before"
 )
+_NOISED = (
+    "where a guard adds noise to a sum, nothing touches the sum afterwards, and a choice of its "
+    "coordinates would throw noise away that was paid for"
+)
 _SUMS = (
     *("open_sum", "masked_sum"),
     *(f"bucketed_{rule}" for rule in _RULES),
     *(f"masked_bucketed_{rule}" for rule in _RULES),
 )
+
+_WAYS = ("int8", "int4", "top", "random")
 
 INCOMPATIBLE: Mapping[tuple[str, str], str] = MappingProxyType(
     {
@@ -56,7 +62,8 @@ INCOMPATIBLE: Mapping[tuple[str, str], str] = MappingProxyType(
         **{(f"bucketed_{rule}", "fedbuff"): _FIRST_ANSWERS for rule in _RULES},
         **{(name, "top"): _OWN_COORDINATES for name in _SUMS},
         **{(name, way): _OWN_GRID for name in _SUMS for way in ("int8", "int4")},
-        **{("scaffold", way): _TWO_VECTORS for way in ("int8", "int4", "top", "random")},
+        **{(noise, way): _NOISED for noise in ("gaussian", "laplace") for way in _WAYS},
+        **{("scaffold", way): _TWO_VECTORS for way in _WAYS},
     }
 )
 """Why the first does not go with the second; a pair stands here once, in either order."""

@@ -83,7 +83,8 @@ def normalised(trainer: Trainer, message: Normalise) -> Done:
     Raises:
         OversizedError: more steps than the figure can count.
     """
-    fitted = trainer.bent()(message.params, trainer.moments, trainer.seed, Steering())
+    how = Steering(most_steps=trainer.most_steps)
+    fitted = trainer.bent()(message.params, trainer.moments, trainer.seed, how)
     length = path_length(fitted.steps, message.momentum)
     if length > MOST_UNITS * message.unit:
         raise OversizedError(
@@ -93,7 +94,8 @@ def normalised(trainer: Trainer, message: Normalise) -> Done:
     change = (fitted.params - message.params).astype(np.float64) / length
     figures = (length / message.unit,)
     vector = change.astype(np.float32)
-    return Done(vector, fitted.examples, fitted.loss, figures, fitted.optimizer_state)
+    moments, steps = fitted.optimizer_state, fitted.steps
+    return Done(vector, fitted.examples, fitted.loss, figures, moments, steps=steps)
 
 
 def path_length(steps: int, momentum: float) -> float:

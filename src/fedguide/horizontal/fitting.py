@@ -76,12 +76,13 @@ class Traced(Fitted, Protocol):
 class Steering:
     """What bends a local fit: its objective is F_k(θ) + slope · θ + pull/2 ‖θ − anchor‖².
 
-    ``slope`` and ``anchor`` have shape ``(p,)``; ``None`` is 0.
+    ``slope`` and ``anchor`` have shape ``(p,)``; ``None`` is 0. ``most_steps`` ends the fit early.
     """
 
     slope: Vector | None = None
     pull: float = 0.0
     anchor: Vector | None = None
+    most_steps: int | None = None
 
 
 Steered: TypeAlias = Callable[[Vector, Vector | None, int, Steering], Traced]

@@ -27,6 +27,23 @@ _NO_ROOT = Root(bytes(32))
 
 
 @dataclass(frozen=True)
+class Haste:
+    """How long a party may train in a round, by its own clock.
+
+    Attributes:
+        seconds: that a fit should take at most.
+        clock: seconds that never go back.
+    """
+
+    seconds: float
+    clock: Callable[[], float]
+
+    def most_steps(self, step_s: float) -> int | None:
+        """Steps there is time for at the speed of the last fit; no limit before the first."""
+        return None if step_s <= 0 else max(1, int(self.seconds / step_s))
+
+
+@dataclass(frozen=True)
 class PartyEnv:
     """What a party brings to one task and keeps to itself.
 
@@ -47,6 +64,7 @@ class PartyEnv:
             ``RefusedError``.
         steered: local training that can be bent, for algorithms that bend it; ``None`` refuses.
         personal: the part of the model that is the party's own; ``None`` is no part.
+        haste: how long local training may take, where the algorithm can do with fewer steps.
     """
 
     task: str
@@ -61,6 +79,7 @@ class PartyEnv:
     permit: Callable[[Question], None] | None = None
     steered: Steered | None = None
     personal: Personal | None = None
+    haste: Haste | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +93,7 @@ class PartyState(State):
         attempt: how often that round was answered before; what its aggregator derives is another
             each time, since two vectors under one mask would show their difference.
         kept: what its algorithm keeps from round to round; it never leaves.
+        step_s: seconds of a step of its last fit, as far as it is in haste; 0 before the first.
     """
 
     round: int = -1
@@ -81,6 +101,7 @@ class PartyState(State):
     aggregation: State | None = None
     attempt: int = 0
     kept: Annotated[State | None, Later()] = None
+    step_s: Annotated[float, Later()] = 0.0
 
 
 def answer(env: PartyEnv, state: PartyState, message: Message) -> tuple[PartyState, Message]:
@@ -190,9 +211,14 @@ def _by_method(env: PartyEnv, state: PartyState, message: Question) -> tuple[Par
         state.moments if keeps else None,
         state.kept,
         _seed(env, message),
+        None if env.haste is None else env.haste.most_steps(state.step_s),
     )
     figures = _figures(env, message)
+    begun_s = 0.0 if env.haste is None else env.haste.clock()
     done = METHODS[type(message)](trainer, message)
+    if env.haste is not None and done.steps:
+        # Kept with the answer: a round that is asked for again has the same steps again.
+        state = replace(state, step_s=(env.haste.clock() - begun_s) / done.steps)
     figures = np.append(figures, np.asarray(done.figures, np.float64))
     update = _update(message, done.vector, done.examples, done.loss, figures)
     return _submit(env, replace(state, kept=done.kept), update, done.moments if keeps else None)
@@ -229,7 +255,8 @@ def _submit(
         aggregation, reply = submit(update, root)
     else:
         aggregation, reply = after(state.aggregation, update, root)
-    return PartyState(update.round, moments, aggregation, attempt, state.kept), reply
+    kept = PartyState(update.round, moments, aggregation, attempt, state.kept, state.step_s)
+    return kept, reply
 
 
 def _aggregation_root(env: PartyEnv, round_number: int, attempt: int) -> Root:

@@ -71,6 +71,7 @@ class Trainer:
         moments: of its optimiser, if they are kept, shape ``(s,)``.
         kept: what the method kept after the round before.
         seed: of the round's fit.
+        most_steps: that the party has time for; ``None`` is no limit.
     """
 
     fit: Fit | None
@@ -80,6 +81,7 @@ class Trainer:
     moments: Vector | None
     kept: State | None
     seed: int
+    most_steps: int | None = None
 
     def plainly(self) -> Fit:
         """The fit.
@@ -113,6 +115,7 @@ class Done:
         figures: the method's own figures, behind those that were asked for.
         moments: of the optimiser, shape ``(s,)``.
         kept: what the party keeps for the next round.
+        steps: of the optimiser, where they were counted.
     """
 
     vector: Vector
@@ -121,6 +124,7 @@ class Done:
     figures: tuple[float, ...] = ()
     moments: Vector | None = None
     kept: State | None = None
+    steps: int = 0
 
 
 Method: TypeAlias = Callable[[Trainer, Any], Done]

@@ -74,11 +74,15 @@ class Traced(Fitted):
 
 @dataclass(frozen=True)
 class Bend:
-    """What is added to a fit's objective: slope · θ + pull/2 ‖θ − anchor‖²; vectors ``(p,)``."""
+    """What is added to a fit's objective: slope · θ + pull/2 ‖θ − anchor‖²; vectors ``(p,)``.
+
+    ``most_steps`` ends the fit early.
+    """
 
     slope: Vector
     pull: float
     anchor: Vector
+    most_steps: int | None = None
 
 
 BentFit = Callable[[Vector, Vector | None, int, Bend], Traced]
@@ -169,7 +173,7 @@ def make_bent_fit(
     def fit(params: Vector, optimizer_state: Vector | None, seed: int, bend: Bend) -> Traced:
         vectors = (_arrays(layout, bend.slope), _arrays(layout, bend.anchor))
         bent = (*vectors, jnp.float32(bend.pull))
-        fitted, steps, slopes = epochs(params, optimizer_state, seed, bent)
+        fitted, steps, slopes = epochs(params, optimizer_state, seed, bent, bend.most_steps)
         slope = _vector(layout, slopes) / np.float32(max(steps, 1))
         return Traced(
             fitted.params, fitted.optimizer_state, fitted.examples, fitted.loss, steps, slope
@@ -332,7 +336,7 @@ def train_rounds(
 
 def _fit_over(parts: Sequence[Examples], plan: GuidePlan) -> Fit:
     epochs = _epochs_over(parts, plan)
-    return lambda params, state, seed: epochs(params, state, seed, None)[0]
+    return lambda params, state, seed: epochs(params, state, seed, None, None)[0]
 
 
 _Bent: TypeAlias = tuple[Arrays, Arrays, jax.Array]
@@ -341,7 +345,7 @@ _Bent: TypeAlias = tuple[Arrays, Arrays, jax.Array]
 
 def _epochs_over(
     parts: Sequence[Examples], plan: GuidePlan
-) -> Callable[[Vector, Vector | None, int, _Bent | None], tuple[Fitted, int, Arrays]]:
+) -> Callable[[Vector, Vector | None, int, _Bent | None, int | None], tuple[Fitted, int, Arrays]]:
     """A fit that also gives its steps and, where it is bent, the sum of its own gradients."""
     counts = [_count(part) for part in parts]
     room = len(parts[0].start)
@@ -350,7 +354,11 @@ def _epochs_over(
     rates = jnp.array([plan.learning_rate, plan.weight_decay], jnp.float32)
 
     def fit(
-        params: Vector, optimizer_state: Vector | None, seed: int, bent: _Bent | None
+        params: Vector,
+        optimizer_state: Vector | None,
+        seed: int,
+        bent: _Bent | None,
+        most_steps: int | None,
     ) -> tuple[Fitted, int, Arrays]:
         rng = np.random.default_rng(seed)
         arrays = _arrays(layout, params)
@@ -359,7 +367,7 @@ def _epochs_over(
         total = weight = 0.0
         taken = 0
         slopes = {} if bent is None else jax.tree.map(jnp.zeros_like, arrays)
-        for at, (part, chosen) in enumerate(_runs(counts, plan, rng)):
+        for at, (part, chosen) in enumerate(_runs(counts, plan, rng, most_steps)):
             order = jnp.asarray(_ordered(chosen, room, plan.batch))
             steps = -(-len(chosen) // plan.batch)
             draw = jax.random.fold_in(key, at)
@@ -394,17 +402,20 @@ def _shape_of(plan: GuidePlan) -> GuidePlan:
 
 
 def _runs(
-    counts: Sequence[int], plan: GuidePlan, rng: np.random.Generator
+    counts: Sequence[int], plan: GuidePlan, rng: np.random.Generator, most_steps: int | None
 ) -> list[tuple[int, NDArray[np.int64]]]:
-    """Which part's which examples to take in which order; neighbours of one part are one run."""
+    """Which part's which examples to take in which order; neighbours of one part are one run.
+
+    ``most_steps`` takes only so many of the batches there would be.
+    """
     batches: list[tuple[int, NDArray[np.int64]]] = []
     for part, count in enumerate(counts):
         shuffled = rng.permutation(count)[: plan.steps * plan.batch]
         cuts = range(plan.batch, len(shuffled), plan.batch)
         batches += [(part, piece) for piece in np.split(shuffled, list(cuts))]
     if len(counts) == 1:
-        return [(0, np.concatenate([piece for _, piece in batches]))]
-    return [batches[place] for place in rng.permutation(len(batches))]
+        return [(0, np.concatenate([piece for _, piece in batches[:most_steps]]))]
+    return [batches[place] for place in rng.permutation(len(batches))][:most_steps]
 
 
 def _ordered(chosen: NDArray[np.int64], room: int, batch: int) -> NDArray[np.int32]:

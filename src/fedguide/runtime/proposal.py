@@ -19,6 +19,7 @@ from fedguide.crypto.signing import PublicKey, SigningKey
 from fedguide.errors import ConfigError
 from fedguide.horizontal.choice import Choice, read_choice
 from fedguide.horizontal.compatible import check_together
+from fedguide.horizontal.compression import Compression, read_compression
 from fedguide.horizontal.masked_party import masked_party
 from fedguide.horizontal.masked_sum import masked_sum
 from fedguide.horizontal.mean import Aggregator, weighted_mean
@@ -46,6 +47,9 @@ _ENVELOPE_BYTES = 1 << 16  # a message's header, figures and short fields, besid
 _EXTRA = 2  # a vector on the grid holds the weight and the loss beside the update
 # AdamW's two moments, one for what an aggregator keeps, and two for what an algorithm does.
 _VECTORS_IN_STATE = 5
+# The models of two rounds, and what was left out before and after the last answer, for who takes
+# up to twice as many numbers.
+_VECTORS_COMPRESSED = 6
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ class Proposal(State):
         terms: with ``masked_sum``, what its parties consent to, signed by the coordinator: who is
             in a sum by which key, and how few may be.
         algorithm: what a round is, ``NAME`` or ``NAME:NUMBER`` (``choice.OFFERS``).
+        first: a round ends with so many updates though all parties are asked, and later ones are
+            dropped; 0 waits for everybody until the deadline.
+        fit_s: seconds that a party's local training should take at most, which it keeps to by
+            fewer steps once it knows how fast it is; 0 is no limit.
+        compress: how updates and models are sent in fewer bytes (``compression.COMPRESSIONS``).
         noising: the noise that is added, from which each party works out its price; ``None`` says
             that none is, so there is no bound on what updates can tell.
 
@@ -94,6 +103,9 @@ class Proposal(State):
     terms: SignedTerms | None = None
     algorithm: Annotated[str, Later()] = "fedavg"
     noising: Annotated[Noising | None, Later()] = None
+    first: Annotated[int, Later()] = 0
+    fit_s: Annotated[float, Later()] = 0.0
+    compress: Annotated[str, Later()] = "none"
 
     def __post_init__(self) -> None:
         """Checks what no other plan checks."""
@@ -118,7 +130,10 @@ class Proposal(State):
             raise ConfigError(f"server_momentum must be in [0, 1), got {self.server_momentum}")
         if self.size < 1:
             raise ConfigError(f"size must be at least 1, got {self.size}")
-        check_together(self.choice.name, self.aggregation)
+        noise = () if self.noising is None else (self.noising.noise,)
+        compress = self.compression.name
+        check_together(self.choice.name, self.aggregation, compress, *noise)
+        self._check_pace()
         if self.choice.offer.personal == "within":
             raise ConfigError(
                 f"{self.choice.name} has no model to hand over at the end of a run over the hub",
@@ -126,6 +141,26 @@ class Proposal(State):
             )
         self._check_terms()
         self._check_noising()
+
+    def _check_pace(self) -> None:
+        """When a round ends, and how long a party trains."""
+        if self.first and not self.quorum <= self.first <= len(self.parties):
+            raise ConfigError(
+                f"first must be in [{self.quorum}, {len(self.parties)}], got {self.first}"
+            )
+        if self.first and self.choice.name == "fedbuff":
+            raise ConfigError(
+                "FedBuff ends its rounds itself, with as many answers as its number says",
+                hint=f"--algorithm fedbuff:{self.first}",
+            )
+        if not (math.isfinite(self.fit_s) and self.fit_s >= 0):
+            raise ConfigError(f"fit_s must be finite and at least 0, got {self.fit_s}")
+        if self.fit_s and self.choice.name != "fednova":
+            raise ConfigError(
+                f"with {self.choice.name}, who takes fewer steps pulls less; fednova makes up "
+                "for that",
+                hint="--algorithm fednova",
+            )
 
     def _check_noising(self) -> None:
         """Noise is of sums of vectors that carry nothing from round to round."""
@@ -180,6 +215,11 @@ class Proposal(State):
         return read_choice(self.algorithm)
 
     @property
+    def compression(self) -> Compression:
+        """How updates and models are sent in fewer bytes."""
+        return read_compression(self.compress)
+
+    @property
     def update_size(self) -> int:
         """Numbers of one update."""
         return self.choice.offer.size(self.size)
@@ -189,7 +229,7 @@ class Proposal(State):
         """Coordinates of one update as a vector on the grid; a noised one has no figures."""
         if self.noising is not None:
             return self.noising.size
-        return self.update_size + self.choice.offer.figures + _EXTRA
+        return self.compression.size(self.update_size) + self.choice.offer.figures + _EXTRA
 
     @property
     def bounds(self) -> Bounds:
@@ -212,6 +252,8 @@ class Proposal(State):
             )
         size = self.update_size
         update_ = f"{self.rounds} updates of {size:,} numbers ({4 * size:,} bytes each)"
+        if not self.compression.is_plain:
+            update_ = f"{self.rounds} updates of {size:,} numbers, sent as {self.compress}"
         return (update_, "the number of training examples", "the mean training loss")
 
     @property
@@ -300,9 +342,10 @@ def coordinators_aggregator(proposal: Proposal, key: SigningKey) -> Aggregator:
     Raises:
         ConfigError: they name another.
     """
+    up = proposal.compression.up
     if proposal.terms is None:
-        return _in_the_open(proposal)
-    return summed(_packing(proposal), masked_sum(proposal.terms.terms, key))
+        return up(_in_the_open(proposal))
+    return up(summed(_packing(proposal), masked_sum(proposal.terms.terms, key)))
 
 
 def partys_aggregator(proposal: Proposal, seat: Callable[[SignedTerms], Seat]) -> Aggregator:
@@ -311,9 +354,10 @@ def partys_aggregator(proposal: Proposal, seat: Callable[[SignedTerms], Seat]) -
     Raises:
         RefusedError: it refuses.
     """
+    up = proposal.compression.up
     if proposal.terms is None:
-        return _in_the_open(proposal)
-    return summed(_packing(proposal), masked_party(seat(proposal.terms)))
+        return up(_in_the_open(proposal))
+    return up(summed(_packing(proposal), masked_party(seat(proposal.terms))))
 
 
 def _in_the_open(proposal: Proposal) -> Aggregator:
@@ -333,8 +377,9 @@ def _packing(proposal: Proposal) -> Packing:
 def task_limits(proposal: Proposal) -> Limits:
     """Sizes of a task's messages, and of what a party keeps: its optimiser's state above all."""
     p = proposal.size
-    most = _VECTORS_IN_STATE * (4 * p + _ENVELOPE_BYTES)
+    vectors = _VECTORS_IN_STATE + (0 if proposal.compression.is_plain else _VECTORS_COMPRESSED)
+    most = vectors * (4 * p + _ENVELOPE_BYTES)
     # A vector on the grid holds the update, the weight and the loss; AdamW two moments and a count.
     grid, longest = proposal.grid_length, max(p, proposal.update_size)
-    dims = {"p": longest, "u": longest, "n": grid, "s": 2 * p + 1, "bytes": 4 * grid}
+    dims = {"p": longest, "u": longest, "n": grid, "b": p, "s": 2 * p + 1, "bytes": 4 * grid}
     return Limits(most, dims)

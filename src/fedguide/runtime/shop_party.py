@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from fedguide.errors import ConfigError
-from fedguide.horizontal.party import PartyEnv, PartyState, answer
+from fedguide.horizontal.party import Haste, PartyEnv, PartyState, answer
 from fedguide.horizontal.private_fit import guarded_fit
 from fedguide.horizontal.roster import Seat, SignedTerms
 from fedguide.models.examples import buying_baskets
@@ -14,7 +15,7 @@ from fedguide.models.fit import first_params, layout_of
 from fedguide.models.shoppers import shopper_slopes, trained_slices
 from fedguide.privacy.policy import TaskTerms
 from fedguide.protocol import State
-from fedguide.runtime.couriers import Party
+from fedguide.runtime.couriers import Clock, Party
 from fedguide.runtime.handover import Adopt, with_handover
 from fedguide.runtime.noising import PURPOSE, Noising
 from fedguide.runtime.party_process import Work
@@ -33,6 +34,7 @@ def shop_work(
     seat: Callable[[SignedTerms], Seat],
     permit: Callable[[TaskTerms], Permit],
     least_examples: int = 1,
+    clock: Clock = time.monotonic,
 ) -> Work:
     """What the shop answers a task's messages with.
 
@@ -44,6 +46,7 @@ def shop_work(
         seat: consents to the terms of a masked task, or refuses them.
         permit: judges a noised task and charges the party's ledger for each round, or refuses.
         least_examples: with fewer training examples the shop takes no part.
+        clock: tells it how fast it trains, where its time is limited.
 
     Raises:
         ConfigError: the proposal's size is not that of its network.
@@ -71,7 +74,10 @@ def shop_work(
     def own(state: State, adopt: Adopt) -> Adopt:
         return replace(adopt, params=own_model(state, adopt.params, None))
 
-    party = with_handover(Party(env, answer, PartyState), keep, own)
+    if proposal.fit_s:
+        env = replace(env, haste=Haste(proposal.fit_s, clock))
+    half = Party(env, *proposal.compression.party(answer, PartyState))
+    party = with_handover(half, keep, own)
     return Work(party, ALLOWED, task_limits(proposal))
 
 

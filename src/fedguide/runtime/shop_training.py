@@ -76,7 +76,7 @@ def _steered(bent: Callable[[Vector, Vector | None, int, Bend], Traced]) -> Stee
         zero = np.zeros_like(params)
         slope = zero if how.slope is None else how.slope
         anchor = zero if how.anchor is None else how.anchor
-        return bent(params, state, seed, Bend(slope, how.pull, anchor))
+        return bent(params, state, seed, Bend(slope, how.pull, anchor, how.most_steps))
 
     return fit
 

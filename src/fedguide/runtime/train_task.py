@@ -119,7 +119,7 @@ def train_task(
 
 def algorithm_of(proposal: Proposal, key: SigningKey) -> Algorithm[ServerState]:
     """The proposal's algorithm; ``key`` is the coordinator's identity."""
-    waiting = Waiting(proposal.quorum, proposal.deadline_s)
+    waiting = Waiting(proposal.quorum, proposal.deadline_s, proposal.first or None)
     aggregator = coordinators_aggregator(proposal, key)
     if proposal.noising is not None:
         return fedavg(aggregator, server=adam(proposal.noising.learning_rate), waiting=waiting)
@@ -130,7 +130,7 @@ def algorithm_of(proposal: Proposal, key: SigningKey) -> Algorithm[ServerState]:
         proposal.guide.learning_rate,
         waiting,
     )
-    return proposal.choice.build(around)
+    return proposal.compression.down(proposal.choice.build(around))
 
 
 def durable_of(driving: Driving, proposal: Proposal) -> Durable:
