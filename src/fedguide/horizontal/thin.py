@@ -185,10 +185,13 @@ def _model(state: Thinned, message: Step | Whole) -> tuple[int, Vector, Vector]:
     if isinstance(message, Whole):
         params: Vector = message.message.params  # type: ignore[attr-defined]  # a question has them
         return state.round, state.params, params
-    change = spread(message.change)
     if message.base < 0:
-        before = np.zeros_like(change)
-    elif message.base == state.round:
+        if len(message.change.gaps):
+            # A size that no levels back could be any, and memory would be taken for it.
+            raise ProtocolError("the first model comes with all its coordinates")
+        change = spread(message.change)
+        return message.base, np.zeros_like(change), change
+    if message.base == state.round:
         before = state.params
     elif message.base == state.base:
         before = state.before
@@ -197,9 +200,9 @@ def _model(state: Thinned, message: Step | Whole) -> tuple[int, Vector, Vector]:
             f"a difference from the model of round {message.base}, this party has that of "
             f"{state.round}"
         )
-    if before.shape != change.shape:
-        raise ProtocolError(f"a difference of {len(change)} numbers from {len(before)}")
-    return message.base, before, before + change
+    if len(before) != message.change.size:
+        raise ProtocolError(f"a difference of {message.change.size} numbers from {len(before)}")
+    return message.base, before, before + spread(message.change)
 
 
 THIN_WIRE: tuple[type, ...] = (Step, Whole, Thinned, Sent, Squeezed)
