@@ -96,7 +96,8 @@ CompressOption = Annotated[
     str | None,
     typer.Option(
         "--compress",
-        help="Send less: int8, int4, top:0.05 (largest changes), random:0.1 (goes under masks)",
+        help="Send less: int8, int4, top:0.05 (largest changes), rank:4 (low rank), random:0.1 "
+        "(goes under masks)",
         metavar="WAY[:SHARE]",
     ),
 ]
