@@ -33,6 +33,10 @@ _OWN_COORDINATES = (
     "each party sends the coordinates that are its largest, and a sum needs the same of everybody; "
     "a common random choice goes under sums"
 )
+_OWN_FACTORS = (
+    "each party sends factors of its own, and the product of two sums of factors is not the sum of "
+    "the products; a common random choice goes under sums"
+)
 _OWN_GRID = (
     "sums have a grid of their own, and levels of one party's scale do not add up with another's; "
     "a common random choice goes under sums"
@@ -51,7 +55,7 @@ _SUMS = (
     *(f"masked_bucketed_{rule}" for rule in _RULES),
 )
 
-_WAYS = ("int8", "int4", "top", "random")
+_WAYS = ("int8", "int4", "top", "rank", "random")
 
 INCOMPATIBLE: Mapping[tuple[str, str], str] = MappingProxyType(
     {
@@ -61,6 +65,7 @@ INCOMPATIBLE: Mapping[tuple[str, str], str] = MappingProxyType(
         **{(rule, "fedbuff"): _FIRST_ANSWERS for rule in _RULES},
         **{(f"bucketed_{rule}", "fedbuff"): _FIRST_ANSWERS for rule in _RULES},
         **{(name, "top"): _OWN_COORDINATES for name in _SUMS},
+        **{(name, "rank"): _OWN_FACTORS for name in _SUMS},
         **{(name, way): _OWN_GRID for name in _SUMS for way in ("int8", "int4")},
         **{(noise, way): _NOISED for noise in ("gaussian", "laplace") for way in _WAYS},
         **{("scaffold", way): _TWO_VECTORS for way in _WAYS},
