@@ -41,7 +41,7 @@ CELLS = 6_000_000
 FADES = (120.0, 36_500.0)
 """Days after which an event speaks 1/e as loudly to its neighbours; a century is never."""
 
-SHRINKS = (5.0, 10.0, 20.0)
+SHRINKS = (5.0, 10.0, 20.0, 50.0, 100.0)
 """Shrinkages of ItemKNN tried on validation."""
 
 NEAREST = (20, KEEP)
