@@ -17,13 +17,16 @@ QUICK_COMPILER = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compiles without XLA's expensive passes, before anything imports jax.
+    """Compiles without XLA's expensive passes, in one thread, before anything imports jax.
 
     Tests compile hundreds of small programs and run each a few times: the passes cost more than
     they give back. End-to-end tests run what a user runs, and keep them.
     """
     if config.getoption("markexpr") == "e2e":
         return
+    # Workers fill the cores; more threads of BLAS only spin, for most of the time of a product.
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     os.environ.setdefault("XLA_FLAGS", " ".join(QUICK_COMPILER))
     # For the processes that tests start; they may be killed while they write.

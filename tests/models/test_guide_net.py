@@ -22,8 +22,6 @@ from fedguide.values import BUY, CART
 
 from .market import baskets, catalogue
 
-pytestmark = pytest.mark.slow
-
 STILL = GuidePlan(
     text=TextSpec(buckets=128),
     size=8,

@@ -12,8 +12,6 @@ from fedguide.values import BUY, SEARCH, VIEW
 
 from .small import catalogue, diary, random_shop
 
-pytestmark = pytest.mark.slow
-
 PLAN = GuidePlan(
     text=TextSpec(buckets=128),
     size=4,
