@@ -301,6 +301,23 @@ def test_ledgers_of_a_run_are_shown_shop_by_shop(
     assert asked(export, capsys)["party"] == "north"
 
 
+def test_a_run_without_noise_is_charged_every_round(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = ["privacy", "budget", "--run", "first", "--config", str(trained)]
+    (account,) = asked(ask, capsys)["accounts"]
+    assert account["unnoised"]
+    home = config_of(trained).home
+    rounds = json.loads((home / "runs" / "first" / "run.json").read_text("utf-8"))["traffic"]
+    where = home / "ledgers" / "first" / "coordinator.db"
+    mark = where.with_suffix(".mark")
+    with open_ledger(
+        str(where), "coordinator", mark, clock=time.time, entropy=os.urandom
+    ) as ledger:
+        assert sum(ledger.counts("shops").values()) == rounds["rounds"] > 0
+        ledger.verify()
+
+
 def test_nothing_was_charged_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "fedguide.toml"
     path.write_text(f"home = '{tmp_path / 'home'}'\n", "utf-8")
