@@ -4,8 +4,10 @@ Every change of the tables is one revision here, applied in order through Alembi
 a hub opens its database; ``alembic_version`` says which were applied. A test compares what the
 revisions make with ``META``, so the two cannot drift apart. SQLite runs in WAL mode with every
 commit on disk (``synchronous=FULL``); a write takes the lock when it begins, so that two of them
-wait for each other instead of failing. A commit of nothing but a nonce (``light``) does not wait
-for the disk: no process's death loses it, and a loss of power only the last moment of them.
+wait for each other instead of failing. Commits of what a hub may forget (``light``: nonces and
+whatever belongs to a trip) do not wait for the disk. No process's death loses them, and a loss of
+power only the last moment of them, which is less than a database restored from a backup has
+forgotten: the driver asks its trip again, and every party gives the answer it has stored.
 """
 
 from __future__ import annotations
@@ -268,6 +270,8 @@ def _engine(url: str) -> Engine:
         ) from None
     if dialect == "sqlite":
         _prepare_sqlite(engine)
+    else:
+        _prepare_postgres(engine)
     return engine
 
 
@@ -288,6 +292,13 @@ def _prepare_sqlite(engine: Engine) -> None:
         level = "NORMAL" if options.get("light", False) else "FULL"
         db.exec_driver_sql(f"PRAGMA synchronous={level}")
         db.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _prepare_postgres(engine: Engine) -> None:
+    @event.listens_for(engine, "begin")
+    def _begun(db: Connection) -> None:
+        if db.get_execution_options().get("light", False):
+            db.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
 
 def _upgrade(db: Connection) -> None:
