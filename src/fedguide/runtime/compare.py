@@ -199,11 +199,8 @@ def compare(
     clock: Clock,
     on_step: Callable[[Step], None] = lambda _step: None,
     actors: Actors | None = None,
-<<<<<<< HEAD
-    charge: Charging = lambda _task, _round: None,
-=======
     elsewhere: Mapping[str, NDArray[np.float64]] | None = None,
->>>>>>> main
+    charge: Charging = lambda _task, _round: None,
 ) -> Comparison:
     """Trains, tunes and measures everything; the same seeds give the same table.
 
@@ -240,11 +237,7 @@ def compare(
     benches = dict.fromkeys(ARMS, base.benches) | ({"together": joined} if joined else {})
     tuned_s = clock()
     outcomes = tuple(
-<<<<<<< HEAD
-        _outcome(base.benches, plan.train, seed, clock, on_step, plan.workers, actors, charge)
-=======
-        _outcome(benches, plan.train, seed, clock, on_step, plan.workers, actors)
->>>>>>> main
+        _outcome(benches, plan.train, seed, clock, on_step, plan.workers, actors, charge)
         for seed in plan.seeds
     )
     trained_s = clock()
@@ -317,11 +310,7 @@ def _outcome(
     charge: Charging,
 ) -> Outcome:
     start_s = clock()
-<<<<<<< HEAD
-    trained = _trained(benches, plan, seed, clock, on_step, workers, actors, charge)
-=======
-    trained = _trained(benches["alone"], plan, seed, clock, on_step, workers, actors)
->>>>>>> main
+    trained = _trained(benches["alone"], plan, seed, clock, on_step, workers, actors, charge)
     trained_s = clock()
     blends: dict[tuple[str, str, str], Blend] = {}
     values: dict[str, dict[str, NDArray[np.float64]]] = {}
