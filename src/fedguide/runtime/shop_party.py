@@ -17,6 +17,7 @@ from fedguide.privacy.policy import TaskTerms
 from fedguide.protocol import State
 from fedguide.runtime.couriers import Clock, Party
 from fedguide.runtime.handover import Adopt, with_handover
+from fedguide.runtime.heads import Heads, with_heads
 from fedguide.runtime.noising import PURPOSE, Noising
 from fedguide.runtime.party_process import Work
 from fedguide.runtime.private_rounds import Permit
@@ -34,6 +35,7 @@ def shop_work(
     seat: Callable[[SignedTerms], Seat],
     permit: Callable[[TaskTerms], Permit],
     least_examples: int = 1,
+    heads: Heads | None = None,
     clock: Clock = time.monotonic,
 ) -> Work:
     """What the shop answers a task's messages with.
@@ -46,6 +48,7 @@ def shop_work(
         seat: consents to the terms of a masked task, or refuses them.
         permit: judges a noised task and charges the party's ledger for each round, or refuses.
         least_examples: with fewer training examples the shop takes no part.
+        heads: shows the head of its ledger and keeps the others', where it is asked to.
         clock: tells it how fast it trains, where its time is limited.
 
     Raises:
@@ -78,6 +81,8 @@ def shop_work(
         env = replace(env, haste=Haste(proposal.fit_s, clock))
     half = Party(env, *proposal.compression.party(answer, PartyState))
     party = with_handover(half, keep, own)
+    if heads is not None:
+        party = with_heads(party, heads)
     return Work(party, ALLOWED, task_limits(proposal))
 
 
