@@ -47,7 +47,7 @@ from fedguide.runtime.hub_wire import (
     chunk_size,
     chunks_of,
 )
-from fedguide.runtime.members import PARTY, admitted, check_name
+from fedguide.runtime.members import ANSWERS, admitted, check_name
 
 OPEN, ENDED = "open", "ended"
 UNDECIDED, APPROVED, REFUSED = "waiting", "approved", "refused"
@@ -107,7 +107,7 @@ def propose(
             raise ProtocolError(f"another task is named {body.task}", hint="--task another")
         return view(db, driver, body.task)
     for name in body.parties:
-        if admitted(db, name).role != PARTY:
+        if admitted(db, name).role not in ANSWERS:
             raise ConfigError(f"{name} is no party of this federation")
     count = db.execute(select(func.count()).where(TASKS.c.status == OPEN)).scalar_one()
     if count >= limits.max_open_tasks:
