@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedguide.codec import Limits, encode
+from fedguide.codec import Limits, decode, encode
 from fedguide.crypto.linear_query import Question
 from fedguide.errors import ConfigError, DataError, ProtocolError, RefusedError
 from fedguide.protocol import QuorumLost, run
@@ -32,6 +32,8 @@ from fedguide.vertical.sums import (
 from fedguide.vertical.trees import (
     LEAF,
     LabelTable,
+    PartnerHalf,
+    TreeModel,
     TreePlan,
     coordinates_needed,
     grow,
@@ -151,6 +153,7 @@ def test_hidden_choices_are_the_same_trees_and_always_the_same_messages():
 def test_hidden_rules_are_asked_anew_over_another_table():
     table, envs = market()
     model, _ = grown(table, envs, hide_choice=True)
+    assert encode(decode(encode(model), (TreeModel, PartnerHalf), Limits(1 << 20))) == encode(model)
     half = model.partners[0]
     other = replace(envs[BANK], codes=envs[BANK].codes[::-1].copy(), chosen={})
     anew = run(sides_anew(half, seeded_root(9)), courier({BANK: other}))

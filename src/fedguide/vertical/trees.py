@@ -177,12 +177,12 @@ class PartnerHalf(State):
     party: PartyId
     rows: int
     left: bytes = field(repr=False)
-    asked: Annotated[bytes, Later()] = field(default=b"", repr=False)
+    asked: Annotated[bytes | None, Later()] = field(default=None, repr=False)
 
     @property
     def rules(self) -> tuple[Rule3, ...]:
         """The splits of hidden choices, which the partner does not know."""
-        numbers = np.frombuffer(self.asked, "<i4").reshape(-1, 3)
+        numbers = np.frombuffer(self.asked or b"", "<i4").reshape(-1, 3)
         return tuple((int(f), int(b), bool(m)) for f, b, m in numbers)
 
     def bits(self, rule: int) -> NDArray[np.uint8]:
@@ -365,7 +365,7 @@ def margins_of(
             if tree.owner[node] == LEAF:
                 continue
             here = np.flatnonzero(at == node)
-            goes = _goes_left(model, tree, node, codes[here], rows, here)
+            goes = goes_left(model, tree, node, codes[here], rows, here)
             at[here] = np.where(goes, tree.left[node], tree.left[node] + 1)
         margins[number % len(model.start)] += tree.weight[at]
     return margins
@@ -379,7 +379,7 @@ def predict(
     return probabilities(margins_of(model, codes, rows), objective)
 
 
-def _goes_left(
+def goes_left(
     model: TreeModel,
     tree: Tree,
     node: int,
@@ -387,7 +387,16 @@ def _goes_left(
     rows: Mapping[PartyId, NDArray[np.int64]],
     here: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Which of the samples ``here`` go left at a node."""
+    """Which of the samples ``here`` go left at a node.
+
+    Args:
+        model: the label party's half.
+        tree: one of its trees.
+        node: not a leaf.
+        codes: own bins of these samples, shape ``(m, features)``.
+        rows: every customer's row at each partner.
+        here: which customers these are, shape ``(m,)``.
+    """
     if tree.owner[node] == OWN:
         split = Split(
             0.0, int(tree.feature[node]), int(tree.bin[node]), bool(tree.missing_left[node])
@@ -557,7 +566,7 @@ class _Grower:
                 opened.party,
                 opened.table.samples,
                 b"".join(map(bytes, bits)),
-                np.array(rules, "<i4").tobytes(),
+                np.array(rules, "<i4").tobytes() if rules else None,
             )
             for opened, bits, rules in zip(self.partners, self._bits, self._rules, strict=True)
         )
