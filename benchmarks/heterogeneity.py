@@ -4,8 +4,15 @@ Thirty parties with softmax regressions on label-skewed data (Dirichlet(0.3)), s
 (log-uniform), a fifth of all messages lost, in a clock of its own (``runtime/paced.py``). Waiting
 for everybody is FedAvg of one epoch each; a lost party is known to be lost at once, in its favour.
 FedNova gives every party the same window of time and lets each take the steps it can; FedBuff goes
-on with the first K answers. Server rates and K are chosen on validation by the time to the target,
-for every algorithm alike; the times told are of other seeds.
+on with the first K answers.
+
+The target, fixed before any run on these seeds: **95 % of synchronous FedAvg's final quality** in
+the same world, that is .95 of the mean accuracy of plain FedAvg (server rate 1) over the last 10 of
+300 rounds. Reached means: at the target in five rounds in a row (one round can be lucky); the time
+told is the clock after the first of the five, so that longer rounds cost nothing extra. Server
+rates, windows and K are chosen by the median time to the target in some worlds, for every algorithm
+alike; the times told are of other worlds, none of which (seeds 200 and 1000 upwards) had been run
+when this was written.
 
     make bench BENCH=heterogeneity
     python benchmarks/heterogeneity.py [--quick] [--json FILE]
@@ -14,10 +21,10 @@ for every algorithm alike; the times told are of other seeds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import count
+from itertools import count, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +47,11 @@ from report import at_most, finish, parser, show
 
 PARTIES, WIDTH, CLASSES, EACH, BATCH = 30, 20, 10, 200, 20
 RATE, SPREAD, DROPS = 0.01, 10.0, 0.2
-GOOD, STAYS = 0.97, 5
-"""Of the accuracy of a model trained on all rows, in so many rounds in a row: one round can
-be lucky."""
+GOOD, STAYS = 0.95, 5
+"""Of synchronous FedAvg's final accuracy, in so many rounds in a row."""
+
+FINAL, LAST = 300, 10
+"""Rounds of the synchronous run that sets the target, and how many at its end are averaged."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +86,17 @@ class World:
 
 @dataclass(frozen=True)
 class Line:
-    """An algorithm: its setting, the median seconds to the target, and against FedAvg's."""
+    """An algorithm: its setting, median seconds to the target, and against FedAvg's medians.
+
+    ``worst`` is the largest ratio in one world; ``times`` are of all worlds.
+    """
 
     name: str
     setting: str
     seconds: float
     ratio: float
+    worst: float
+    times: list[float]
 
 
 def world(seed: int) -> World:
@@ -158,14 +172,12 @@ def parties_of(
     return {name: party(name) for name in made.rows}, taken
 
 
-def seconds_to(
+def runner(
     made: World,
     build: Callable[[Aggregator], Algorithm[ServerState]],
     steps_of: Callable[[PartyId], int],
-    target: float,
-    most_s: float,
-) -> float:
-    """Seconds of the clock until the shared model is at the target; infinite if never."""
+) -> Iterator[tuple[float, float]]:
+    """The clock and the accuracy after each round, without end."""
     aggregator = weighted_mean()
     parties, taken = parties_of(made, aggregator, steps_of)
     paces = {name: Pace(step_s, 0.2, DROPS) for name, step_s in made.step_s.items()}
@@ -173,33 +185,37 @@ def seconds_to(
     courier, clock = paced(parties, paces, taken.__getitem__, draws)
     algorithm = build(aggregator)
     state = algorithm.init(np.zeros((WIDTH + 1) * CLASSES, np.float32))
-    good = 0
     for number in count():
         try:
             root = seeded_root(made.seed, number)
             state = run(algorithm.next_round(state, list(parties), root), courier)
         except QuorumLostError:
             continue
-        if clock() > most_s:
+        yield clock(), accuracy(state.params, made.test)
+
+
+def seconds_to(rounds: Iterator[tuple[float, float]], target: float, most_s: float) -> float:
+    """The clock at the first of ``STAYS`` rounds in a row at the target; infinite if never."""
+    good: list[float] = []
+    for clock, quality in rounds:
+        good = [*good, clock] if quality >= target else []
+        if len(good) == STAYS:
+            return good[0]
+        if clock > most_s:
             return math.inf
-        good = good + 1 if accuracy(state.params, made.test) >= target else 0
-        if good == STAYS:
-            return clock()
-    return math.inf
+    raise AssertionError("rounds have no end")
 
 
 @cache
-def pooled(seed: int) -> float:
-    """Accuracy in a world of gradient descent on all rows together."""
+def final(seed: int) -> float:
+    """Final accuracy in a world of plain synchronous FedAvg, one epoch each."""
     made = world(seed)
-    rows = Rows(
-        np.concatenate([one.x for one in made.rows.values()]),
-        np.concatenate([one.y for one in made.rows.values()]),
-    )
-    params = np.zeros((WIDTH + 1) * CLASSES, np.float32)
-    for _ in range(200):
-        params = params - 0.5 * gradient(params, rows)[0]
-    return accuracy(params, made.test)
+
+    def build(aggregator: Aggregator) -> Algorithm[ServerState]:
+        return fedavg(aggregator, waiting=Waiting(1, math.inf))
+
+    seen = [quality for _, quality in islice(runner(made, build, lambda _: EACH // BATCH), FINAL)]
+    return float(np.mean(seen[-LAST:]))
 
 
 Setting = tuple[str, Callable[[Aggregator], Algorithm[ServerState]], float | None]
@@ -241,8 +257,8 @@ def settings() -> dict[str, list[Setting]]:
     }
 
 
-def median_s(worlds: list[World], setting: Setting, most_s: float) -> float:
-    """The median time to the target over some worlds."""
+def times_of(worlds: list[World], setting: Setting, most_s: float) -> list[float]:
+    """The time to the target in each of some worlds."""
     _, build, window = setting
     times = []
     for made in worlds:
@@ -253,8 +269,9 @@ def median_s(worlds: list[World], setting: Setting, most_s: float) -> float:
                 return epoch
             return max(1, min(4 * epoch, int(window / made.step_s[name])))
 
-        times.append(seconds_to(made, build, steps_of, GOOD * pooled(made.seed), most_s))
-    return float(np.median(times))
+        target = GOOD * final(made.seed)
+        times.append(seconds_to(runner(made, build, steps_of), target, most_s))
+    return times
 
 
 def main() -> None:
@@ -262,30 +279,43 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--quick", action="store_true", help="fewer worlds")
     given = options.parse_args()
-    many = 2 if given.quick else 3
-    tuning = [world(seed) for seed in range(many)]
-    timing = [world(seed) for seed in range(100, 100 + (2 if given.quick else 5))]
+    tuning = [world(200 + number) for number in range(2 if given.quick else 5)]
+    timing = [world(1000 + number) for number in range(3 if given.quick else 15)]
     chosen = {}
     for name, tried in settings().items():
-        times = [median_s(tuning, setting, 400.0) for setting in tried]
-        chosen[name] = tried[int(np.argmin(times))]
-        print(f"{name}: {[round(one, 1) for one in times]}", flush=True)
-    seconds = {name: median_s(timing, setting, 2000.0) for name, setting in chosen.items()}
+        medians = [float(np.median(times_of(tuning, setting, 2000.0))) for setting in tried]
+        chosen[name] = tried[int(np.argmin(medians))]
+        print(f"{name}: {[round(one, 1) for one in medians]}", flush=True)
+    times = {name: np.array(times_of(timing, one, 2000.0)) for name, one in chosen.items()}
+    usual = times["fedavg"]
     lines = [
-        Line(name, chosen[name][0], seconds[name], seconds[name] / seconds["fedavg"])
-        for name in chosen
+        Line(
+            name,
+            chosen[name][0],
+            float(np.median(own)),
+            float(np.median(own) / np.median(usual)),
+            float((own / usual).max()),
+            own.tolist(),
+        )
+        for name, own in times.items()
     ]
+    finals = [final(made.seed) for made in timing]
     show(
-        "simulated seconds to 97 % of the pooled accuracy, five rounds in a row, median",
-        ("algorithm", "chosen", "seconds", "of FedAvg's"),
-        [(one.name, one.setting, f"{one.seconds:.1f}", f"{one.ratio:.3f}") for one in lines],
+        f"simulated seconds to 95 % of FedAvg's final accuracy ({np.mean(finals):.3f}), "
+        f"{len(timing)} worlds",
+        ("algorithm", "chosen", "median s", "of FedAvg's", "worst world"),
+        [
+            (one.name, one.setting, f"{one.seconds:.1f}", f"{one.ratio:.3f}", f"{one.worst:.3f}")
+            for one in lines
+        ],
     )
     bars = [
         at_most(f"{one.name}: time to the target, of FedAvg's", one.ratio, 0.5)
         for one in lines
         if one.name != "fedavg"
     ]
-    finish("heterogeneity", bars, {"lines": [asdict(one) for one in lines]}, given.json)
+    data = {"lines": [asdict(one) for one in lines], "final": finals}
+    finish("heterogeneity", bars, data, given.json)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """ML-100K with one shopper a client: three federated papers, leaky and honest, beside ours.
 
 Leave-one-out: each shopper's latest item is asked for among 99 items the shopper never touched;
-ties count half; HR@10 and NDCG@10. The last round counts, not the best one on the test.
+ties count half; HR@10 and NDCG@10.
 
-The leak (EVALUATION.md, section 2): a widely copied line of code draws a shopper's training
-negatives from items that the shopper never touched in the *whole* file. The held-out item is then
-the one unseen item that is never pushed down. ``leaky`` switches it on; ``honest`` draws from all
-items outside of the shopper's training rows, the held-out one among them.
+Two leaks, each on and off. The first (EVALUATION.md, section 2): a widely copied line of code draws
+a shopper's training negatives from items that the shopper never touched in the *whole* file. The
+held-out item is then the one unseen item that is never pushed down. ``leaky`` switches it on;
+``honest`` draws from all items outside of the shopper's training rows, the held-out one among them.
+The second: the round is chosen that scores best on the test itself (``best round``, looked at every
+5 rounds, by NDCG@10); without it the last round counts, the same for everybody.
 
 Re-implemented from the papers, all shoppers in every round, four negatives a purchase, 32 numbers:
 * FedMF: Chai, Wang, Chen and Yang, "Secure Federated Matrix Factorization", 2020, algorithm 1 (the
@@ -48,6 +50,8 @@ from report import at_least, data_folder, finish, parser, show
 NEGATIVES, ASKED, WIDTH, BATCH = 4, 99, 32, 256
 RIDGES = (50.0, 100.0, 200.0, 400.0, 800.0)
 CHUNK = 41  # 943 = 23 x 41 shoppers at once
+LOOK = 5
+KINDS = ("leaky, best round", "leaky", "honest, best round", "honest")
 
 
 @dataclass(frozen=True)
@@ -195,21 +199,17 @@ def local_epoch(method: Method, own: Any, shared: Any, batch: Any) -> tuple[Any,
     return done
 
 
-def trained(method: Method, split: Split, rounds: int, leaky: bool, seed: int) -> np.ndarray:
-    """Scores ``(m, n)`` after the last round."""
+def trained(
+    method: Method, split: Split, rounds: int, leaky: bool, seed: int
+) -> list[tuple[int, tuple[float, float]]]:
+    """HR@10 and NDCG@10 after every ``LOOK`` rounds and after the last."""
     m, n = split.train.shape
     epoch = functools.partial(local_epoch, method)
 
     @jax.jit
-    def round_of(own: Any, shared: Any, batches: Any) -> Any:
-        def chunk(total: Any, part: Any) -> Any:
-            mine, left = jax.vmap(epoch, in_axes=(0, None, 0))(part[0], shared, part[1])
-            return jax.tree.map(lambda a, b: a + b.sum(0), total, left), mine
-
-        cut = jax.tree.map(lambda a: a.reshape(m // CHUNK, CHUNK, *a.shape[1:]), (own, batches))
-        total, mine = jax.lax.scan(chunk, jax.tree.map(jnp.zeros_like, shared), cut)
-        mine = jax.tree.map(lambda a: a.reshape(m, *a.shape[2:]), mine)
-        return mine, jax.tree.map(lambda a: a / m, total)
+    def trained_chunk(own: Any, shared: Any, batches: Any) -> Any:
+        mine, left = jax.vmap(epoch, in_axes=(0, None, 0))(own, shared, batches)
+        return mine, jax.tree.map(lambda a: a.sum(0), left)
 
     @jax.jit
     def scores_of(own: Any, shared: Any, batches: Any) -> Any:
@@ -221,17 +221,35 @@ def trained(method: Method, split: Split, rounds: int, leaky: bool, seed: int) -
         return jax.lax.map(one, (own, batches))
 
     rng = np.random.default_rng([seed, 5])
-    own = jax.tree.map(lambda a: jnp.asarray(np.repeat(a[None], m, axis=0)), method.own)
-    shared = jax.tree.map(jnp.asarray, method.shared)
     shut = split.touched if leaky else split.train
-    before = own
-    for _ in range(rounds):
-        batches = drawn_batches(split.train, shut, rng)
-        before, start = own, shared
-        own, shared = round_of(own, shared, batches)
-    if method.judged_on_own_step:  # the last round again, shopper by shopper, for its own items
-        return np.asarray(scores_of(before, start, batches))
-    return np.asarray(scores_of(own, shared, batches))
+    chunks = chunks_of(split.train)
+    owns = [
+        jax.tree.map(lambda a: jnp.asarray(np.repeat(a[None], CHUNK, axis=0)), method.own)
+        for _ in chunks
+    ]
+    shared = jax.tree.map(jnp.asarray, method.shared)
+    looks = []
+    for number in range(1, rounds + 1):
+        batches = [drawn_batches(split.train[rows], shut[rows], rng) for rows in chunks]
+        before, start = owns, shared
+        done = [trained_chunk(own, start, b) for own, b in zip(owns, batches, strict=True)]
+        owns = [mine for mine, _ in done]
+        sums = [left for _, left in done]
+        shared = jax.tree.map(lambda *parts: sum(parts) / m, *sums)
+        if number % LOOK and number != rounds:
+            continue
+        # Judged on the own step: the round again, shopper by shopper, for its own items.
+        judge = (before, start) if method.judged_on_own_step else (owns, shared)
+        scores = np.empty((m, n), np.float32)
+        for rows, own, batch in zip(chunks, judge[0], batches, strict=True):
+            scores[rows] = np.asarray(scores_of(own, judge[1], batch))
+        looks.append((number, judged(scores, split)))
+    return looks
+
+
+def chunks_of(train: np.ndarray) -> list[np.ndarray]:
+    """Shoppers ``(CHUNK,)`` each, those with about as many batches together."""
+    return list(np.argsort(train.sum(axis=1), kind="stable").reshape(-1, CHUNK))
 
 
 def drawn_batches(train: np.ndarray, shut: np.ndarray, rng: np.random.Generator) -> Any:
@@ -313,16 +331,13 @@ def main() -> None:
                 continue
             for kind in ("leaky", "honest"):
                 start = time.perf_counter()
-                scores = trained(method, split, rounds, kind == "leaky", seed)
-                seconds[f"{name} {kind}"] = time.perf_counter() - start
-                keep(found, name, kind, judged(scores, split))
-                print(
-                    name,
-                    kind,
-                    found[name][kind][-1],
-                    f"{seconds[f'{name} {kind}']:.0f} s",
-                    flush=True,
-                )
+                looks = trained(method, split, rounds, kind == "leaky", seed)
+                spent = time.perf_counter() - start
+                seconds[f"{name} {kind} {seed}"] = spent
+                best = max((figures for _, figures in looks), key=lambda one: one[1])
+                keep(found, name, kind, looks[-1][1])
+                keep(found, name, f"{kind}, best round", best)
+                print(name, kind, seed, looks, f"{spent:.0f} s", flush=True)
         start = time.perf_counter()
         earlier = summed_products(validation.train)
         tried = {
@@ -349,12 +364,12 @@ def report(found: Any, seconds: dict[str, float], rounds: int, args: Any) -> Non
     rows = []
     for name, kinds in found.items():
         cells = [name]
-        for kind in ("leaky", "honest"):
+        for kind in KINDS:
             runs = np.array(kinds.get(kind, []))
-            cells += [f"{v:.3f}" for v in runs.mean(axis=0)] if len(runs) else ["-", "-"]
+            cells.append(" / ".join(f"{v:.3f}" for v in runs.mean(axis=0)) if len(runs) else "-")
         rows.append(cells)
-    heads = ("", "leaky HR@10", "NDCG@10", "honest HR@10", "NDCG@10")
-    show(f"ML-100K, one shopper a client, {rounds} rounds, {args.seeds} seed(s)", heads, rows)
+    title = f"ML-100K, one shopper a client, {rounds} rounds, {args.seeds} seed(s): HR@10 / NDCG@10"
+    show(title, ("", *KINDS), rows)
     hits, ndcg = np.mean(found["ours: EASE of sums over clients"]["honest"], axis=0)
     bars = [
         at_least("ours, HR@10", float(hits), 0.60),

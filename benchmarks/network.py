@@ -116,7 +116,7 @@ def client(folder: Path, name: str) -> HubClient:
     from fedguide.seeds import derive, seeded_root
 
     key = key_of(derive(seeded_root(8), "identity", name))
-    around = Surroundings(time.time, time.monotonic, time.sleep, os.urandom, patience_s=60.0)
+    around = Surroundings(time.time, time.monotonic, time.sleep, os.urandom, patience_s=300.0)
     address = f"https://127.0.0.1:{(folder / 'port').read_text()}"
     return HubClient(Access(address, (folder / "ca.pem").read_bytes(), name, key), around)
 

@@ -93,6 +93,7 @@ class Population:
         averaged: rounds of federated averaging, 12 shops each.
         clip: clipping norm.
         rate: of the coordinator's Adam.
+        baskets: most of one shopper in one round.
     """
 
     name: str
@@ -103,13 +104,16 @@ class Population:
     averaged: int
     clip: float
     rate: float
+    baskets: int = 4
 
 
-NARROW = GuidePlan(size=32)
+NARROW = GuidePlan(size=32, events=32, lines=24)
+"""Of the markets: a shopper has two visits of at most 22 lines; 32 of the 128 coordinates."""
+
 POPULATIONS = {
     "retail": Population("retail", 0, GuidePlan(), 0.2, 40, 20, 2.0, 0.01),
-    "x10": Population("x10", 12, NARROW, 0.25, 40, 25, 2.0, 0.02),
-    "x100": Population("x100", 120, NARROW, 0.05, 40, 25, 2.0, 0.02),
+    "x10": Population("x10", 12, NARROW, 0.25, 40, 25, 2.0, 0.02, 2),
+    "x100": Population("x100", 120, NARROW, 0.05, 40, 25, 2.0, 0.02, 2),
 }
 
 
@@ -117,7 +121,8 @@ POPULATIONS = {
 class Row:
     """One training, measured.
 
-    ``values`` holds NDCG@10 of every test shopper by setting, so that rows can be paired.
+    ``values`` holds NDCG@10 of every test shopper by setting, so that rows can be paired;
+    ``validated`` is the mean on validation, which is all that is told while choices are made.
     """
 
     population: str
@@ -127,6 +132,7 @@ class Row:
     insider: float
     seconds: float
     kept: int
+    validated: float
     values: dict[str, list[float]]
 
     def mean(self, setting: str) -> float:
@@ -187,6 +193,10 @@ class Lab:
             found |= compare._blends(self.base.benches, trained, setting, self.plan)
         return found
 
+    def validated(self, bench: Any, trained: Trained, blends: Any) -> Any:
+        """NDCG@10 of one shop's validation shoppers, the mean of both settings."""
+        return compare._validated(bench, trained, blends, self.plan)
+
     def row(
         self,
         arm: str,
@@ -199,16 +209,15 @@ class Lab:
         """Goes on in every shop, blends, gates, and measures on test."""
         benches = self.base.benches
         names = [bench.shop.name for bench in benches]
+        local = {b.shop.name: self.validated(b, self.alone, self.alone_blends) for b in benches}
         if shared is None:
             trained, blends, kept = self.alone, self.alone_blends, dict.fromkeys(names, True)
+            values = local
         else:
             begun = Trained("together", dict.fromkeys(names, shared), dict.fromkeys(names, 0), 0, 0)
             trained = gone_on(begun, benches, self.fits, *self.told)
             blends = self.blends(trained)
-            values, local = (
-                {b.shop.name: compare._validated(b, t, bl, self.plan) for b in benches}
-                for t, bl in ((trained, blends), (self.alone, self.alone_blends))
-            )
+            values = {b.shop.name: self.validated(b, trained, blends) for b in benches}
             kept = compare._gate(values, local, self.plan)
         found: dict[str, list[float]] = {setting: [] for setting in SETTINGS}
         for bench in benches:
@@ -235,11 +244,12 @@ class Lab:
             insider,
             round(seconds, 1),
             sum(kept.values()),
+            float(np.concatenate([*values.values()]).mean()),
             found,
         )
         self.say(
-            f"{arm} {part} ε={epsilon:g}: discovery {row.mean('discovery'):.4f} all "
-            f"{row.mean('all'):.4f} kept {row.kept}"
+            f"{arm} {part} ε={epsilon:g}: {row.validated:.4f} on validation, kept {row.kept}, "
+            f"{time.process_time():.0f} CPU s so far"
         )
         return row
 
@@ -279,6 +289,7 @@ class Lab:
             bands=cycle if is_tied and epsilon < math.inf else 1,
             rounds=rounds,
             part=part,
+            baskets=population.baskets,
             learning_rate=population.rate,
         )
         if part not in self.slopes:

@@ -157,6 +157,32 @@ class ServeSettings(_Section):
     )
 
 
+class RulesSettings(_Section):
+    """``[rules]``: a shop's own rules over every answer; items a shop does not sell do nothing."""
+
+    pinned: tuple[str, ...] = Field(
+        default=(), description="ids of items that stand first wherever they fit, in this order"
+    )
+    buried: tuple[str, ...] = Field(
+        default=(), description="ids of items that stand behind all others"
+    )
+    out_of_stock: tuple[str, ...] = Field(
+        default=(), description="ids of items that are never answered"
+    )
+    category_caps: dict[str, int] = Field(
+        default_factory=dict, description="most items of a category in one answer, by its name"
+    )
+    relevance: float = Field(
+        default=1.0, gt=0, le=1, description="below 1 answers are more varied and less close (MMR)"
+    )
+    new_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="part of a list of recommendations kept for items newer than the release",
+    )
+
+
 class VoiceSettings(_Section):
     """``[voice]``: a language model that may phrase what ``ask`` found; off without an address."""
 
@@ -246,6 +272,7 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     dp: DpSettings = DpSettings()
     serve: ServeSettings = ServeSettings()
+    rules: RulesSettings = RulesSettings()
     voice: VoiceSettings = VoiceSettings()
     hub: HubSettings = HubSettings()
     party: PartySettings = PartySettings()

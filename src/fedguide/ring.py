@@ -143,27 +143,34 @@ def to_ring(
     """
     result = np.empty(len(vector), np.uint32) if out is None else out
     mask = np.uint32((1 << grid.modulus_bits) - 1)
+    # Scaling by a power of two rounds nothing: both factors may be one.
+    whole = factor * grid.scale
     scaled, fractions = np.empty(_BLOCK, np.float64), np.empty(_BLOCK, np.float64)
     # Block after block, so that what is in between never leaves a core's own cache.
     for start in range(0, len(vector), _BLOCK):
         part = vector[start : start + _BLOCK]
         x, u = scaled[: len(part)], fractions[: len(part)]
-        np.multiply(part, factor, out=x, dtype=np.float64)
-        _check_range(x, grid)
-        draws = generator.integers(0, 1 << 32, len(part), np.uint32)
+        _check_range(part, factor, grid)
+        np.multiply(part, whole, out=x, dtype=np.float64)
+        # Whole words of the generator, each for two coordinates: three times as fast.
+        words = generator.integers(0, 1 << 64, -(-len(part) // 2), np.uint64)
+        draws = words.astype("<u8", copy=False).view("<u4")[: len(part)]
         draws >>= np.uint32(WORD_BITS - _ROUNDING_BITS)
         np.multiply(draws, 2.0**-_ROUNDING_BITS, out=u)
-        x *= grid.scale
         x += u
         np.floor(x, out=x)
-        units = x.astype(np.int32).view(np.uint32)
-        np.bitwise_and(units, mask, out=result[start : start + len(part)])
+        units = result[start : start + len(part)]
+        np.copyto(units.view(np.int32), x, casting="unsafe")
+        if grid.modulus_bits < WORD_BITS:
+            units &= mask
     return result
 
 
-def _check_range(x: NDArray[np.float64], grid: Grid) -> None:
-    """Returns if these coordinates are allowed on the grid."""
-    largest = max(float(x.max(initial=0.0)), -float(x.min(initial=0.0)))
+def _check_range(part: Vector | NDArray[np.float64], factor: float, grid: Grid) -> None:
+    """Returns if these coordinates times ``factor`` are allowed on the grid."""
+    # Products are rounded, and in the order of what they are made of: the largest is enough.
+    longest = max(float(part.max(initial=0.0)), -float(part.min(initial=0.0)))
+    largest = longest * abs(factor)
     if not math.isfinite(largest):
         raise NotFiniteError("a vector for the grid holds NaN or an infinity")
     if largest > grid.max_abs:

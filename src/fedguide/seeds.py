@@ -114,6 +114,18 @@ def shuffled(
     return nth[np.lexsort((ranks, owner))], owner
 
 
+def mixed(key: int, turn: int, things: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A hash of key, turn and each thing, by the same mixer; for simulations, not secret.
+
+    Args:
+        key: at least 0, below 2^64.
+        turn: at least 0.
+        things: any shape, at least 0.
+    """
+    start = _mixed(np.full(1, key, np.uint64) + np.full(1, turn + 1, np.uint64) * _GOLDEN)
+    return _mixed(start + (things.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+
+
 def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Every bit of a value in every bit of the result; wraps around on purpose."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Served:
 @contextmanager
 def served(
     folder: Path,
-    guides: Mapping[str, Guide],
+    guides: MutableMapping[str, Guide],
     keeps: Callable[[str], bool] = lambda _: True,
     most: int = 256,
     persons: Persons | None = None,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fedguide.api.stocking import MOST_ITEMS, kept_items
+from fedguide.api.stocking import MOST_ITEMS, kept_items, with_stock
+from tests.api.asking import ask
 from tests.api.posting import post
 from tests.api.serving import served
 from tests.guide.sample import a_guide
@@ -21,7 +22,7 @@ def test_a_batch_is_put_in_by_id_and_again_changes_nothing(tmp_path: Path) -> No
         auth = {"authorization": f"Bearer {one.texts['shop']}"}
         body = {"items": [PEN, MUG]}
         told = post(one.app, PATH, body, **auth).json()
-        rest = {"shop": guide.shop, "served": "next-release"}
+        rest = {"shop": guide.shop, "served": "next-release", "live": 2}
         assert told == {"added": 2, "changed": 0, "same": 0, **rest}
         assert post(one.app, PATH, body, **auth).json() == {
             "added": 0, "changed": 0, "same": 2, **rest,
@@ -36,6 +37,26 @@ def test_a_batch_is_put_in_by_id_and_again_changes_nothing(tmp_path: Path) -> No
     assert kept.categories == ("home/mugs", "")
     assert float(kept.prices[0]) == 4.5
     assert kept.prices[1] != kept.prices[1]
+
+
+def test_the_next_answer_knows_a_new_item_and_a_start_finds_it_again(tmp_path: Path) -> None:
+    guide = a_guide(MODEL)
+    guides = {guide.shop: guide}
+    known = MODEL.catalogue.ids[0]
+    with served(tmp_path, guides) as one:
+        auth = {"authorization": f"Bearer {one.texts['shop']}"}
+        body = {"items": [MUG, {"item_id": known, "title": "changed"}]}
+        assert post(one.app, PATH, body, **auth).json()["live"] == 1
+        assert guides[guide.shop].rows["mug/1"] == len(MODEL)
+        found = ask(one.app, "/api/v1/search?q=马克杯").json()["items"]
+        assert "mug/1" in [item["item_id"] for item in found]
+        assert ask(one.app, f"/api/v1/items/{known}").json()["title"] != "changed"
+        event = {"id": "1", "user": "newcomer", "kind": "buy", "item": "mug/1"}
+        post(one.app, "/api/v1/events", {"events": [event]}, **auth)
+        again = ask(one.app, "/api/v1/recommend?user=newcomer&slate=again").json()["items"]
+        assert [item["item_id"] for item in again] == ["mug/1"]
+        restarted = with_stock(one.services.inbox.database, a_guide(MODEL))
+    assert restarted.rows == guides[guide.shop].rows
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from fedguide.values import Baskets
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "wishes"
 ITEMS, SEED, LANGUAGES = 2000, 7, ("zh", "en")
 DEVELOPMENT, HELD_OUT, FRESH = "development", "held-out", "fresh"
+SHOPPERS, SHOPPERS_HELD_OUT, AGAIN = "shoppers", "shoppers-held-out", "again"
 
 Mask = NDArray[np.bool_]
 
@@ -57,12 +58,16 @@ def half_of(text: str) -> str:
 
 
 def wishes(lang: str, half: str) -> list[dict[str, Any]]:
-    """The wishes of a language and half; ``fresh`` ones were written after the grammar."""
-    if half == FRESH:
-        fresh: list[dict[str, Any]] = json.loads((FOLDER / f"{lang}-fresh.json").read_text("utf-8"))
-        return fresh
-    rows = json.loads((FOLDER / f"{lang}.json").read_text("utf-8"))
-    return [row for row in rows if half_of(row["text"]) == half]
+    """The wishes of a language and half; ``README.md`` says how the later ones came about."""
+    if half in (FRESH, AGAIN):
+        path = FOLDER / f"{lang}-{half}.json"
+        whole: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
+        return whole
+    like_shoppers = half in (SHOPPERS, SHOPPERS_HELD_OUT)
+    name = f"{lang}-shoppers.json" if like_shoppers else f"{lang}.json"
+    held_out = half in (HELD_OUT, SHOPPERS_HELD_OUT)
+    rows = json.loads((FOLDER / name).read_text("utf-8"))
+    return [row for row in rows if (half_of(row["text"]) == HELD_OUT) == held_out]
 
 
 def a_market_guide(items: int = ITEMS) -> tuple[Guide, dict[str, Mask]]:

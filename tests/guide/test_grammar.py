@@ -42,6 +42,23 @@ def _said(wish: Wish) -> tuple[list[set[str]], set[str]]:
         ("soundbar between 100 and 200", 100, 200),
         ("soundbar 200-100", 100, 200),
         ("soundbar from 100 to 200", 100, 200),
+        ("soundbar < 200", -INF, 200),
+        ("百元以内的衬衫", -INF, 100),
+        ("衬衫 预算两百上下", 160, 240),
+        ("soundbar, 200 budget", -INF, 200),
+        ("200元预算 衬衫", -INF, 200),
+        ("两百块能买到的衬衫", -INF, 200),
+        ("最贵不超过200的衬衫", -INF, 200),
+        ("衬衫100以上，预算200", 100, 200),
+        ("soundbar >= 200", 200, INF),
+        ("soundbar, 300ish", 240, 360),
+        ("soundbar under 300rmb", -INF, 300),
+        ("百来块的衬衫", 80, 120),
+        ("三百来块的衬衫", 240, 360),
+        ("一百多块的衬衫", 100, 200),
+        ("30多的衬衫", 30, 40),
+        ("一百出头的衬衫", 100, 120),
+        ("３００以内的衬衫", -INF, 300),
         ("soundbar over 100 but under 200", 100, 200),
         ("soundbar around 100", 80, 120),
         ("soundbar 100 dollars", 80, 120),
@@ -67,6 +84,33 @@ def test_an_amount_that_nothing_bounds_is_no_price() -> None:
     assert wish.unknown == ("42",)
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "high"),
+    [
+        ("3-6岁的衬衫", "3-6岁", INF),
+        ("不超过3斤的衬衫", "3斤", INF),
+        ("soundbar for 2 people", "2 people", INF),
+        ("soundbar, at least 2 pieces, under 90", "2 pieces", 90),
+    ],
+)
+def test_what_a_measure_follows_is_no_price(text: str, said: str, high: float) -> None:
+    wish = _read(text)
+    assert (wish.at_least, wish.at_most) == (-INF, high)
+    assert wish.unknown == (said,)
+
+
+def test_a_part_of_another_kind_that_fits_nothing_is_said_to_be_unknown() -> None:
+    assert _read("silent soundbar with graphics").unknown == ("graphics",)
+    # A kind is never left out, even where no item is both.
+    assert len(_read("soundbar turntable").wants) == 2
+
+
+@pytest.mark.parametrize("text", ["newest soundbar", "好评的衬衫"])
+def test_what_a_shop_cannot_know_is_said_to_be_unknown(text: str) -> None:
+    wish = _read(text)
+    assert (len(wish.wants), len(wish.unknown)) == (1, 1)
+
+
 def test_around_says_what_it_lies_around() -> None:
     wish = _read("soundbar around 250")
     assert (wish.about, wish.at_least) == (250, 250 * (1 - AROUND))
@@ -90,6 +134,12 @@ def test_the_currency_that_was_named(text: str, currency: str) -> None:
         ("bluetooth free soundbar", [{"soundbar"}], {"bluetooth"}),
         ("soundbar except Kestrel", [{"soundbar"}], {"kestrel"}),
         ("亚麻衬衫，不要米色", [{"亚麻"}, {"衬衫"}], {"米色"}),
+        ("除了米色，别的亚麻都行", [{"亚麻"}], {"米色"}),
+        ("亚麻衬衫，除米色外都可以", [{"亚麻"}, {"衬衫"}], {"米色"}),
+        ("soundbar w/ bluetooth w/o crimson", [{"soundbar"}, {"bluetooth"}], {"crimson"}),
+        ("亚麻衬衫，米色别来", [{"亚麻"}, {"衬衫"}], {"米色"}),
+        ("亚麻衬衫，米色就算了", [{"亚麻"}, {"衬衫"}], {"米色"}),
+        ("衬衫不考虑米色", [{"衬衫"}], {"米色"}),
         ("米色以外的衬衫", [{"衬衫"}], {"米色"}),
         ("不是米色也不是藏青的衬衫", [{"衬衫"}], {"米色", "藏青"}),
         ("除了白桦都可以的衬衫", [{"衬衫"}], {"白桦"}),
@@ -128,6 +178,8 @@ def test_words_are_joined_as_the_shop_allows(text: str, wants: list[set[str]]) -
         ("最便宜的衬衫", "price_asc"),
         ("最贵的衬衫", "price_desc"),
         ("卖得最好的衬衫", "popular"),
+        ("销量最好的衬衫", "popular"),
+        ("最贵不超过800的衬衫", ""),
         ("soundbar", ""),
     ],
 )

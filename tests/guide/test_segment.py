@@ -83,8 +83,25 @@ def test_the_only_word_that_begins_so_is_meant() -> None:
     (token,) = segment(GADGETS, "refurb")
     assert token.term is not None
     assert (token.term.slip, token.term.keys) == (True, (("refurbished",),))
-    # "mirr" is too short; "c" begins many words.
-    assert segment(GADGETS, "mirr")[0].term is None
+    # "mir" is too short; "c" begins many words.
+    assert segment(GADGETS, "mir")[0].term is None
+    (token,) = segment(GADGETS, "mirr")
+    assert token.term is not None
+    assert token.term.slip
+
+
+def test_two_words_that_were_written_as_one_are_read_apart() -> None:
+    (token,) = segment(GADGETS, "graphicscard")
+    assert token.term is not None
+    assert token.term.keys == (("graphic", "card"),)
+    assert segment(GADGETS, "graphicsstone")[0].term is None
+
+
+def test_a_colour_may_leave_out_that_it_is_one() -> None:
+    for text in ("红的衬衫", "衬衫 红", "红或者米色"):
+        terms = [token.term for token in segment(CLOTHES, text) if token.text == "红"]
+        assert [term and term.keys for term in terms] == [(("酒", "红"),)], text
+    assert not any(token.term for token in segment(CLOTHES, "红枣汁"))
 
 
 def test_strangers_that_stand_together_are_one_text() -> None:

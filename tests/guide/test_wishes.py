@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -15,11 +16,15 @@ from fedguide.guide.asked import NEAREST, SORTED
 from fedguide.guide.engine import Guide
 from fedguide.guide.rules import Rules
 from fedguide.guide.search import LONGEST_QUERY
+from fedguide.guide.segment import segment
 from fedguide.guide.session import Event
 from tests.guide.judged import (
+    AGAIN,
     DEVELOPMENT,
     FRESH,
     HELD_OUT,
+    SHOPPERS,
+    SHOPPERS_HELD_OUT,
     Mask,
     a_market_guide,
     parts_right,
@@ -39,14 +44,29 @@ def market() -> tuple[Guide, dict[str, Mask]]:
     return a_market_guide()
 
 
-@pytest.mark.parametrize("half", [DEVELOPMENT, FRESH])
-@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize(
+    ("half", "lang"),
+    [
+        *product((DEVELOPMENT, FRESH, SHOPPERS, SHOPPERS_HELD_OUT), LANGUAGES),
+        (AGAIN, "zh"),
+    ],
+)
 def test_the_market_s_wishes_are_understood(
     market: tuple[Guide, dict[str, Mask]], lang: str, half: str
 ) -> None:
     right, relevant = parts_right(scores(*market, wishes(lang, half)))
     assert right >= 0.95
     assert relevant >= 0.9
+
+
+def test_a_strange_run_close_to_a_kind_s_name_is_read_as_it_and_says_so(
+    market: tuple[Guide, dict[str, Mask]],
+) -> None:
+    words = market[0].words()
+    (token,) = segment(words, "跑步鞋")
+    assert token.term is not None
+    assert (token.term.slip, token.term.keys) == (True, (tuple("越野跑鞋"),))
+    assert not any(token.term for token in segment(words, "皮手套"))
 
 
 def test_the_halves_share_no_wish_and_are_all_of_them() -> None:

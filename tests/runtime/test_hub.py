@@ -1,5 +1,6 @@
 """The hub over real TLS: who may do what, what is refused with which status, and what is stored."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import ssl
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -31,7 +33,7 @@ from fedguide.errors import (
 from fedguide.runtime import mailbox, members
 from fedguide.runtime.hub import HubPlan
 from fedguide.runtime.hub_client import fetch, pinned, send
-from fedguide.runtime.hub_tables import META, TASKS
+from fedguide.runtime.hub_tables import CHUNKS, META, TASKS
 from fedguide.runtime.hub_wire import (
     CHUNK_BYTES,
     Content,
@@ -266,6 +268,75 @@ def test_a_large_payload_goes_in_chunks_and_can_be_gone_on_with(shared):
         fetch(party, shared.task, DRIVER, letter.content, 100)
     with pytest.raises(NotFoundError, match="no such payload for this party"):
         fetch(shared.client("shop-b"), shared.task, DRIVER, letter.content, len(payload))
+
+
+def stored_files(world):
+    folder = Path(f"{world.engine.url.database}.payloads") / world.task
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def test_a_large_payload_is_a_file_until_its_trip_is_over(world):
+    driver, payload = world.client(DRIVER), os.urandom(1 << 19)
+    content = send(driver, world.task, payload, inline=False)
+    body = pack(PostAsk(60.0, (content,), (("shop-a", 0),)))
+    driver.call("POST", f"/v1/tasks/{world.task}/trips/0", body)
+    (file,) = stored_files(world)
+    assert file.read_bytes() == payload
+    with world.engine.connect() as db:
+        assert db.execute(select(func.max(func.length(CHUNKS.c.body)))).scalar_one() == 0
+    ask(world, 1, b"small", "shop-a")
+    assert stored_files(world) == []
+
+
+@pytest.mark.parametrize("lost", ["ask", "reply"])
+def test_a_hub_whose_files_are_gone_forgets_the_trip_or_the_reply(world, lost):
+    """As after a loss of power, or with a database from a backup."""
+    driver, question, answer = world.client(DRIVER), os.urandom(1 << 19), os.urandom(1 << 19)
+    content = send(driver, world.task, question, inline=False)
+    body = pack(PostAsk(60.0, (content,), (("shop-a", 0),)))
+    driver.call("POST", f"/v1/tasks/{world.task}/trips/0", body)
+    sent = send(world.client("shop-a"), world.task, answer, inline=False)
+    path = f"/v1/tasks/{world.task}/trips/0/reply"
+    replied = pack(PostReply(content.sha256, sent))
+    world.client("shop-a").call("POST", path, replied)
+    assert len(stored_files(world)) == 2
+    gone = content if lost == "ask" else sent
+    (file,) = (one for one in stored_files(world) if one.name.startswith(gone.sha256.hex()))
+    file.write_bytes(bytes(1 << 19))
+    world.stop()
+    world.start()
+    if lost == "ask":
+        with pytest.raises(NotFoundError, match="was not asked"):
+            collect(world, 0)
+        assert send(driver, world.task, question, inline=False) == content
+        driver.call("POST", f"/v1/tasks/{world.task}/trips/0", body)
+    assert collect(world, 0).open == 1
+    assert mail(world, "shop-a").letter.content == content
+    assert send(world.client("shop-a"), world.task, answer, inline=False) == sent
+    world.client("shop-a").call("POST", path, replied)
+    (back,) = collect(world, 0).replies
+    assert fetch(driver, world.task, "shop-a", back.content, 1 << 20) == answer
+
+
+def test_a_body_that_was_not_signed_leaves_no_chunk(world):
+    payload = os.urandom(1 << 19)
+    content = content_of(payload, inline=False)
+    path = f"/v1/tasks/{world.task}/payloads/{content.sha256.hex()}"
+    world.client(DRIVER).call("POST", f"{path}?size={content.size}")
+    headers = signed(world, DRIVER, "PUT", f"{path}/0", payload)
+    assert raw(world, "PUT", f"{path}/0", bytes(1 << 19), headers).status_code == 401
+    declared = world.client(DRIVER).call("POST", f"{path}?size={content.size}")
+    assert unpack(declared, Missing).chunks == (0,)
+
+
+def test_a_head_without_end_is_hung_up_on(world):
+    with connection(world) as line:
+        line.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(20):
+                line.sendall(b"x-more: " + b"y" * 1000 + b"\r\n")
+            assert b" 400 " in line.recv(1000)
+    assert raw(world, "GET", "/readyz").status_code == 200
 
 
 def test_a_chunk_must_be_of_its_size_and_announced(world):

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from fedguide.errors import ConfigError, JournalError
 from fedguide.protocol import Missing
 from fedguide.runtime.journal import Checkpoint, MemoryJournal, Trip
+from fedguide.runtime.spill import LARGE_BYTES
 from fedguide.runtime.sqlite import SqliteJournal, journal_key, sqlite_engine
 from fedguide.seeds import Root, seeded_entropy, seeded_root
 from fedguide.values import PartyId
@@ -24,11 +25,12 @@ def engine(tmp_path):
     engine.dispose()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "files"])
 def journal(request):
     if request.param == "memory":
         return MemoryJournal()
-    return SqliteJournal(request.getfixturevalue("engine"), KEY)
+    large = 1 if request.param == "files" else LARGE_BYTES
+    return SqliteJournal(request.getfixturevalue("engine"), KEY, large)
 
 
 def test_a_new_task_has_nothing(journal):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from typing import TypeAlias
 
@@ -58,7 +58,7 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(
-    guides: Mapping[str, Guide],
+    guides: MutableMapping[str, Guide],
     services: Services | None = None,
     *,
     most_at_once: int = MOST_AT_ONCE,
@@ -69,7 +69,8 @@ def create_app(
     """The API over some shops; the first is the one meant when a request names none.
 
     Args:
-        guides: by shop name, in the order they are listed.
+        guides: by shop name, in the order they are listed; one is replaced where its shop puts
+            new items in.
         services: what is offered beside the guide.
         most_at_once: requests in line at once; more get 503.
         patience_s: whoever stands in line for longer gets 503 too.
@@ -102,7 +103,7 @@ def create_app(
     _add_routes(app, guides)
     add_asking(app, lambda shop: guide_named(guides, shop))
     if services is not None:
-        _add_services(app, services, lambda shop: guide_named(guides, shop))
+        _add_services(app, services, guides, lambda shop: guide_named(guides, shop))
     # FastAPI's documented way.
     app.openapi = partial(  # type: ignore[method-assign]
         describe, () if services is None else services.operations
@@ -110,10 +111,15 @@ def create_app(
     return app
 
 
-def _add_services(app: FastAPI, services: Services, guide_of: Callable[[str], Guide]) -> None:
+def _add_services(
+    app: FastAPI,
+    services: Services,
+    guides: MutableMapping[str, Guide],
+    guide_of: Callable[[str], Guide],
+) -> None:
     """What is offered beside the guide."""
     add_receiving(app, services.keys, services.inbox, guide_of)
-    add_stocking(app, services.keys, services.inbox.database, guide_of)
+    add_stocking(app, services.keys, services.inbox.database, guides, guide_of)
     if services.persons is not None:
         add_shoppers(app, services.keys, services.persons, services.secret, guide_of)
     if services.market is not None:

@@ -185,7 +185,9 @@ class Inbox:
                         written.set_exception(error)
                         written.exception()  # a sender that has gone leaves it unread
                 continue
-            for (guide, batch, written), ids in zip(batches, fresh, strict=True):
+            for (sent_to, batch, written), ids in zip(batches, fresh, strict=True):
+                # Another one may be served by now, which knows more items.
+                guide = self._guides.get(sent_to.shop, sent_to)
                 for event in batch:
                     if event.id in ids:
                         self._count_in(guide, event)

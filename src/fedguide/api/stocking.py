@@ -1,8 +1,9 @@
 """``POST /items``: batches of a shop's items, put in or changed by id, on disk before the answer.
 
-They come into the shop's store with ``fedguide data pour`` and are recommended and found from the
-next release on, which has a vector for each by its text; a release that is served is signed and
-stays as it is. Attributes are kept beside them; a release reads title, brand, category and price.
+An item that the served release does not know is found, compared and recommended from the next
+answer on, as new (``guide.newcomers``); one that it knows changes with the next release, because a
+release is signed and stays as it is. All come into the shop's store with ``fedguide data pour``.
+Attributes are kept beside them; a release reads title, brand, category and price.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ from fedguide.api.keys import KeyBook
 from fedguide.api.operation import SHOP_PARAMETER, Operation, add_operation, json_of
 from fedguide.api.tables import ITEMS, changing, looking
 from fedguide.errors import ConfigError, OverloadedError
-from fedguide.guide.engine import Guide
+from fedguide.guide.engine import Guide, with_new_items
 from fedguide.privacy.tables import Database
 from fedguide.values import Catalogue
 
@@ -72,13 +73,15 @@ class ItemsTaken(msgspec.Struct, frozen=True):
         added: items that are new here.
         changed: items that were here and are different now.
         same: items that were here just so.
-        served: when answers know them; always ``next-release``.
+        live: items of the batch that the release does not know; the next answer knows them.
+        served: when answers know what is different of the others; always ``next-release``.
     """
 
     shop: str
     added: int
     changed: int
     same: int
+    live: int
     served: str = "next-release"
 
 
@@ -88,9 +91,9 @@ STOCK = Operation(
     "items",
     "POST",
     "/api/v1/items",
-    "A batch of items, put in or changed by id; answers know them from the next release on",
+    "A batch of items, put in or changed by id; the next answer knows what is new",
     "ItemsTaken",
-    {"shop": "shop-1", "added": 1, "changed": 0, "same": 0, "served": "next-release"},
+    {"shop": "shop-1", "added": 1, "changed": 0, "same": 0, "live": 1, "served": "next-release"},
     (SHOP_PARAMETER,),
     "ItemBatch",
     {"items": [{"item_id": "sku-0001", "title": "Red mug", "category": "home/mugs", "price": 3.5}]},
@@ -113,8 +116,8 @@ def put_items(database: Database, shop: str, batch: Sequence[SentItem]) -> Count
         RunError: the database cannot be written; nothing was changed.
     """
     with changing(database) as db:
-        before = _rows(db, shop)
         wanted = {item.item_id: _row(shop, item) for item in batch}
+        before = _rows(db, shop, list(wanted))
         new = [row for name, row in wanted.items() if name not in before]
         other = [row for name, row in wanted.items() if before.get(name, row) != row]
         for row in other:
@@ -132,6 +135,27 @@ def kept_items(database: Database, shop: str) -> Catalogue:
     """
     with looking(database) as db:
         rows = sorted(_rows(db, shop).values(), key=lambda row: str(row["item"]))
+    return _catalogue(rows)
+
+
+def with_stock(database: Database, guide: Guide) -> Guide:
+    """The guide with the items that its shop put in after the release.
+
+    Raises:
+        RunError: the database cannot be read.
+    """
+    with looking(database) as db:
+        names = db.execute(
+            select(ITEMS.c.item).where(ITEMS.c.shop == guide.shop).order_by(ITEMS.c.item)
+        ).scalars()
+        later = [name for name in names if guide.rows.get(name, guide.first_new) >= guide.first_new]
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(later), MOST_ITEMS):
+            found |= _rows(db, guide.shop, later[start : start + MOST_ITEMS])
+    return with_new_items(guide, _catalogue([found[name] for name in later]))
+
+
+def _catalogue(rows: Sequence[dict[str, Any]]) -> Catalogue:
     return Catalogue(
         ids=tuple(row["item"] for row in rows),
         titles=tuple(row["title"] for row in rows),
@@ -142,9 +166,13 @@ def kept_items(database: Database, shop: str) -> Catalogue:
 
 
 def add_stocking(
-    app: FastAPI, keys: KeyBook, database: Database, guide_of: Callable[[str], Guide]
+    app: FastAPI,
+    keys: KeyBook,
+    database: Database,
+    guides: MutableMapping[str, Guide],
+    guide_of: Callable[[str], Guide],
 ) -> None:
-    """Adds the route; ``guide_of`` gives the guide of a shop's name."""
+    """Adds the route; ``guide_of`` gives the guide of a shop's name, and ``guides`` is renewed."""
     waiting, one_at_a_time = [0], asyncio.Lock()
 
     async def items(request: Request) -> Response:
@@ -160,15 +188,33 @@ def add_stocking(
         try:
             async with one_at_a_time:
                 done = await asyncio.to_thread(put_items, database, shop, batch)
+                before = guides[shop]
+                after = await asyncio.to_thread(_renewed, database, before)
+                if guides[shop] is before:  # else another release was promoted meanwhile
+                    guides[shop] = after
         finally:
             waiting[0] -= 1
-        return json_of(ItemsTaken(shop, done.added, done.changed, done.same))
+        guide = guides[shop]
+        live = sum(guide.rows.get(item.item_id, -1) >= guide.first_new for item in batch)
+        return json_of(ItemsTaken(shop, done.added, done.changed, done.same, live))
 
     add_operation(app, STOCK, keys, items)
 
 
-def _rows(db: Connection, shop: str) -> dict[str, dict[str, Any]]:
-    rows = db.execute(select(ITEMS).where(ITEMS.c.shop == shop)).mappings()
+def _renewed(database: Database, guide: Guide) -> Guide:
+    after = with_stock(database, guide)
+    if after is not guide:
+        after.words()  # here, beside the answers; the first wish would wait for it
+    return after
+
+
+def _rows(
+    db: Connection, shop: str, names: Sequence[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    wanted = select(ITEMS).where(ITEMS.c.shop == shop)
+    if names is not None:
+        wanted = wanted.where(ITEMS.c.item.in_(names))
+    rows = db.execute(wanted).mappings()
     return {row["item"]: dict(row) for row in rows}
 
 

@@ -196,13 +196,24 @@ def open_shop(settings: Settings, name: str, place: Path) -> Guide:
     from fedguide.cli.rights import rights_of
     from fedguide.data.store import read_store
     from fedguide.guide.engine import open_guide
+    from fedguide.guide.rules import Rules
 
     rights = rights_of(settings, lasting=True)
     release = loaded(settings, place)
     dataset = read_store(place / "store.duckdb")
     ids, today = release.model.catalogue.ids, day_of_question(dataset)
     histories = served_histories(dataset, ids, rights.allows)
-    return open_guide(release, histories, today, name, allows=rights.allows)
+    kept = settings.rules
+    rules = Rules(kept.pinned, kept.buried, kept.out_of_stock, kept.category_caps, kept.relevance)
+    return open_guide(
+        release,
+        histories,
+        today,
+        name,
+        allows=rights.allows,
+        rules=rules,
+        new_share=kept.new_share,
+    )
 
 
 def served_histories(

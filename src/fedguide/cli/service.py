@@ -71,6 +71,7 @@ def services_of(
     """
     from fedguide.api.inbox import Inbox
     from fedguide.api.services import Services
+    from fedguide.api.stocking import with_stock
     from fedguide.cli.ad_desk import market_of
     from fedguide.cli.bureau import HomeOffice
     from fedguide.cli.folders import open_shop
@@ -80,6 +81,7 @@ def services_of(
 
     rights = rights_of(settings, lasting=True)
     with market_of(settings, folder, guides, ads) as market, service_database(settings) as database:
+        guides |= {shop: with_stock(database, guide) for shop, guide in guides.items()}
         inbox = Inbox(database, guides, rights.keeps)
         inbox.reload()
 
@@ -87,7 +89,7 @@ def services_of(
             if shop in guides:
                 version = promotions(settings.home, shop)[-1].version
                 places[shop] = shop_folder(settings.home, shop, version)
-                guides[shop] = open_shop(settings, shop, places[shop])
+                guides[shop] = with_stock(database, open_shop(settings, shop, places[shop]))
                 inbox.reload(shop)
 
         persons = HomePersons(settings, inbox, places)

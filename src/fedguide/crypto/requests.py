@@ -75,19 +75,20 @@ class Request:
 def new_request(
     method: str,
     target: str,
-    body: bytes,
+    body: bytes | memoryview,
     *,
     party: str,
     task: str = "",
     trip: int = -1,
     now_s: float,
     entropy: Entropy,
+    body_sha256: bytes | None = None,
 ) -> Request:
-    """A request to be signed now, with a new nonce."""
+    """A request to be signed now, with a new nonce; ``body_sha256`` spares hashing the body."""
     return Request(
         method,
         target,
-        hashlib.sha256(body).digest(),
+        hashlib.sha256(body).digest() if body_sha256 is None else body_sha256,
         party,
         task,
         trip,

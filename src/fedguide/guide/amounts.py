@@ -62,6 +62,11 @@ def amount_at(atoms: Sequence[str], at: int) -> Amount | None:
     return found if found and math.isfinite(found.high) and found.high <= LARGEST else None
 
 
+def unit_of(value: float) -> float:
+    """The last unit that was counted in: 100 of 300, 10 of 120, 1 of 25."""
+    return next((unit for unit in (10_000, 1000, 100, 10) if value % unit == 0), 1)
+
+
 def _figure(atoms: Sequence[str], at: int) -> Amount | None:
     """``500``, ``1,000``, ``99.9``, ``1k``, ``2千``."""
     text = re.fullmatch(rf"({FIGURE})([kw]?)", atoms[at])
@@ -102,7 +107,8 @@ def _chinese_value(said: Sequence[str]) -> float | None:
         elif part == "万":
             total, section, digit, last = (total + section + digit) * 10_000, 0, 0, 10_000
         else:
-            section += (digit or (1 if part == "十" else 0)) * _UNITS[part]
+            # 十 is 10 wherever it stands; 百 and 千 alone are one of them (百元以内).
+            section += (digit or (1 if part == "十" or len(said) == 1 else 0)) * _UNITS[part]
             digit, last = 0, _UNITS[part]
     # 一百五 is 150 and 三千二 is 3200, but 二十五 is 25.
     return float(total + section + digit * (last // 10 if last >= 100 else 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import msgspec
@@ -26,18 +26,33 @@ from fedguide.guide.answers import (
     Because,
     Pick,
 )
-from fedguide.guide.candidates import Best, Index, build_index
+from fedguide.guide.candidates import (
+    Best,
+    Index,
+    best_items,
+    build_index,
+    score_items,
+)
 from fedguide.guide.histories import Histories, history_for
 from fedguide.guide.moment import Moment, Prepared, moment_of, prepare
+from fedguide.guide.newcomers import (
+    NEW,
+    NEW_SHARE,
+    added_to,
+    closest_new,
+    places_for_new,
+    same_items,
+    with_added,
+)
 from fedguide.guide.reasons import reasons
-from fedguide.guide.rules import Ruled, Rules, arranged, ruled
+from fedguide.guide.rules import Ruled, Rules, arranged, joined, ruled
 from fedguide.guide.search import Found, Lexicon, build_lexicon, search_items, similar_items
 from fedguide.guide.segment import ROLES
-from fedguide.guide.slates import best_again, best_discover, best_sellers
+from fedguide.guide.slates import best_again, best_discover, best_sellers, question_of
 from fedguide.guide.vocabulary import Vocabulary, build_vocabulary
 from fedguide.models.encoders import Matrix, query_vector
 from fedguide.models.release import Release
-from fedguide.values import KINDS
+from fedguide.values import KINDS, Catalogue
 
 _REMEMBERED = 65_536
 MOST_PICKS = 100
@@ -61,6 +76,9 @@ class Guide:
         allows: may a shopper be profiled? Asked again at every question.
         words: gives the shop's vocabulary, which is made at the first wish.
         rules: the shop's own rules over an answer.
+        asked: the same rules as the shop put them.
+        first_new: rows from here on came after the release; the number of items where none did.
+        new_share: the part of a discover slate that is kept for these.
     """
 
     shop: str
@@ -75,6 +93,9 @@ class Guide:
     allows: Callable[[str], bool]
     words: Callable[[], Vocabulary]
     rules: Ruled
+    asked: Rules
+    first_new: int
+    new_share: float
 
 
 def everybody(_shopper: str) -> bool:
@@ -90,6 +111,8 @@ def open_guide(
     *,
     allows: Callable[[str], bool] = everybody,
     rules: Rules | None = None,
+    first_new: int | None = None,
+    new_share: float = NEW_SHARE,
 ) -> Guide:
     """Builds what answering needs; half a second for 100,000 items.
 
@@ -100,12 +123,17 @@ def open_guide(
         shop: the name it is served under; the model card's when left out.
         allows: may a shopper be profiled?
         rules: the shop's own rules over an answer.
+        first_new: items of the release itself, where others were put behind them.
+        new_share: the part of a discover slate that is kept for these, in [0, 1].
 
     Raises:
-        ConfigError: the release has no items, or a history names an item it does not have.
+        ConfigError: the release has no items, ``new_share`` is out of range, or a history
+            names an item it does not have.
     """
     model = release.model
     count = len(model)
+    if not 0 <= new_share <= 1:
+        raise ConfigError(f"the share of new items must be in [0, 1], got {new_share}")
     if count == 0:
         raise ConfigError("a guide needs at least one item, the release has none")
     if len(histories.items) and not -1 <= histories.items.min() <= histories.items.max() < count:
@@ -125,6 +153,31 @@ def open_guide(
         allows=allows,
         words=lru_cache(maxsize=1)(partial(build_vocabulary, model.catalogue, lexicon, ROLES)),
         rules=ruled(rules or Rules(), model.catalogue, rows),
+        asked=rules or Rules(),
+        first_new=count if first_new is None else first_new,
+        new_share=new_share,
+    )
+
+
+def with_new_items(guide: Guide, kept: Catalogue) -> Guide:
+    """The guide that also knows those of a shop's items that came after its release.
+
+    The same guide where it knows them all. Histories are shared; rows that are there stay.
+    """
+    model = guide.release.model
+    added = added_to(model, guide.first_new, guide.rows, kept)
+    longer = with_added(model, guide.first_new, added)
+    if same_items(longer.catalogue, model.catalogue):
+        return guide
+    return open_guide(
+        replace(guide.release, model=longer),
+        guide.histories,
+        guide.today,
+        guide.shop,
+        allows=guide.allows,
+        rules=guide.asked,
+        first_new=guide.first_new,
+        new_share=guide.new_share,
     )
 
 
@@ -158,8 +211,21 @@ def recommend(guide: Guide, user: str, k: int = 10, slate: str = DISCOVER) -> An
 def best_for_nobody(guide: Guide, k: int, slate: str) -> Answer:
     """The shop's best sellers, for a shopper of whom nothing is known."""
     model = guide.release.model
-    best = best_sellers(model, len(model) if guide.rules else k)
-    return Answer(POPULAR, slate, _ruled_picks(guide, best, slate, k, lambda _: ()))
+    best = best_sellers(model, len(model) if guide.rules or _any_new(guide) else k)
+    new = _none()
+    if _any_new(guide):
+        old = best.items < guide.first_new
+        depth = len(model) if guide.rules else k
+        best = Best(best.items[old][:depth], best.scores[old][:depth], best.scanned)
+        if slate != AGAIN:
+            # Nothing says which of them would suit: those that came last.
+            rows = np.arange(len(model) - 1, guide.first_new - 1, -1)
+            new = rows[: places_for_new(guide.new_share, k)]
+    return Answer(
+        POPULAR,
+        slate,
+        _ruled_picks(guide, best, slate, k, lambda _: (), new, np.zeros(len(new))),
+    )
 
 
 def picks_at(guide: Guide, moment: Moment, slate: str, k: int) -> tuple[Pick, ...]:
@@ -227,10 +293,39 @@ def checked_k(k: int) -> int:
 def _slate(guide: Guide, moment: Moment, slate: str, k: int) -> tuple[Pick, ...]:
     # A rule can reach for any item, so all of them are candidates where there are rules.
     depth = len(guide.release.model) if guide.rules else k
-    best = (best_again if slate == AGAIN else best_discover)(moment, guide.index, depth)
-    if not len(best.items):
+    new, scores = _none(), np.zeros(0)
+    if slate == AGAIN:
+        best = best_again(moment, guide.index, depth)
+    elif _any_new(guide):
+        best, new, scores = _best_beside_new(guide, moment, depth, k)
+    else:
+        best = best_discover(moment, guide.index, depth)
+    if not len(best.items) and not len(new):
         return ()
-    return _ruled_picks(guide, best, slate, k, lambda items: reasons(moment, slate, items))
+    return _ruled_picks(
+        guide, best, slate, k, lambda items: reasons(moment, slate, items), new, scores
+    )
+
+
+def _any_new(guide: Guide) -> bool:
+    return guide.first_new < len(guide.release.model)
+
+
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
+def _best_beside_new(
+    guide: Guide, moment: Moment, depth: int, k: int
+) -> tuple[Best, NDArray[np.int64], NDArray[np.float64]]:
+    """The best of the release's items; the new ones that get a place, and their scores."""
+    question = question_of(moment, DISCOVER)
+    later = np.arange(guide.first_new, len(guide.release.model))
+    unwanted = np.union1d(question.excluded, later)
+    best = best_items(guide.index, replace(question, excluded=unwanted), depth)
+    places = places_for_new(guide.new_share, k)
+    new = closest_new(guide.index.vectors, guide.first_new, moment.shopper, moment.bought, places)
+    return best, new, score_items(guide.index, question, new)
 
 
 def _ruled_picks(
@@ -239,13 +334,26 @@ def _ruled_picks(
     slate: str,
     k: int,
     because: Callable[[NDArray[np.int64]], Sequence[tuple[Because, ...]]],
+    new: NDArray[np.int64],
+    new_scores: NDArray[np.float64],
 ) -> tuple[Pick, ...]:
-    """Picks with their reasons, after the shop's rules where it has some."""
+    """Picks with their reasons, after the shop's rules where it has some.
+
+    New items take the places of the last; with rules they stand behind what these arranged.
+    """
     if not guide.rules:
+        if len(new):
+            room = k - len(new)
+            beside = np.concatenate([best.items[:room], new])
+            values = np.concatenate([best.scores[:room], new_scores])
+            # Stable: best sellers with equal scores are in an order of their own.
+            order = np.argsort(-values, kind="stable")
+            best = Best(beside[order], values[order], best.scanned)
         return _picks(guide, best, slate, because(best.items))
     rows, scores = best.items.tolist(), best.scores.tolist()
-    chosen, sources = arranged(guide.rules, guide.index.vectors, rows, scores, k)
-    score = dict(zip(rows, scores, strict=True))
+    chosen, sources = arranged(guide.rules, guide.index.vectors, rows, scores, k - len(new))
+    chosen = joined(guide.rules, chosen.tolist(), new.tolist(), k)
+    score = dict(zip([*rows, *new.tolist()], [*scores, *new_scores.tolist()], strict=True))
     kept = np.array([score[row] for row in chosen.tolist()])
     picks = _picks(guide, Best(chosen, kept, best.scanned), slate, because(chosen))
     return tuple(
@@ -260,7 +368,10 @@ def _picks(
     slate: str,
     because: Sequence[tuple[Because, ...]],
 ) -> tuple[Pick, ...]:
-    """Picks with their reasons; one that nothing in the history lifts is there by its sales."""
+    """Picks with their reasons; one that nothing in the history lifts is there by its sales.
+
+    What came after the release says so, whatever lifts it.
+    """
     rows = zip(best.items.tolist(), best.scores.tolist(), strict=True)
     return tuple(
         [
@@ -269,7 +380,11 @@ def _picks(
                 row,
                 score,
                 rank,
-                PERSONAL if because and because[rank - 1] else POPULAR,
+                NEW
+                if row >= guide.first_new and slate != AGAIN
+                else PERSONAL
+                if because and because[rank - 1]
+                else POPULAR,
                 slate,
                 because[rank - 1] if because else (),
             )

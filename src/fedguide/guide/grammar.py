@@ -3,12 +3,15 @@
 The rules are few and say the same in both languages:
 
 * an amount is a price when something bounds it (under, 以内, between, 左右) or names a currency; an
-  amount that only names a currency, or stands "around", means 20 % to either side;
+  amount that only names a currency, or stands "around", means 20 % to either side; one that a
+  measure follows (3-6岁, 2 people) is none;
 * a refusal (not, 不要, without) reaches the next word of the catalogue, and over "and"/"or" to the
   words that follow; where none follows in its part of the wish, the word before ("黑色的不要");
 * "or" joins the words on its sides; "and" does so only where no item is both;
 * a category that other categories' names end with ("food" of "cat food") is read as these where
   the rest of the wish leaves nothing of it;
+* a word that is a mere part of another kind's name ("bottle" of "baby bottle") and leaves nothing
+  of what else is wanted is said to be unknown;
 * everything else that is said of an item must hold.
 """
 
@@ -22,21 +25,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.guide.admission import rows_of
-from fedguide.guide.amounts import CURRENCIES, Amount
+from fedguide.guide.amounts import CURRENCIES, Amount, unit_of
 from fedguide.guide.function_words import (
     ABOUT,
     AND,
+    AND_ODD,
+    AND_SOME,
     ANY,
     AT_LEAST,
     AT_MOST,
     BETWEEN,
     BREAK,
     BUT,
+    CHEAP,
     CURRENCY,
+    DEAR,
     EXCEPT_AFTER,
+    EXCEPT_END,
     FILLER,
+    MEASURES,
     NOT,
     OR,
+    OR_A_BIT,
     OR_LESS,
     OR_MORE,
     OR_SO,
@@ -48,12 +58,15 @@ from fedguide.guide.function_words import (
 from fedguide.guide.segment import Term, Token, segment
 from fedguide.guide.vocabulary import BRAND, CATEGORY, FEATURE, Vocabulary, key_of
 from fedguide.guide.wish import Wanted, Wish
+from fedguide.models.text import is_run
 
 AROUND = 0.2
 """How far from an amount is still about it."""
 
 _FLIPPED = {AT_MOST: AT_LEAST, AT_LEAST: AT_MOST}
-_AFTER = {OR_LESS: AT_MOST, OR_MORE: AT_LEAST, OR_SO: ABOUT}
+_AFTER = {OR_LESS: AT_MOST, OR_MORE: AT_LEAST, OR_SO: ABOUT, OR_A_BIT: OR_A_BIT}
+_EXTREME = {AT_MOST: DEAR, AT_LEAST: CHEAP}
+_WITHIN = {AND_SOME: ABOUT, AND_ODD: AND_ODD}
 
 
 @dataclass
@@ -72,7 +85,7 @@ class _Reading:
 
 def understand(vocabulary: Vocabulary, text: str) -> Wish:
     """What a text asks for; any text can be read, and what was not understood is in ``unknown``."""
-    tokens = list(segment(vocabulary, text))
+    tokens = _with_quantities(vocabulary, segment(vocabulary, text))
     wish, tokens = _prices(vocabulary, tokens)
     reading = _Reading()
     sort = ""
@@ -89,9 +102,11 @@ def understand(vocabulary: Vocabulary, text: str) -> Wish:
             reading.refusing = False
         else:
             _turn(reading, roles)
+    wants, strange = _that_fit(vocabulary, _narrowed(vocabulary, _merged(reading.wants)))
+    reading.unknown += strange
     return replace(
         wish,
-        wants=_narrowed(vocabulary, _merged(reading.wants)),
+        wants=wants,
         refusals=tuple(Wanted((term,)) for term in dict.fromkeys(reading.refusals)),
         sort=sort,
         unknown=tuple(dict.fromkeys(reading.unknown)),
@@ -181,6 +196,38 @@ def _narrowed(vocabulary: Vocabulary, wants: tuple[Wanted, ...]) -> tuple[Wanted
     return wants
 
 
+def _that_fit(
+    vocabulary: Vocabulary, wants: tuple[Wanted, ...]
+) -> tuple[tuple[Wanted, ...], list[str]]:
+    """The wants without a mere part of a kind's name that nothing else wanted goes with.
+
+    Gives what is left and the texts that were taken out.
+    """
+    if len(wants) < 2 or _fit_together(vocabulary, wants):
+        return wants, []
+    for at, wanted in enumerate(wants):
+        left = (*wants[:at], *wants[at + 1 :])
+        beside = any(
+            term.field == CATEGORY and set(term.keys) <= set(vocabulary.known)
+            for other in left
+            for term in other.terms
+        )
+        mere = beside and all(_is_mere_part(vocabulary, term) for term in wanted.terms)
+        if mere and _fit_together(vocabulary, left):
+            return left, [term.text for term in wanted.terms]
+    return wants, []
+
+
+def _is_mere_part(vocabulary: Vocabulary, term: Term) -> bool:
+    """Is it what stands in names of kinds alone, and is no name itself?"""
+    key = term.keys[0]
+    if len(term.keys) > 1 or key in vocabulary.known:
+        return False
+    names = [name for name, field in vocabulary.known.items() if field == CATEGORY]
+    inside = [rows_of(vocabulary, CATEGORY, name) for name in names if set(key) <= set(name)]
+    return bool(inside) and bool(np.isin(vocabulary.held(key), np.concatenate(inside)).all())
+
+
 def _fit_together(vocabulary: Vocabulary, wants: Sequence[Wanted]) -> bool:
     """Is some item of the shop all that is wanted?"""
     rows: NDArray[np.int32] | None = None
@@ -207,6 +254,8 @@ def _here(tokens: Sequence[Token], at: int) -> tuple[str, ...]:
     roles = tokens[at].roles
     if NOT in roles and _ends_its_part(tokens, at):
         return (EXCEPT_AFTER,)
+    if EXCEPT_END in roles:
+        return (EXCEPT_AFTER,) if any(NOT in token.roles for token in tokens[:at]) else ()
     if WITHOUT_AFTER in roles and (at == 0 or tokens[at - 1].term is None):
         return (FILLER,)
     return roles
@@ -214,11 +263,46 @@ def _here(tokens: Sequence[Token], at: int) -> tuple[str, ...]:
 
 def _ends_its_part(tokens: Sequence[Token], at: int) -> bool:
     """Does a refusal stand behind a word, with nothing left to refuse before the next break?"""
-    before = next((t for t in reversed(tokens[:at]) if t.roles != (FILLER,)), None)
+    before = next((t for t in reversed(tokens[:at]) if FILLER not in t.roles), None)
     if before is None or before.term is None:
         return False
-    behind = next((t for t in tokens[at + 1 :] if t.roles != (FILLER,)), None)
+    behind = next((t for t in tokens[at + 1 :] if FILLER not in t.roles), None)
     return behind is None or BREAK in behind.roles
+
+
+def _with_quantities(vocabulary: Vocabulary, tokens: Sequence[Token]) -> list[Token]:
+    """The tokens, an amount or range with its measure as one that is no amount."""
+    read: list[Token] = []
+    at = 0
+    while at < len(tokens):
+        stop = at + 1
+        if tokens[at].amount is not None:
+            if stop < len(tokens) and TO in tokens[stop].roles:
+                found = _amount_behind(tokens, stop)
+                stop = stop if found is None else found[0] + 1
+            if stop < len(tokens) and _is_measure(tokens[stop]):
+                joint = "" if TO in tokens[at + 1].roles or is_run(tokens[stop].text[0]) else " "
+                said = joint.join(token.text for token in tokens[at : stop + 1])
+                read.append(_plain(vocabulary, Token(said)))
+                at = stop + 1
+                continue
+            stop = at + 1
+        read += tokens[at:stop]
+        at = stop
+    return read
+
+
+def _is_measure(token: Token) -> bool:
+    """Is it a unit that is no currency? Behind "岁" and the long ones other words may hang."""
+    # 片 is the end of 燕麦片, but "一千片" is a quantity.
+    head = token.term is not None and len(token.text) == 1 and is_run(token.text)
+    if (token.term is not None and not head) or token.amount or CURRENCY in token.roles:
+        return False
+    return token.text in MEASURES or any(
+        token.text.startswith(unit)
+        for unit in MEASURES
+        if unit == "岁" or (not unit.isascii() and len(unit) > 1)
+    )
 
 
 def _prices(vocabulary: Vocabulary, tokens: list[Token]) -> tuple[Wish, list[Token]]:
@@ -246,7 +330,11 @@ def _prices(vocabulary: Vocabulary, tokens: list[Token]) -> tuple[Wish, list[Tok
             currency=currency or wish.currency,
         )
         at = max(span) + 1
-    left = [_plain(vocabulary, t) for place, t in enumerate(tokens) if place not in used]
+    left = [
+        _plain(vocabulary, t) if t.amount else t
+        for place, t in enumerate(tokens)
+        if place not in used
+    ]
     return wish, left
 
 
@@ -264,17 +352,28 @@ def _bounds(
         span |= {to, *range(to, other + 1), *more}
         low, high = sorted((amount.low, second.high))
         return span, low, high, math.nan
-    role = before or behind
+    named = ABOUT if any(_currency(tokens[place]) for place in span) else ""
+    # "预算两百上下": what is said behind is the closer word.
+    loose = bool(behind) and any(OR_LESS in tokens[place].roles for place in left)
+    bounds = _bounded((behind if loose else before) or behind or named, amount)
+    return ({at}, -math.inf, math.inf, math.nan) if bounds is None else (span, *bounds)
+
+
+def _bounded(role: str, amount: Amount) -> tuple[float, float, float] | None:
+    """The bounds that a role makes of an amount, and the amount they are about."""
     if role == AT_MOST:
-        return span, -math.inf, amount.high, math.nan
+        return -math.inf, amount.high, math.nan
     if role == AT_LEAST:
-        return span, amount.low, math.inf, math.nan
+        return amount.low, math.inf, math.nan
+    if role == OR_A_BIT:
+        return amount.low, round((1 + AROUND) * amount.high, 6), math.nan
+    if role == AND_ODD:
+        return amount.low, amount.high + unit_of(amount.high), math.nan
     if amount.low < amount.high:
-        return span, amount.low, amount.high, math.nan
-    if role == ABOUT or any(_currency(tokens[place]) for place in span):
-        value = amount.low
-        return span, round((1 - AROUND) * value, 6), round((1 + AROUND) * value, 6), value
-    return {at}, -math.inf, math.inf, math.nan
+        return amount.low, amount.high, math.nan
+    value = amount.low
+    about = round((1 - AROUND) * value, 6), round((1 + AROUND) * value, 6), value
+    return about if role == ABOUT else None
 
 
 def _before(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
@@ -290,6 +389,9 @@ def _before(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
             seen.add(place)
             if place and NOT in tokens[place - 1].roles and role in _FLIPPED:
                 return _FLIPPED[role], seen | {place - 1}
+            # "最贵不超过八百" asks for no order.
+            if place and _EXTREME.get(role) in tokens[place - 1].roles:
+                seen.add(place - 1)
             return role, seen
         elif FILLER not in roles:
             break
@@ -299,17 +401,36 @@ def _before(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
 
 def _behind(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
     """What bounds an amount from behind, and the tokens that do."""
-    seen, place = set[int](), at + 1
+    seen, place, within = set[int](), at + 1, ""
     while place < len(tokens):
         roles = tokens[place].roles
         if CURRENCY in roles:
             seen.add(place)
         elif role := next((r for r in _AFTER if r in roles), ""):
+            if _AFTER[role] in roles and _opens_a_bound(tokens, place):
+                break
             return _AFTER[role], seen | {place}
+        elif place == at + 1 and (role := _within(tokens, place)):
+            within, seen = role, seen | {place}
         elif FILLER not in roles:
             break
         place += 1
-    return "", seen
+    return within, seen
+
+
+def _opens_a_bound(tokens: Sequence[Token], place: int) -> bool:
+    """Does a word that can bound from either side ("预算") stand before another amount?"""
+    behind = (t for t in tokens[place + 1 :] if not {FILLER, CURRENCY} & set(t.roles))
+    following = next(behind, None)
+    return following is not None and following.amount is not None
+
+
+def _within(tokens: Sequence[Token], place: int) -> str:
+    """What a word between an amount and its currency says of it ("三百来块", "一百多的")."""
+    role = next((r for r in _WITHIN if r in tokens[place].roles), "")
+    behind = tokens[place + 1].roles if place + 1 < len(tokens) else (BREAK,)
+    ends = (CURRENCY,) if role == AND_SOME else (CURRENCY, FILLER, BREAK)
+    return _WITHIN[role] if role and set(ends) & set(behind) else ""
 
 
 def _is_to(tokens: Sequence[Token], place: int, before: str) -> bool:
@@ -332,7 +453,7 @@ def _currency(token: Token) -> str:
 
 def _plain(vocabulary: Vocabulary, token: Token) -> Token:
     """An amount that is no price is a word like others: "3 tier"."""
-    if token.amount is None:
+    if token.term is not None or token.roles:
         return token
     key = key_of(token.text)
     if key and len(vocabulary.held(key)):

@@ -141,6 +141,12 @@ def arranged(
     return np.array(chosen, np.int64), {row: sources[row] for row in chosen if row in sources}
 
 
+def joined(rules: Ruled, chosen: Sequence[int], more: Sequence[int], k: int) -> NDArray[np.int64]:
+    """What was arranged, with more rows behind it that no rule forbids; k at most."""
+    allowed = [row for row in more if row not in rules.gone]
+    return np.array(_capped(rules, [*chosen, *allowed], k), np.int64)
+
+
 def _capped(rules: Ruled, rows: Sequence[int], k: int) -> list[int]:
     """The first k rows that no cap forbids."""
     chosen: list[int] = []

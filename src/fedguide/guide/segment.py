@@ -32,7 +32,12 @@ ROLES: Mapping[tuple[str, ...], tuple[str, ...]] = role_table(CURRENCIES)
 
 _LONGEST_FUNCTION = max(map(len, ROLES))
 _WORDY = r"[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-_ATOM = re.compile(rf"(?:{FIGURE})[kw]?(?!{_WORDY})|{_WORDY}+|[^\s_]|\n")
+_GLUED = "|".join(["ish", *(word for word in CURRENCIES if word.isalpha() and word.isascii())])
+_ATOM = re.compile(
+    rf"(?:{FIGURE})(?:[kw]?(?!{_WORDY})|(?=(?:{_GLUED})(?!{_WORDY})))|{_WORDY}+|[^\s_]|\n"
+)
+
+_WITH, _WITH_OUT = re.compile(r"\bw/"), re.compile(r"\bw/o\b")
 
 # What a token costs; see the head of the file. Only their order matters.
 _PHRASE, _NAME, _AMOUNT, _FUNCTION, _LATIN_PART = 0.9, 1.0, 1.0, 1.0, 1.0
@@ -40,10 +45,18 @@ _FILLER, _WORD, _PART, _SHORT = 1.05, 1.1, 1.3, 1.5
 _RUN_CHARACTER, _HEAD, _UNKNOWN, _SHADE = 0.9, 1.9, 2.0, 2.5
 
 _SHORTEST_BEGINNING = 4
-"""A word nobody knows must be longer than this to be read as the beginning of another."""
+"""A word nobody knows must have this many letters to be read as the beginning of another."""
+
+_SHORTEST_HALF = 3
+"""Letters of either word of two that were written as one ("giftbox")."""
 
 _SHADES = frozenset("色")
 """What makes a colour of the character before it."""
+
+_COLOURS = frozenset("黑白红橙黄绿青蓝紫灰粉棕金银")
+"""Characters that are a colour where no other word goes on behind them ("黑或者白的")."""
+
+_ENDS_A_COLOUR = frozenset("的或和与跟及、也都要就")
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,8 @@ class Token:
 
 def atoms_of(text: str) -> list[str]:
     """A text as atoms: characters of runs, words, figures and signs, lower-case."""
-    return _ATOM.findall(unicodedata.normalize("NFKC", text).casefold())
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return _ATOM.findall(_WITH.sub("with ", _WITH_OUT.sub("without ", plain)))
 
 
 def segment(vocabulary: Vocabulary, text: str) -> tuple[Token, ...]:
@@ -104,7 +118,7 @@ def segment(vocabulary: Vocabulary, text: str) -> tuple[Token, ...]:
         if chosen is not None:
             tokens.append(chosen)
         at = before
-    return _joined(tokens[::-1])
+    return tuple(_of_that_kind(vocabulary, token) for token in _joined(tokens[::-1]))
 
 
 def _without_hyphens(atoms: Sequence[str]) -> list[str]:
@@ -176,6 +190,15 @@ def _of_catalogue(
     elif not run and len(key) == 2 and len(vocabulary.held(("".join(key),))):
         whole = ("".join(key),)
         yield _WORD, stop, Token(said, Term(FEATURE, (whole,), said))
+    elif not run and len(key) == 1 and (apart := _apart(vocabulary, key[0])):
+        yield _WORD, stop, Token(said, Term(vocabulary.known.get(apart, FEATURE), (apart,), said))
+
+
+def _apart(vocabulary: Vocabulary, word: str) -> Key:
+    """The two words of the shop, side by side, that were written as one; or nothing."""
+    cuts = range(_SHORTEST_HALF, len(word) - _SHORTEST_HALF + 1)
+    pairs = (key_of(f"{word[:cut]} {word[cut:]}") for cut in cuts)
+    return next((pair for pair in pairs if len(vocabulary.held(pair))), ())
 
 
 def _of_character(
@@ -192,6 +215,12 @@ def _of_character(
         else:
             yield _SHADE, at + 2, Token(said)
         return
+    behind = atoms[at + 1] if at + 1 < len(atoms) else ""
+    if atom in _COLOURS and (behind in _ENDS_A_COLOUR or not is_run(behind[:1] or " ")):
+        named = ending + [key for key in ((atom, "色"),) if key in vocabulary.known]
+        shades = tuple(k for k in named if vocabulary.known[k] == FEATURE and len(k) <= 3)
+        if shades:
+            yield _HEAD, at + 1, Token(atom, Term(FEATURE, shades, atom))
     kinds = tuple(key for key in ending if vocabulary.known[key] == CATEGORY)
     # A doubled character is a word of its own: 宝宝 is no 充电宝.
     if kinds and atom not in (*atoms[max(at - 1, 0) : at], *atoms[at + 1 : at + 2]):
@@ -212,7 +241,7 @@ def _other(vocabulary: Vocabulary, atom: str) -> Token:
 
 def _meant(vocabulary: Vocabulary, word: str) -> str:
     """The shop's word that a slip is close to, or the only one that begins so ("refurb")."""
-    longer = beginning(vocabulary, word) if len(word) > _SHORTEST_BEGINNING else ()
+    longer = beginning(vocabulary, word) if len(word) >= _SHORTEST_BEGINNING else ()
     return closest(vocabulary, word) or (longer[0] if len(longer) == 1 else "")
 
 
@@ -228,6 +257,27 @@ def _joined(tokens: Sequence[Token]) -> tuple[Token, ...]:
         else:
             joined.append(token)
     return tuple(joined)
+
+
+def _of_that_kind(vocabulary: Vocabulary, token: Token) -> Token:
+    """A strange run that shares most characters with a kind's name, in its order and to its end.
+
+    So "跑步鞋" is meant for 越野跑鞋, as a slip that the answer shows.
+    """
+    if not (_is_strange_run(token) and is_run(token.text[0]) and len(token.text) > 2):
+        return token
+    kinds = tuple(
+        key
+        for key, field in vocabulary.known.items()
+        if field == CATEGORY and key[-1] == token.text[-1] and _shares_most(token.text, key)
+    )
+    return Token(token.text, Term(CATEGORY, kinds, token.text, slip=True)) if kinds else token
+
+
+def _shares_most(said: str, name: Key) -> bool:
+    rest = iter(name)
+    shared = sum(character in rest for character in said if character in name)
+    return 2 * shared > len(said)
 
 
 def _is_strange_run(token: Token) -> bool:

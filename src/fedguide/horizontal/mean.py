@@ -12,7 +12,7 @@ plain mean below shows every update to its one coordinator, and is for parties t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn, TypeAlias, get_args
 
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError, ProtocolError
+from fedguide.horizontal.merged import Merged, flaw, merged_of
 from fedguide.horizontal.messages import Submission
 from fedguide.horizontal.patch import Patch, Patched
 from fedguide.protocol import Ask, Coordinator, Message, Missing, QuorumLost, Replies, State
@@ -125,14 +126,20 @@ def weighted_mean(weighting: Weighting = "num_examples") -> Aggregator:
 
     def collect(ask: Ask, replies: Replies, terms: Terms) -> Coordinator[Mean]:
         yield from ()  # everything needed came with the first replies
-        whole = {p: reply for p, reply in replies.answers.items() if not isinstance(reply, Patched)}
-        sound, faulty = inspected(whole, terms)
+        single = {
+            p: reply
+            for p, reply in replies.answers.items()
+            if not isinstance(reply, Patched | Merged)
+        }
+        sound, faulty = inspected(single, terms)
         patches, torn = _patches(replies.answers, terms)
-        missing = replies.missing + faulty + torn
+        merged, broken = _merged(replies.answers, terms, weighting)
+        missing = replies.missing + faulty + torn + broken
         answers: dict[PartyId, Submission | Patched] = {**sound, **patches}
-        if len(answers) < ask.quorum:
+        there = len(answers) + sum(len(reply.parties) for reply in merged)
+        if there < ask.quorum:
             raise QuorumLost(ask, Replies(answers, missing))
-        return _mean(dict(sorted(answers.items())), missing, weighting, terms)
+        return _mean(dict(sorted(answers.items())), merged, missing, weighting, terms)
 
     return Aggregator(in_the_open, _no_further_trip, collect, takes_patches=True)
 
@@ -189,6 +196,21 @@ def _patches(
     return sound, tuple(faulty)
 
 
+def _merged(
+    answers: Mapping[PartyId, Message], terms: Terms, weighting: Weighting
+) -> tuple[list[Merged], tuple[Missing, ...]]:
+    """The merged replies that may enter the mean, and the parties of those that may not."""
+    sound: list[Merged] = []
+    faulty: list[Missing] = []
+    for reply, names in merged_of(answers).values():
+        why = flaw(reply, names, terms.round, terms.size, terms.figures, weighting)
+        if why:
+            faulty.extend(Missing(name, "faulty", why) for name in names)
+        else:
+            sound.append(reply)
+    return sound, tuple(faulty)
+
+
 def _flaw(reply: Submission | Patched, terms: Terms) -> str:
     """Why an update may not enter the mean; empty if it may."""
     if reply.round != terms.round:
@@ -214,13 +236,14 @@ def _flaw(reply: Submission | Patched, terms: Terms) -> str:
 
 def _mean(
     sound: Mapping[PartyId, Submission | Patched],
+    merged: Sequence[Merged],
     missing: tuple[Missing, ...],
     weighting: Weighting,
     terms: Terms,
 ) -> Mean:
-    """Σ p_k v_k, added up in float64 in the order of the parties' names."""
+    """Σ p_k v_k, added up in float64 in the order of the parties' names, merged replies last."""
     counts = [reply.examples if weighting == "num_examples" else 1 for reply in sound.values()]
-    total = sum(counts)
+    total = sum(counts) + sum(reply.weight for reply in merged)
     vector, loss = np.zeros(terms.size, np.float64), 0.0
     figures = np.zeros(terms.figures, np.float64)
     for count, reply in zip(counts, sound.values(), strict=True):
@@ -231,5 +254,12 @@ def _mean(
             vector += np.multiply(reply.vector, p_k, dtype=np.float64)
         loss += p_k * reply.loss
         figures += p_k * reply.figures
-    examples = sum(reply.examples for reply in sound.values())
-    return Mean(vector.astype(np.float32), examples, loss, figures, tuple(sound), missing)
+    parties = tuple(sound)
+    for many in merged:
+        vector += many.vector / total
+        loss += many.loss / total
+        parties += many.parties
+    examples = sum(reply.examples for reply in (*sound.values(), *merged))
+    if merged:
+        parties = tuple(sorted(parties))
+    return Mean(vector.astype(np.float32), examples, loss, figures, parties, missing)

@@ -24,7 +24,9 @@ from fedguide.seeds import Root, stream
 from fedguide.values import Vector
 
 _WITHIN = 1 - 2.0**-50  # so that no rounding of the factor takes a coordinate beyond 1
-_BLOCK = 1 << 15  # coordinates squared at once, within a core's own cache
+# Coordinates squared at once: within a core's own cache, and too few for a BLAS to set threads to
+# work on, which wait for each other a hundred times longer than the sum takes on a busy machine.
+_BLOCK = 1 << 13
 
 
 @dataclass(frozen=True)

@@ -229,6 +229,7 @@ def each_slope(
     plan: GuidePlan,
     *,
     rows: bool,
+    still: tuple[str, ...] = (),
 ) -> tuple[NDArray[np.float32] | None, dict[str, NDArray[np.float32]], NDArray[np.float32]]:
     """The slope of each shopper's own mean loss: by row, and by each of ``arrays``; and the loss.
 
@@ -240,9 +241,12 @@ def each_slope(
         seeds: of each shopper's dropout and cart, ``(k,)``.
         plan: the network.
         rows: are the slopes by row, ``(k, r, d)``, wanted?
+        still: names among ``arrays`` that get no slope.
     """
+    trained = {name: value for name, value in arrays.items() if name not in still}
+    held = {name: arrays[name] for name in still}
     by_row, by_array, losses = _each_slope(
-        dict(arrays), mixed, examples, chosen, seeds, _shape_of(plan), rows
+        trained, held, mixed, examples, chosen, seeds, _shape_of(plan), rows
     )
     named = {k: np.asarray(v) for k, v in by_array.items()}
     return (np.asarray(by_row) if rows else None), named, np.asarray(losses)
@@ -480,6 +484,7 @@ def _full_gradient(
 @partial(jax.jit, static_argnames=("plan", "rows"))
 def _each_slope(
     arrays: Arrays,
+    held: Arrays,
     mixed: jax.Array,
     examples: Examples,
     chosen: jax.Array,
@@ -490,7 +495,7 @@ def _each_slope(
     # Rows and parameters are the same for all shoppers: only what depends on one is computed k
     # times. A shopper with nothing asked has loss 0, and so has its slope.
     def one(mixed: jax.Array, arrays: Arrays, chosen: jax.Array, seed: jax.Array) -> jax.Array:
-        return _own_loss(mixed, arrays, examples, chosen, seed, plan)
+        return _own_loss(mixed, {**arrays, **held}, examples, chosen, seed, plan)
 
     wanted = (0, 1) if rows else (1,)
     graded = jax.vmap(jax.value_and_grad(one, argnums=wanted), in_axes=(None, None, 0, 0))

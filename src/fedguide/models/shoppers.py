@@ -32,13 +32,14 @@ Slopes = NDArray[np.float32]
 """One row a shopper, shape ``(k, a)``."""
 
 PARTS: Mapping[str, frozenset[str]] = MappingProxyType(
-    {"tower": frozenset({"item"}), "head": frozenset({"item", "table"})}
+    {"tower": frozenset({"item"}), "head": frozenset({"item", "table", "temperature"})}
 )
 """What may be trained privately, and which arrays then stay as they are.
 
 The linear layer behind the table starts as the identity and stays: the table alone can express
-every text tower, and what is not trained needs no noise. The head also keeps the table: a fixed
-random projection of the text.
+every text tower, and what is not trained needs no noise. The head also keeps the table, a fixed
+random projection of the text, and the one length of all rows, which its linear layer can express:
+no slope by row has to be worked out then, which is most of the time one shopper takes.
 """
 
 CHUNK_FLOATS = 1 << 22
@@ -128,8 +129,9 @@ def shopper_slopes(
     shoppers, owner = _owners(train, examples.start[:count])
     text, layout = _text(examples, plan), layout_of(plan)
     buckets = np.zeros(0, np.int64) if "table" in PARTS[part] else text.active
-    places = _places(layout, buckets, plan.size)
-    names = [name for name in layout.names if name not in ("table", "item")]
+    places = _places(layout, buckets, plan.size, PARTS[part])
+    names = [name for name in layout.names if name not in PARTS[part] and name != "table"]
+    still = tuple(name for name in layout.names if name in PARTS[part] - {"table", "item"})
     largest = len(examples.features) * plan.size if len(buckets) else 1
     width = min(max(1, CHUNK_FLOATS // largest), MOST_AT_ONCE)
 
@@ -149,7 +151,7 @@ def shopper_slopes(
         mixed = np.asarray(factors @ arrays["table"][text.active], np.float32) @ arrays["item"]
         shown = _shown(owner, len(shoppers), baskets, order)
         seeds = own.integers(1 << 32, size=len(shoppers), dtype=np.uint32)
-        rest = {name: arrays[name] for name in names}
+        rest = {name: arrays[name] for name in (*names, *still)}
         spread = factors.T.tocsr()
         # New memory for every few megabytes of slopes took longer than the slopes.
         room = np.empty((min(width, HANDED_OVER), len(places)), np.float32)
@@ -158,7 +160,14 @@ def shopper_slopes(
             some = chosen[start : start + width]
             filled = np.resize(some, width)  # one shape is compiled once; the rest is thrown away
             by_row, by_array, found = each_slope(
-                rest, mixed, held, shown[filled], seeds[filled], plan, rows=bool(len(buckets))
+                rest,
+                mixed,
+                held,
+                shown[filled],
+                seeds[filled],
+                plan,
+                rows=bool(len(buckets)),
+                still=still,
             )
             if losses is not None:
                 losses[start : start + len(some)] = found[: len(some)]
@@ -273,9 +282,11 @@ def _slices(layout: Layout) -> dict[str, slice]:
     }
 
 
-def _places(layout: Layout, buckets: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """The coordinates of the active buckets, then those of all arrays behind the tower."""
+def _places(
+    layout: Layout, buckets: NDArray[np.int64], size: int, still: frozenset[str]
+) -> NDArray[np.int64]:
+    """The coordinates of the active buckets, then those of all arrays behind that are trained."""
     where = _slices(layout)
     table = where["table"].start + (buckets[:, None] * size + np.arange(size)).ravel()
-    rest = [np.arange(w.start, w.stop) for n, w in where.items() if n not in ("table", "item")]
+    rest = [np.arange(w.start, w.stop) for n, w in where.items() if n not in still | {"table"}]
     return np.concatenate([table, *rest]).astype(np.int64)

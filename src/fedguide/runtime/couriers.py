@@ -100,18 +100,21 @@ def stored_answer(
     payload: bytes,
     limits: Limits,
     allowed: Sequence[type],
+    digest: bytes | None = None,
 ) -> bytes:
     """A party's reply to a message, both as bytes; the same message again gets the same bytes.
 
-    State and reply are in ``store`` before this returns, so whatever moment the process dies at,
-    the party has either not answered the trip at all or answers it the same again.
+    ``digest`` is a hash of the message that its sender and every repetition share; SHA-256 of the
+    bytes where none is given. State and reply are in ``store`` before this returns, so whatever
+    moment the process dies at, the party has either not answered the trip at all or answers it the
+    same again.
 
     Raises:
         ProtocolError: the trip is over, or was answered to another message.
         PayloadError: the message is none of the allowed kinds, or larger than allowed.
         FedGuideError: whatever the party's half raises; nothing is stored then.
     """
-    digest = hashlib.sha256(payload).digest()
+    digest = hashlib.sha256(payload).digest() if digest is None else digest
     last = store.last_answer(name)
     if last is None or trip > last.trip:
         message = decode(payload, messages_of(allowed), limits)

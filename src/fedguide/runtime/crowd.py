@@ -37,7 +37,7 @@ Shape: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class _Batched:
+class Batched:
     """What k parties train on in one program of s steps, with u places in a block.
 
     Attributes:
@@ -55,6 +55,69 @@ class _Batched:
     y: NDArray[Any]
     mask: NDArray[np.bool_]
     weight: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The examples of k parties one after the other.
+
+    Attributes:
+        counts: ``(k,)``, how many each has, at least 1.
+        x: ``(n, ...)``; each number in it is a row of the table.
+        y: ``(n, ...)``.
+    """
+
+    counts: NDArray[np.int64]
+    x: NDArray[Any]
+    y: NDArray[Any]
+
+
+class Training:
+    """The compiled training of many parties on the rows they touch.
+
+    Raises:
+        ConfigError: there is no such table, or the optimiser moves rows that have no gradient.
+    """
+
+    def __init__(
+        self,
+        compiled: Engine,
+        params: Params,
+        plan: Epochs,
+        table: str,
+        on_compile: Callable[[Shape, float], None],
+    ) -> None:
+        self.plan = plan
+        leaf, self.table = _find(params, table)
+        _check_rests(compiled, params)
+        self._unravel = compiled.unravel
+        self._jitted = jax.jit(_program(compiled, leaf))
+        self._programs: dict[Any, Any] = {}
+        self._on_compile = on_compile
+
+    def tree(self, params: Vector) -> Params:
+        """The model's parameters, where JAX has them."""
+        return jax.device_put(self._unravel(params))
+
+    def started(self, tree: Params, batched: Batched) -> Any:
+        """Changes ``(k, u, width)`` and ``(k, r)``, and losses ``(s, k)``, being computed."""
+        inputs = (tree, batched.rows, batched.x, batched.y, batched.mask)
+        key = tuple((array.shape, array.dtype.str) for array in inputs[1:])
+        if key not in self._programs:
+            start = time.perf_counter()
+            self._programs[key] = self._jitted.lower(*inputs).compile()
+            shape = (batched.rows.shape[0], len(batched.x), batched.rows.shape[1])
+            self._on_compile(shape, time.perf_counter() - start)
+        return self._programs[key](*inputs)
+
+    def batched(self, bundle: Bundle, seeds: NDArray[np.int64], width: int, parts: int) -> Batched:
+        """The batches of parties that shuffle, as ``_batched`` makes them of shards."""
+        counts, batch = bundle.counts, self.plan.batch_size
+        steps = _rounded(self.plan.epochs * -(-int(counts.max()) // batch), 4)
+        starts = np.cumsum(counts) - counts
+        chosen, mask = _filling(starts, steps, width, batch)
+        _shuffle(chosen, mask, np.arange(len(counts)), counts, starts, seeds, self.plan)
+        return _placed(bundle, chosen, mask, width, self.table.rows, parts)
 
 
 def train_together(
@@ -85,25 +148,13 @@ def train_together(
     """
     if at_once < 1:
         raise ConfigError(f"at_once must be at least 1, got {at_once}")
-    leaf, where = _find(params, table)
-    _check_rests(compiled, params)
-    jitted = jax.jit(_program(compiled, leaf))
-    programs: dict[Any, Any] = {}
-
-    def started(tree: Params, batched: _Batched) -> Any:
-        inputs = (tree, batched.rows, batched.x, batched.y, batched.mask)
-        key = tuple((array.shape, array.dtype.str) for array in inputs[1:])
-        if key not in programs:
-            start = time.perf_counter()
-            programs[key] = jitted.lower(*inputs).compile()
-            shape = (batched.rows.shape[0], len(batched.x), batched.rows.shape[1])
-            on_compile(shape, time.perf_counter() - start)
-        return programs[key](*inputs)
+    training = Training(compiled, params, plan, table, on_compile)
+    where = training.table
 
     def together(
         params: Vector, names: Sequence[PartyId], seeds: Sequence[int]
     ) -> list[PatchFitted]:
-        tree = jax.device_put(compiled.unravel(params))
+        tree = training.tree(params)
         own = [shards[name] for name in names]
         order = sorted(range(len(own)), key=lambda i: _steps(own[i], plan))
         size = -(-len(own) // -(-len(own) // at_once))
@@ -113,7 +164,7 @@ def train_together(
             some, their = [own[i] for i in chosen], [seeds[i] for i in chosen]
             batched = _batched(some, their, plan, where.rows, _rounded(size, 8))
             # JAX computes while the next piece is being put together.
-            pieces.append((chosen, some, batched, started(tree, batched)))
+            pieces.append((chosen, some, batched, training.started(tree, batched)))
         fits: dict[int, PatchFitted] = {}
         for chosen, some, batched, results in pieces:
             fits.update(zip(chosen, _fits(some, batched, results, where), strict=True))
@@ -123,7 +174,7 @@ def train_together(
 
 
 def _fits(
-    some: Sequence[Shard], batched: _Batched, results: Sequence[Any], where: Table
+    some: Sequence[Shard], batched: Batched, results: Sequence[Any], where: Table
 ) -> Iterator[PatchFitted]:
     """What each party's fit gave."""
     blocks, rests, losses = (np.asarray(one) for one in results)
@@ -175,7 +226,7 @@ def _wide(active: Any, array: Any) -> Any:
 
 def _batched(
     some: Sequence[Shard], seeds: Sequence[int], plan: Epochs, table_rows: int, width: int
-) -> _Batched:
+) -> Batched:
     """The parties' batches, in places of their blocks, filled up to rounded shapes.
 
     Raises:
@@ -184,22 +235,9 @@ def _batched(
     counts = np.array([len(shard.x) for shard in some])
     starts = np.cumsum(counts) - counts
     steps = _rounded(max(_steps(shard, plan) for shard in some), 4)
-    batch = max(_width(shard, plan) for shard in some)
-    chosen = np.zeros((steps, width, batch), np.int64)
-    chosen[:, : len(some)] = starts[:, None]  # filled up with an example of the party's own
-    mask = np.zeros((steps, width, batch), np.bool_)
+    chosen, mask = _filling(starts, steps, width, max(_width(shard, plan) for shard in some))
     whole = np.array([at for at, shard in enumerate(some) if shard.cuts is None], np.int64)
-    each = -(-counts // plan.batch_size)
-    for epoch in range(plan.epochs):
-        # What ``local.batches`` does, for all of them at once: most of the time went there.
-        order, owner = shuffled(np.asarray(seeds)[whole], counts[whole], epoch)
-        party = whole[owner]
-        nth = np.arange(len(party)) - np.repeat(
-            np.cumsum(counts[whole]) - counts[whole], counts[whole]
-        )
-        step = epoch * each[party] + nth // plan.batch_size
-        spot = (step, party, nth % plan.batch_size)
-        chosen[spot], mask[spot] = order + starts[party], True
+    _shuffle(chosen, mask, whole, counts, starts, np.asarray(seeds), plan)
     for at, shard in enumerate(some):
         if shard.cuts is not None:
             rows, there = batches(shard, plan.batch_size, None)
@@ -208,10 +246,54 @@ def _batched(
             mask[:done, at, :wide] = np.tile(there, (plan.epochs, 1))
     x = np.concatenate([shard.x for shard in some])
     y = np.concatenate([shard.y for shard in some])
-    places, rows, touched = _places(x, counts, table_rows)
-    block = np.zeros((width, _rounded(int(touched.max()), 4)), np.int32)
-    block[: len(some)][np.arange(block.shape[1]) < touched[:, None]] = rows
-    return _Batched(block, touched, places[chosen], y[chosen], mask, mask.sum(axis=2))
+    return _placed(Bundle(counts, x, y), chosen, mask, width, table_rows, 4)
+
+
+def _filling(
+    starts: NDArray[np.int64], steps: int, width: int, batch: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Batches of nothing: an example of the party's own at each place, none of which counts."""
+    chosen = np.zeros((steps, width, batch), np.int64)
+    chosen[:, : len(starts)] = starts[:, None]
+    return chosen, np.zeros((steps, width, batch), np.bool_)
+
+
+def _shuffle(
+    chosen: NDArray[np.int64],
+    mask: NDArray[np.bool_],
+    whole: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    seeds: NDArray[np.int64],
+    plan: Epochs,
+) -> None:
+    """Puts in what ``local.batches`` does, for all of ``whole`` at once."""
+    each = -(-counts // plan.batch_size)
+    for epoch in range(plan.epochs):
+        order, owner = shuffled(seeds[whole], counts[whole], epoch)
+        party = whole[owner]
+        nth = np.arange(len(party)) - np.repeat(
+            np.cumsum(counts[whole]) - counts[whole], counts[whole]
+        )
+        step = epoch * each[party] + nth // plan.batch_size
+        spot = (step, party, nth % plan.batch_size)
+        chosen[spot], mask[spot] = order + starts[party], True
+
+
+def _placed(
+    bundle: Bundle,
+    chosen: NDArray[np.int64],
+    mask: NDArray[np.bool_],
+    width: int,
+    table_rows: int,
+    parts: int,
+) -> Batched:
+    """Rows of the table as places in blocks, whose size is one of ``parts`` an octave."""
+    places, rows, touched = _places(bundle.x, bundle.counts, table_rows)
+    block = np.zeros((width, _rounded(int(touched.max()), parts)), np.int32)
+    here = block[: len(touched)]
+    here[np.arange(block.shape[1]) < touched[:, None]] = rows
+    return Batched(block, touched, places[chosen], bundle.y[chosen], mask, mask.sum(axis=2))
 
 
 def _places(

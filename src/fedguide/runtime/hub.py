@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Annotated, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 from anyio.to_thread import run_sync
@@ -50,7 +51,6 @@ from fedguide.runtime.hub_tables import reading, writing
 from fedguide.runtime.hub_watch import HubMetrics, Log
 from fedguide.runtime.hub_wire import (
     ASK_BODY_BYTES,
-    CHUNK_BYTES,
     ENROL_BODY_BYTES,
     INLINE_BYTES,
     LONGEST_WAIT_S,
@@ -72,10 +72,13 @@ from fedguide.runtime.hub_wire import (
     pack,
     unpack,
 )
-from fedguide.runtime.mailbox import HubLimits
+from fedguide.runtime.mailbox import HubLimits, Place
 from fedguide.runtime.members import ANSWERS, DRIVES, PARTY, Member
+from fedguide.runtime.payload_files import PIECE_BYTES, sweep
 
 R = TypeVar("R")
+_Keep: TypeAlias = Callable[[bytes], None]
+"""Takes a body piece by piece."""
 
 _STATUSES: tuple[tuple[type[FedGuideError], int], ...] = (
     (OverloadedError, 503),
@@ -92,6 +95,7 @@ _STATUSES: tuple[tuple[type[FedGuideError], int], ...] = (
     (InputError, 400),
 )
 _FORGET_EVERY_S = 60.0
+BYTES_TYPE = "application/octet-stream"
 
 WaitQuery = Annotated[int, Query(ge=0, le=LONGEST_WAIT_S)]
 
@@ -150,6 +154,10 @@ class _Hub:
         self.bells = Bells(plan.recheck_s, plan.max_waiting, plan.max_waiting_each)
         self._bodies = 0
         self._known: dict[str, Member] = {}
+        # SQLite takes one writer at a time. Waiting for it here costs nobody a thread, and what
+        # does not wait for the disk is done at once: two changes of thread would take longer.
+        self._here = engine.dialect.name == "sqlite"
+        self._writer = asyncio.Lock()
         self._forget_at_s = clock() + _FORGET_EVERY_S
 
     async def read(self, look: Callable[[Connection], R]) -> R:
@@ -159,14 +167,15 @@ class _Hub:
             with reading(self.engine) as db:
                 return look(db)
 
-        return await run_sync(work)
+        return work() if self._here else await run_sync(work)
 
     async def write(
         self, caller: _Caller, work: Callable[[Connection], R], *, light: bool = False
     ) -> R:
         """Keeps the caller's nonce and does ``work``, both or neither.
 
-        ``light`` says that the work only looks, so that no commit to disk is waited for.
+        ``light`` says that nothing is lost if the machine forgets it, so the disk is not waited
+        for: the work only looks, or belongs to a trip, which is asked again then.
 
         Raises:
             ReplayedError: the request was made before.
@@ -181,7 +190,14 @@ class _Hub:
                 self._forget(db)
                 return work(db)
 
-        return await run_sync(transaction)
+        if not self._here:
+            return await run_sync(transaction)
+        async with self._writer:
+            return transaction() if light else await run_sync(transaction)
+
+    async def tidy(self, task: str) -> None:
+        """Deletes the files of payloads that a transaction dropped."""
+        await self.read(lambda db: sweep(db, task))
 
     def _same(self, db: Connection, member: Member) -> None:
         """A member's key is kept in memory; that it still is one, the database says each time."""
@@ -210,15 +226,28 @@ class _Hub:
             OversizedError, TimedOutError, OverloadedError: the body is too large or too slow, or
                 there is no room for it.
         """
-        signed, signature = read_request(request.method, _target(request), request.headers)
-        member = await self._signer(signed, signature)
+        caller = await self.sender(request)
+        member = caller.member
         if roles is not None and member.role not in roles:
             member = await self._anew(member)
         if roles is not None and member.role not in roles:
             raise RefusedError(f"{member.party} is a {member.role}, this is for a {roles[0]}")
-        body, digest = await self.body(request, most)
+        caller = replace(caller, member=member)
+        return replace(caller, body=await self.checked(request, caller.signed, most))
+
+    async def sender(self, request: Request) -> _Caller:
+        """Who makes this request, whose body was not read yet."""
+        signed, signature = read_request(request.method, _target(request), request.headers)
+        member = await self._signer(signed, signature)
+        return _Caller(signed, member, b"", proven_by_name=True)
+
+    async def checked(
+        self, request: Request, signed: Signed, most: int, keep: _Keep | None = None
+    ) -> bytes:
+        """The body that was signed, or nothing if it is given to ``keep`` piece by piece."""
+        body, digest = await self.body(request, most, keep)
         check_body(signed, digest)
-        return _Caller(signed, member, body, proven_by_name=True)
+        return body
 
     async def _anew(self, member: Member) -> Member:
         """The member as the database knows it: it may have been made a lead since."""
@@ -255,7 +284,9 @@ class _Hub:
         nobody = Member(signed.party, key, PARTY, members.WAITING, self.clock(), None)
         return _Caller(signed, nobody, body), enrol
 
-    async def body(self, request: Request, most: int) -> tuple[bytes, bytes]:
+    async def body(
+        self, request: Request, most: int, keep: _Keep | None = None
+    ) -> tuple[bytes, bytes]:
         """A body of at most ``most`` bytes and its SHA-256; larger ones are not read."""
         claimed = _length(request)
         if claimed is not None and claimed > most:
@@ -267,7 +298,7 @@ class _Hub:
             size = most if claimed is None else claimed
             longest_s = self.plan.body_start_s + size / self.plan.body_bytes_per_s
             async with asyncio.timeout(longest_s):
-                return await _read(request, most)
+                return await _read(request, most, keep)
         except TimeoutError:
             raise TimedOutError(f"the body did not come within {longest_s:.0f} s") from None
         finally:
@@ -286,6 +317,8 @@ def hub_app(
         log: told of every request.
     """
     metrics = HubMetrics()
+    with writing(engine) as db:
+        mailbox.recover(db)
     hub = _Hub(engine, clock, plan, metrics)
 
     @asynccontextmanager
@@ -439,6 +472,7 @@ def _task_routes(app: FastAPI, hub: _Hub) -> None:
         view = await hub.write(caller, work)
         for name, _, _ in view.decisions:
             hub.bells.ring(f"mailbox/{name}")
+        await hub.tidy(task)
         return _packed(view)
 
 
@@ -456,14 +490,27 @@ def _payload_routes(app: FastAPI, hub: _Hub) -> None:
             owner = caller.member.party
             return mailbox.declare(db, owner, task, digest, size, hub.plan.limits)
 
-        return _packed(Missing(tuple(await hub.write(caller, work))))
+        missing = await hub.write(caller, work, light=True)
+        await hub.tidy(task)
+        return _packed(Missing(tuple(missing)))
 
     @app.put("/v1/tasks/{task}/payloads/{sha256}/{number}")
     async def put(request: Request, task: str, sha256: str, number: int) -> Response:
-        caller = await hub.caller(request, None, CHUNK_BYTES)
+        caller = await hub.sender(request)
         digest, owner = _digest(sha256), caller.member.party
+        place = await hub.read(lambda db: mailbox.place_of(db, owner, task, digest, number))
+        claimed = _length(request)
+        if claimed is not None and claimed > place.size:
+            raise OversizedError(f"chunk {number} has {place.size} bytes, got {claimed}")
+        if place.file is None:
+            body = await hub.checked(request, caller.signed, place.size)
+            size = len(body)
+        else:
+            body, size = b"", await _to_file(hub, request, caller.signed, place)
         await hub.write(
-            caller, lambda db: mailbox.put_chunk(db, owner, task, digest, number, caller.body)
+            caller,
+            lambda db: mailbox.put_chunk(db, owner, task, digest, number, body, size),
+            light=True,
         )
         return Response(status_code=204)
 
@@ -471,12 +518,64 @@ def _payload_routes(app: FastAPI, hub: _Hub) -> None:
     async def chunk(request: Request, task: str, owner: str, sha256: str, number: int) -> Response:
         caller = await hub.caller(request, None, 0)
         digest, reader = _digest(sha256), caller.member.party
-        body = await hub.write(
-            caller,
-            lambda db: mailbox.read_chunk(db, reader, task, owner, digest, number),
-            light=True,
-        )
-        return Response(body, media_type="application/octet-stream")
+
+        def work(db: Connection) -> tuple[bytes | Place, int]:
+            found = mailbox.read_chunk(db, reader, task, owner, digest, number)
+            if isinstance(found, bytes) or found.file is None:
+                return found, -1
+            try:
+                # Open within the transaction: what is dropped after it can still be read.
+                return found, found.file.open_to_read()
+            except FileNotFoundError:
+                raise NotFoundError("there is no such chunk") from None
+
+        found, handle = await hub.write(caller, work, light=True)
+        if isinstance(found, bytes):
+            return Response(found, media_type=BYTES_TYPE)
+        return _PartOfFile(handle, found)
+
+
+async def _to_file(hub: _Hub, request: Request, signed: Signed, place: Place) -> int:
+    """Writes a chunk to its place in the payload's file; gives how many bytes came.
+
+    A chunk that is there already is read and not written. Until the database says that it is
+    there, nobody reads the place: what is not the body that was signed is written over.
+    """
+    if place.file is None or place.known:
+        return len(await hub.checked(request, signed, place.size))
+    handle = place.file.open_to_write()
+    written = 0
+
+    def keep(piece: bytes) -> None:
+        nonlocal written
+        written += os.pwrite(handle, piece, place.offset + written)
+
+    try:
+        await hub.checked(request, signed, place.size, keep)
+    finally:
+        os.close(handle)
+    return written
+
+
+class _PartOfFile(Response):
+    """A part of an open file, read piece by piece; closes it."""
+
+    def __init__(self, handle: int, place: Place) -> None:
+        super().__init__(headers={"content-length": str(place.size)}, media_type=BYTES_TYPE)
+        self._handle, self._place = handle, place
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Sends it."""
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            end = self._place.offset + self._place.size
+            for start in range(self._place.offset, end, PIECE_BYTES):
+                size = min(PIECE_BYTES, end - start)
+                piece = await run_sync(os.pread, self._handle, size, start)
+                more = start + size < end
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+        finally:
+            os.close(self._handle)
 
 
 def _trip_routes(app: FastAPI, hub: _Hub) -> None:
@@ -491,9 +590,10 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
             driver = caller.member.party
             mailbox.post_ask(db, driver, task, trip, body, hub.plan.limits, hub.clock())
 
-        await hub.write(caller, work)
+        await hub.write(caller, work, light=True)
         for name, _ in body.to:
             hub.bells.ring(f"mailbox/{name}")
+        await hub.tidy(task)
         return Response(status_code=204)
 
     @app.get("/v1/mailbox")
@@ -526,7 +626,7 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
             party = caller.member.party
             mailbox.post_reply(db, party, task, trip, body, hub.plan.limits, hub.clock())
 
-        await hub.write(caller, work)
+        await hub.write(caller, work, light=True)
         hub.bells.ring(f"trip/{task}")
         return Response(status_code=204)
 
@@ -553,7 +653,7 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
     async def close(request: Request, task: str, trip: int) -> Response:
         caller = await hub.caller(request, DRIVES, 0)
         driver = caller.member.party
-        await hub.write(caller, lambda db: mailbox.close_trip(db, driver, task, trip))
+        await hub.write(caller, lambda db: mailbox.close_trip(db, driver, task, trip), light=True)
         return Response(status_code=204)
 
 
@@ -581,18 +681,36 @@ def _length(request: Request) -> int | None:
     return int(value)
 
 
-async def _read(request: Request, most: int) -> tuple[bytes, bytes]:
-    """The body as it comes, given up at the first byte too many."""
+async def _read(request: Request, most: int, keep: _Keep | None) -> tuple[bytes, bytes]:
+    """The body as it comes, given up at the first byte too many, and its SHA-256.
+
+    With ``keep`` it is handed on in larger pieces, and is not in what is returned; those are hashed
+    and kept in a thread, while the next ones come.
+    """
     parts: list[bytes] = []
-    size = 0
+    size = waiting = 0
     digest = hashlib.sha256()
+
+    def hand_on(piece: bytes) -> None:
+        digest.update(piece)
+        if keep is not None:
+            keep(piece)
+
     async for part in request.stream():
         size += len(part)
         if size > most:
             raise OversizedError(f"this request may have {most} bytes, it has more")
         parts.append(part)
-        digest.update(part)
-    return b"".join(parts), digest.digest()
+        waiting += len(part)
+        if keep is None:
+            digest.update(part)
+        elif waiting >= PIECE_BYTES:
+            await run_sync(hand_on, b"".join(parts))
+            parts, waiting = [], 0
+    if keep is None:
+        return b"".join(parts), digest.digest()
+    await run_sync(hand_on, b"".join(parts))
+    return b"", digest.digest()
 
 
 def _digest(text_: str) -> bytes:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import msgspec
 
 from fedguide.crypto.requests import new_request, signed_headers
@@ -30,13 +29,16 @@ from fedguide.errors import (
     RunError,
     kinds_by_code,
 )
+from fedguide.runtime.hub_line import Answer, Line
 from fedguide.runtime.hub_wire import (
     ASK_BODY_BYTES,
     CHUNK_BYTES,
     Content,
+    chunk_hashes,
     chunk_size,
     chunks_of,
     content_of,
+    name_of,
     unpack,
 )
 from fedguide.runtime.hub_wire import Missing as MissingChunks
@@ -44,7 +46,7 @@ from fedguide.seeds import Entropy
 
 Clock = Callable[[], float]
 
-CONNECT_S, ANSWER_S = 10.0, 60.0
+ANSWER_S = 60.0
 _LONGEST_ANSWER = 2 * ASK_BODY_BYTES  # sixteen inline replies and their envelopes
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
 
@@ -109,13 +111,7 @@ class HubClient:
         self.name = access.name
         self._key = access.key
         self.around = around
-        self._http = httpx.Client(
-            base_url=access.address,
-            verify=pinned(access.authority),
-            # A proxy of the environment would end TLS elsewhere than at the hub.
-            trust_env=False,
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-        )
+        self._line = Line(access.address, pinned(access.authority))
 
     def __enter__(self) -> HubClient:
         return self
@@ -125,20 +121,33 @@ class HubClient:
 
     def close(self) -> None:
         """Gives the connections back."""
-        self._http.close()
+        self._line.close()
 
     def call(
         self,
         method: str,
         target: str,
-        body: bytes = b"",
+        body: bytes | memoryview = b"",
         *,
         task: str = "",
         trip: int = -1,
         wait_s: float = 0.0,
         most: int = _LONGEST_ANSWER,
+        sha256: bytes | None = None,
+        into: memoryview | None = None,
     ) -> bytes:
         """What the hub answers, asked again while it is away or busy.
+
+        Args:
+            method: of HTTP.
+            target: path and query.
+            body: to send.
+            task: that the request is for.
+            trip: of the task.
+            wait_s: how long the hub may take beside the usual.
+            most: bytes that its answer may have.
+            sha256: of the body, where it is known.
+            into: where the answer is to be read to; nothing else is given then.
 
         Raises:
             ConnectionFailedError: it was away or busy for longer than patience lasts.
@@ -151,7 +160,15 @@ class HubClient:
         while True:
             try:
                 return self.once(
-                    method, target, body, task=task, trip=trip, wait_s=wait_s, most=most
+                    method,
+                    target,
+                    body,
+                    task=task,
+                    trip=trip,
+                    wait_s=wait_s,
+                    most=most,
+                    sha256=sha256,
+                    into=into,
                 )
             except NotAuthorizedError:
                 raise
@@ -169,15 +186,16 @@ class HubClient:
         self,
         method: str,
         target: str,
-        body: bytes = b"",
+        body: bytes | memoryview = b"",
         *,
         task: str = "",
         trip: int = -1,
         wait_s: float = 0.0,
         most: int = _LONGEST_ANSWER,
+        sha256: bytes | None = None,
+        into: memoryview | None = None,
     ) -> bytes:
         """What the hub answers to one try; raises as ``call`` does, at once."""
-        around = self.around
         request = new_request(
             method,
             target,
@@ -185,37 +203,32 @@ class HubClient:
             party=self.name,
             task=task,
             trip=trip,
-            now_s=around.wall(),
-            entropy=around.entropy,
+            now_s=self.around.wall(),
+            entropy=self.around.entropy,
+            body_sha256=sha256,
         )
-        timeout = httpx.Timeout(ANSWER_S + wait_s, connect=CONNECT_S)
-        try:
-            with self._http.stream(
-                method,
-                target,
-                content=body,
-                headers=signed_headers(self._key, request),
-                timeout=timeout,
-            ) as response:
-                answer = _read(response, most)
-        except httpx.TransportError as error:
-            raise _unreachable(self._http.base_url, error) from None
-        if response.status_code >= 400:
-            raise _refusal(response, answer)
-        return answer
+        headers = signed_headers(self._key, request)
+        answer = self._line.ask(method, target, body, headers, ANSWER_S + wait_s, most, into)
+        if answer.status >= 400:
+            raise _refusal(answer)
+        return answer.body
 
 
 def send(client: HubClient, task: str, payload: bytes, *, inline: bool) -> Content:
     """Brings a payload to the hub, only the chunks that are not there; gives how to name it."""
     if inline:
         return content_of(payload, inline=True)
-    content = content_of(payload, inline=False)
+    hashes = chunk_hashes(payload)
+    content = Content(name_of(hashes), len(payload))
     path = f"/v1/tasks/{task}/payloads/{content.sha256.hex()}"
     answer = client.call("POST", f"{path}?size={content.size}", task=task)
     view = memoryview(payload)
     for number in unpack(answer, MissingChunks).chunks:
+        if not 0 <= number < len(hashes):
+            raise MalformedError(f"the hub misses chunk {number} of {len(hashes)}")
         start = number * CHUNK_BYTES
-        client.call("PUT", f"{path}/{number}", bytes(view[start : start + CHUNK_BYTES]), task=task)
+        part = view[start : start + CHUNK_BYTES]
+        client.call("PUT", f"{path}/{number}", part, task=task, sha256=hashes[number])
     return content
 
 
@@ -228,35 +241,28 @@ def fetch(client: HubClient, task: str, owner: str, content: Content, most: int)
     """
     if content.size > most:
         raise OversizedError(f"a payload of this task has at most {most} bytes, got {content.size}")
-    payload = content.inline
-    if payload is None:
-        payload = _chunks(client, task, owner, content)
-    if len(payload) != content.size or hashlib.sha256(payload).digest() != content.sha256:
+    if content.inline is not None:
+        payload, hashes = content.inline, chunk_hashes(content.inline)
+    else:
+        payload, hashes = _chunks(client, task, owner, content)
+    if len(payload) != content.size or name_of(hashes) != content.sha256:
         raise MalformedError("a payload does not have the size and hash it came with")
     return payload
 
 
-def _chunks(client: HubClient, task: str, owner: str, content: Content) -> bytes:
+def _chunks(
+    client: HubClient, task: str, owner: str, content: Content
+) -> tuple[bytes, list[bytes]]:
+    """A payload's chunks, and the hash of each."""
     path = f"/v1/tasks/{task}/payloads/{owner}/{content.sha256.hex()}"
-    parts = []
-    for number in range(chunks_of(content.size)):
-        expected = chunk_size(content.size, number)
-        part = client.call("GET", f"{path}/{number}", task=task, most=expected)
-        if len(part) != expected:
-            raise MalformedError(f"chunk {number} has {expected} bytes, got {len(part)}")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _read(response: httpx.Response, most: int) -> bytes:
-    """The answer's body, given up at the first byte too many."""
-    parts, size = [], 0
-    for part in response.iter_raw():
-        size += len(part)
-        if size > most:
-            raise OversizedError(f"the hub's answer may have {most} bytes, it has more")
-        parts.append(part)
-    return b"".join(parts)
+    payload, hashes = bytearray(content.size), []
+    with memoryview(payload) as view:
+        for number in range(chunks_of(content.size)):
+            start, size = number * CHUNK_BYTES, chunk_size(content.size, number)
+            part = view[start : start + size]
+            client.call("GET", f"{path}/{number}", task=task, into=part)
+            hashes.append(hashlib.sha256(part).digest())
+    return bytes(payload), hashes
 
 
 def _pauses() -> Iterator[float]:
@@ -267,36 +273,24 @@ def _pauses() -> Iterator[float]:
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def _unreachable(address: httpx.URL, error: httpx.TransportError) -> ConnectionFailedError:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return NotAuthorizedError(
-            f"{address} is not the hub of the invitation: its certificate is not the pinned one's",
-            hint="fedguide doctor",
-        )
-    return ConnectionFailedError(
-        f"the hub at {address} cannot be reached: {type(error).__name__}", hint="fedguide doctor"
-    )
-
-
-def _refusal(response: httpx.Response, answer: bytes) -> FedGuideError:
+def _refusal(answer: Answer) -> FedGuideError:
     """The error the hub answered with, as if it had been raised here."""
     try:
-        problem: Any = msgspec.json.decode(answer)
+        problem: Any = msgspec.json.decode(answer.body)
         code, detail, hint = problem["code"], str(problem["detail"]), str(problem["hint"])
     except (msgspec.MsgspecError, KeyError, TypeError):
-        code, detail, hint = "", f"the hub answered {response.status_code}", ""
+        code, detail, hint = "", f"the hub answered {answer.status}", ""
     kind = _KINDS.get(code)
-    if response.status_code == 500:
+    if answer.status == 500:
         return RunError("the hub failed on this request", hint="look into the hub's log")
     if kind is None:
         return ConnectionFailedError(detail, hint=hint or "fedguide doctor")
     if issubclass(kind, BusyError):
-        return kind(detail, hint=hint, retry_after_s=_retry_after(response))
+        return kind(detail, hint=hint, retry_after_s=_retry_after(answer.retry_after))
     return kind(detail, hint=hint)
 
 
-def _retry_after(response: httpx.Response) -> float:
-    value = response.headers.get("retry-after", "1")
+def _retry_after(value: str) -> float:
     return min(float(value), 60.0) if value.isascii() and value.isdigit() else 1.0
 
 

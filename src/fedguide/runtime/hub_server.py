@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from fedguide.errors import ConfigError, ConnectionFailedError
+from fedguide.errors import ConfigError, ConnectionFailedError, OversizedError
 
 HEADER_S = 10.0
 KEEP_ALIVE_S = 65
@@ -91,7 +91,6 @@ def hub_server(
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=2,
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         backlog=_BACKLOG,
     )
     config.load()
@@ -134,13 +133,14 @@ class _Server(uvicorn.Server):
                 connection.transport.abort()
 
 
-def _patient(header_s: float) -> type[H11Protocol]:
+def _patient(header_s: float) -> type[HttpToolsProtocol]:
     """The HTTP/1.1 protocol with an end to its patience."""
 
-    class Patient(H11Protocol):
+    class Patient(HttpToolsProtocol):
         """Closes a connection whose next request does not get to the end of its headers."""
 
         _timer: asyncio.TimerHandle | None = None
+        _head_bytes = 0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrowing
             super().connection_made(transport)
@@ -159,6 +159,24 @@ def _patient(header_s: float) -> type[H11Protocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop()
             super().connection_lost(exc)
+
+        def on_message_begin(self) -> None:
+            self._head_bytes = 0
+            super().on_message_begin()
+
+        def on_url(self, url: bytes) -> None:
+            self._count(url)
+            super().on_url(url)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self._count(name, value)
+            super().on_header(name, value)
+
+        def _count(self, *parts: bytes) -> None:
+            """The parser keeps no limit of its own; what is raised here ends the connection."""
+            self._head_bytes += sum(map(len, parts))
+            if self._head_bytes > MAX_HEADER_BYTES:
+                raise OversizedError(f"a request's head has at most {MAX_HEADER_BYTES} bytes")
 
         def _between_requests(self) -> bool:
             return self.cycle is None or self.cycle.response_complete

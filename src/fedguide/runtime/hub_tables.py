@@ -4,8 +4,10 @@ Every change of the tables is one revision here, applied in order through Alembi
 a hub opens its database; ``alembic_version`` says which were applied. A test compares what the
 revisions make with ``META``, so the two cannot drift apart. SQLite runs in WAL mode with every
 commit on disk (``synchronous=FULL``); a write takes the lock when it begins, so that two of them
-wait for each other instead of failing. A commit of nothing but a nonce (``light``) does not wait
-for the disk: no process's death loses it, and a loss of power only the last moment of them.
+wait for each other instead of failing. Commits of what a hub may forget (``light``: nonces and
+whatever belongs to a trip) do not wait for the disk. No process's death loses them, and a loss of
+power only the last moment of them, which is less than a database restored from a backup has
+forgotten: the driver asks its trip again, and every party gives the answer it has stored.
 """
 
 from __future__ import annotations
@@ -13,10 +15,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -32,12 +32,17 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    inspect,
+    select,
     text,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 
 from fedguide.errors import ConfigError, JournalError
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 META = MetaData()
 PARTIES = Table(
@@ -265,6 +270,8 @@ def _engine(url: str) -> Engine:
         ) from None
     if dialect == "sqlite":
         _prepare_sqlite(engine)
+    else:
+        _prepare_postgres(engine)
     return engine
 
 
@@ -287,27 +294,45 @@ def _prepare_sqlite(engine: Engine) -> None:
         db.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _prepare_postgres(engine: Engine) -> None:
+    @event.listens_for(engine, "begin")
+    def _begun(db: Connection) -> None:
+        if db.get_execution_options().get("light", False):
+            db.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+
 def _upgrade(db: Connection) -> None:
-    context = MigrationContext.configure(db)
     names = [name for name, _ in REVISIONS]
-    current = context.get_current_revision()
+    current = _revision(db)
     if current is not None and current not in names:
         raise JournalError(
             f"the hub's database is of revision {current}, this version knows up to {names[-1]}",
             hint="pip install --upgrade fedguide",
         )
-    done = 0 if current is None else names.index(current) + 1
-    operations = Operations(context)
-    for name, revise in REVISIONS[done:]:
+    open_revisions = REVISIONS[0 if current is None else names.index(current) + 1 :]
+    if not open_revisions:
+        return
+    # Nearly every start finds its tables as they should be, and Alembic takes long to import.
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+
+    operations = Operations(MigrationContext.configure(db))
+    for name, revise in open_revisions:
         revise(operations)
         _set_revision(db, name)
 
 
+_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Where Alembic looks for the revision."""
+
+
+def _revision(db: Connection) -> str | None:
+    if not inspect(db).has_table(_VERSION.name):
+        return None
+    return db.execute(select(_VERSION.c.version_num)).scalar_one_or_none()
+
+
 def _set_revision(db: Connection, name: str) -> None:
-    """Writes the revision where Alembic looks for it."""
-    version = Table(
-        "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)
-    )
-    version.create(db, checkfirst=True)
-    db.execute(version.delete())
-    db.execute(version.insert().values(version_num=name))
+    _VERSION.create(db, checkfirst=True)
+    db.execute(_VERSION.delete())
+    db.execute(_VERSION.insert().values(version_num=name))

@@ -5,18 +5,23 @@ error. What parties and drivers say to each other is opaque here: payloads are b
 and only their receiver reads them, through the codec. A payload of up to ``INLINE_BYTES`` travels
 within the body; a larger one goes in chunks of ``CHUNK_BYTES``, each a request of its own, so that
 a broken connection loses one chunk and nothing has to be sent twice.
+
+A payload of one chunk is named by its SHA-256, a larger one by the SHA-256 over those of its
+chunks: the hash that names it and the ones that its requests are signed over are made in one pass.
+The size, which always stands beside the name, tells the two apart.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 
 from fedguide.errors import MalformedError
 
-CHUNK_BYTES = 1 << 22
+CHUNK_BYTES = 1 << 23
 INLINE_BYTES = 1 << 18
 SMALL_BODY_BYTES = 1 << 16
 """Largest body of a request that carries no payload."""
@@ -185,8 +190,21 @@ def unpack(body: bytes, kind: type[S]) -> S:
 
 
 def content_of(payload: bytes, *, inline: bool) -> Content:
-    """A payload's hash and size, and itself if it is to travel inline."""
-    return Content(hashlib.sha256(payload).digest(), len(payload), payload if inline else None)
+    """A payload's name and size, and itself if it is to travel inline."""
+    name = name_of(chunk_hashes(payload))
+    return Content(name, len(payload), payload if inline else None)
+
+
+def chunk_hashes(payload: bytes) -> list[bytes]:
+    """SHA-256 of each of a payload's chunks."""
+    view = memoryview(payload)
+    starts = range(0, max(1, len(payload)), CHUNK_BYTES)
+    return [hashlib.sha256(view[start : start + CHUNK_BYTES]).digest() for start in starts]
+
+
+def name_of(hashes: Sequence[bytes]) -> bytes:
+    """What a payload with these chunks is called."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256(b"".join(hashes)).digest()
 
 
 def chunks_of(size: int) -> int:

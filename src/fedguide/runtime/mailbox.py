@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
 
 from fedguide.errors import (
     BusyError,
@@ -33,6 +33,7 @@ from fedguide.errors import (
 from fedguide.protocol import MISSING_REASONS
 from fedguide.runtime.hub_tables import CHUNKS, DECISIONS, MESSAGES, PAYLOADS, TASKS
 from fedguide.runtime.hub_wire import (
+    CHUNK_BYTES,
     INLINE_BYTES,
     Content,
     Decide,
@@ -48,6 +49,8 @@ from fedguide.runtime.hub_wire import (
     chunks_of,
 )
 from fedguide.runtime.members import ANSWERS, admitted, check_name
+from fedguide.runtime.payload_files import PayloadFile, file_of, sweep
+from fedguide.runtime.prepared import Prepared
 
 OPEN, ENDED = "open", "ended"
 UNDECIDED, APPROVED, REFUSED = "waiting", "approved", "refused"
@@ -60,6 +63,79 @@ MAX_PAYLOADS = 4096
 
 REPLIES_AT_ONCE = 16
 """Replies in one answer to the driver; inline ones make it at most 4 MiB long."""
+
+
+def _of(table: Any, task: Any, owner: Any, sha256: Any) -> Any:
+    return and_(table.c.task == task, table.c.owner == owner, table.c.sha256 == sha256)
+
+
+_TASK: Any = bindparam("task")
+_TRIP: Any = bindparam("trip")
+_PARTY: Any = bindparam("party")
+_OWNER: Any = bindparam("owner")
+_NAME: Any = bindparam("sha256")
+_NUMBER: Any = bindparam("number")
+_NOW_S: Any = bindparam("now_s")
+
+_A_TASK = Prepared(select(TASKS).where(TASKS.c.task == _TASK))
+_DECISIONS = Prepared(
+    select(DECISIONS).where(DECISIONS.c.task == _TASK).order_by(DECISIONS.c.party)
+)
+_NEWS = Prepared(
+    select(DECISIONS.c.task, DECISIONS.c.decision, TASKS.c.status)
+    .join(TASKS, TASKS.c.task == DECISIONS.c.task)
+    .where(DECISIONS.c.party == _PARTY)
+    .order_by(DECISIONS.c.task)
+)
+_A_PAYLOAD = Prepared(select(PAYLOADS).where(_of(PAYLOADS, _TASK, _OWNER, _NAME)))
+_A_CHUNK = Prepared(
+    select(CHUNKS).where(_of(CHUNKS, _TASK, _OWNER, _NAME), CHUNKS.c.number == _NUMBER)
+)
+_ADD_PAYLOAD = Prepared(insert(PAYLOADS), "task", "owner", "sha256", "size", "missing")
+_ADD_CHUNK = Prepared(insert(CHUNKS), "task", "owner", "sha256", "number", "body")
+_DROP_OWNERS = tuple(
+    Prepared(delete(table).where(table.c.task == _TASK, table.c.owner == _OWNER))
+    for table in (CHUNKS, PAYLOADS)
+)
+_STORED = Prepared(
+    select(
+        func.count().filter(PAYLOADS.c.task == _TASK, PAYLOADS.c.owner == _OWNER).label("payloads"),
+        func.coalesce(func.sum(PAYLOADS.c.size), 0).label("stored"),
+    ).select_from(PAYLOADS)
+)
+_LATEST = Prepared(select(func.max(MESSAGES.c.trip)).where(MESSAGES.c.task == _TASK))
+_OF_TRIP = Prepared(
+    select(MESSAGES)
+    .where(MESSAGES.c.task == _TASK, MESSAGES.c.trip == _TRIP)
+    .order_by(MESSAGES.c.party)
+)
+_A_MESSAGE = Prepared(
+    select(MESSAGES).where(
+        MESSAGES.c.task == _TASK, MESSAGES.c.trip == _TRIP, MESSAGES.c.party == _PARTY
+    )
+)
+_LETTER = Prepared(
+    select(MESSAGES, TASKS.c.driver)
+    .join(TASKS, TASKS.c.task == MESSAGES.c.task)
+    .where(MESSAGES.c.party == _PARTY, MESSAGES.c.status == "asked", MESSAGES.c.deadline_s > _NOW_S)
+    .order_by(MESSAGES.c.deadline_s, MESSAGES.c.task)
+    .limit(1)
+)
+_ADD_MESSAGE = Prepared(
+    insert(MESSAGES),
+    *("task", "trip", "party", "status", "ask_sha256", "deadline_s", "reason", "detail"),
+)
+_ANSWER = Prepared(
+    update(MESSAGES)
+    .where(MESSAGES.c.task == _TASK, MESSAGES.c.trip == _TRIP, MESSAGES.c.party == _PARTY)
+    .values(
+        status="answered",
+        reply_sha256=bindparam("reply"),
+        reason=bindparam("why"),
+        detail=bindparam("said"),
+    )
+)
+_DROP_TRIPS = Prepared(delete(MESSAGES).where(MESSAGES.c.task == _TASK, MESSAGES.c.trip < _TRIP))
 
 
 @dataclass(frozen=True)
@@ -174,9 +250,7 @@ def view(db: Connection, driver: str, task: str) -> TaskView:
         NotFoundError: the driver has no such task.
     """
     row = _own_task(db, driver, task)
-    decisions = db.execute(
-        select(DECISIONS).where(DECISIONS.c.task == task).order_by(DECISIONS.c.party)
-    )
+    decisions = _DECISIONS(db, task=task)
     return TaskView(task, row.status, tuple((d.party, d.decision, d.reason) for d in decisions))
 
 
@@ -220,15 +294,30 @@ def declare(
     return [number for number in range(chunks_of(size)) if number not in there]
 
 
-def put_chunk(
-    db: Connection, owner: str, task: str, sha256: bytes, number: int, body: bytes
-) -> None:
-    """Keeps one chunk of an announced payload; a chunk that is there already stays as it is.
+@dataclass(frozen=True)
+class Place:
+    """Where a chunk goes, or comes from.
+
+    Attributes:
+        size: its bytes.
+        offset: of its first byte in the payload.
+        file: the payload's, or ``None`` where the database keeps it.
+        known: the chunk is there already.
+    """
+
+    size: int
+    offset: int
+    file: PayloadFile | None
+    known: bool = False
+
+
+def place_of(db: Connection, owner: str, task: str, sha256: bytes, number: int) -> Place:
+    """Where a chunk of an announced payload goes, asked before a byte of it is read.
 
     Raises:
         NotFoundError, ProtocolError, RefusedError: the payload was not announced, or its owner has
             nothing to send in this task now.
-        OversizedError, TruncatedError: the chunk is not of its size.
+        OversizedError: the payload has fewer chunks.
     """
     _may_send(db, owner, task)
     known = _payload(db, task, owner, sha256)
@@ -236,12 +325,34 @@ def put_chunk(
         raise ProtocolError("this payload was not announced")
     if not 0 <= number < chunks_of(known.size):
         raise OversizedError(f"chunk must be in [0, {chunks_of(known.size) - 1}], got {number}")
-    expected = chunk_size(known.size, number)
-    if len(body) != expected:
-        kind = OversizedError if len(body) > expected else TruncatedError
-        raise kind(f"chunk {number} has {expected} bytes, got {len(body)}")
-    where = and_(_of(CHUNKS, task, owner, sha256), CHUNKS.c.number == number)
-    if db.execute(select(CHUNKS.c.number).where(where)).one_or_none() is None:
+    chunk = _A_CHUNK(db, task=task, owner=owner, sha256=sha256, number=number).one_or_none()
+    file = file_of(db, task, owner, sha256)
+    return Place(chunk_size(known.size, number), number * CHUNK_BYTES, file, chunk is not None)
+
+
+def put_chunk(
+    db: Connection, owner: str, task: str, sha256: bytes, number: int, body: bytes, size: int
+) -> None:
+    """Keeps one chunk of an announced payload; a chunk that is there already stays as it is.
+
+    Args:
+        db: within a transaction.
+        owner: whose payload it is.
+        task: that it belongs to.
+        sha256: the payload's name.
+        number: the chunk's.
+        body: the chunk; nothing where it was written to the payload's file.
+        size: how many bytes came.
+
+    Raises:
+        NotFoundError, ProtocolError, RefusedError, OversizedError: as ``place_of``.
+        TruncatedError: the chunk is shorter than it has to be.
+    """
+    place = place_of(db, owner, task, sha256, number)
+    if size != place.size:
+        kind = OversizedError if size > place.size else TruncatedError
+        raise kind(f"chunk {number} has {place.size} bytes, got {size}")
+    if not place.known:
         _insert_chunk(db, task, owner, sha256, number, body)
         db.execute(
             update(PAYLOADS)
@@ -252,8 +363,8 @@ def put_chunk(
 
 def read_chunk(
     db: Connection, reader: str, task: str, owner: str, sha256: bytes, number: int
-) -> bytes:
-    """One chunk of a payload that is addressed to the reader.
+) -> bytes | Place:
+    """One chunk of a payload that is addressed to the reader, or where in a file it lies.
 
     Raises:
         NotFoundError: there is none such, or it is for somebody else.
@@ -270,11 +381,45 @@ def read_chunk(
         ).first()
         if addressed is None or owner != row.driver:
             raise NotFoundError("there is no such payload for this party")
-    where = and_(_of(CHUNKS, task, owner, sha256), CHUNKS.c.number == number)
-    body: bytes | None = db.execute(select(CHUNKS.c.body).where(where)).scalar_one_or_none()
-    if body is None:
+    chunk = _A_CHUNK(db, task=task, owner=owner, sha256=sha256, number=number).one_or_none()
+    known = _payload(db, task, owner, sha256)
+    if chunk is None or known is None:
         raise NotFoundError("there is no such chunk")
-    return body
+    file = file_of(db, task, owner, sha256)
+    if chunk.body or not known.size or file is None:
+        body: bytes = chunk.body
+        return body
+    return Place(chunk_size(known.size, number), number * CHUNK_BYTES, file, True)
+
+
+def recover(db: Connection) -> None:
+    """Forgets payloads whose files a crash of the machine, or a backup, left otherwise.
+
+    The driver finds its trip gone and asks it again; a party is asked again and gives the answer
+    it has stored. What was half sent is sent from the beginning.
+    """
+    for row in db.execute(select(PAYLOADS)).all():
+        file = file_of(db, row.task, row.owner, row.sha256)
+        if file is None:
+            return
+        of = _of(CHUNKS, row.task, row.owner, row.sha256)
+        bodies = [len(body) for body in db.execute(select(CHUNKS.c.body).where(of)).scalars()]
+        if any(bodies) or (bodies and not row.size):
+            continue  # the database keeps it
+        if row.missing == 0 and file.is_whole(row.sha256, row.size):
+            continue
+        for table in (CHUNKS, PAYLOADS):
+            db.execute(delete(table).where(_of(table, row.task, row.owner, row.sha256)))
+        messages = MESSAGES.c.task == row.task
+        asked = select(MESSAGES.c.trip).where(messages, MESSAGES.c.ask_sha256 == row.sha256)
+        if db.execute(asked).first() is not None:
+            db.execute(delete(MESSAGES).where(messages))
+        db.execute(
+            update(MESSAGES)
+            .where(messages, MESSAGES.c.party == row.owner, MESSAGES.c.reply_sha256 == row.sha256)
+            .values(status=ASKED, reply_sha256=None)
+        )
+    sweep(db)
 
 
 def post_ask(
@@ -298,9 +443,7 @@ def post_ask(
     """
     row = _open_task(db, driver, task)
     _check_ask(body)
-    latest = db.execute(
-        select(func.max(MESSAGES.c.trip)).where(MESSAGES.c.task == task)
-    ).scalar_one()
+    latest = _LATEST(db, task=task).scalar_one()
     if latest is not None and latest > trip:
         raise ProtocolError(f"trip {trip} of {task} is over, the last asked is {latest}")
     digests = {name: body.payloads[index].sha256 for name, index in body.to}
@@ -310,29 +453,18 @@ def post_ask(
     _forget_before(db, driver, task, trip, set(digests.values()))
     for content in body.payloads:
         _take(db, driver, row, content, limits)
-    decisions = {
-        row.party: row.decision
-        for row in db.execute(select(DECISIONS).where(DECISIONS.c.task == task))
-    }
+    decisions = {row.party: row.decision for row in _DECISIONS(db, task=task)}
     _check_queues(db, digests, limits)
-    db.execute(
-        insert(MESSAGES),
-        [
-            _message(db, task, trip, name, sha256, decisions.get(name), now_s + body.deadline_s)
-            for name, sha256 in sorted(digests.items())
-        ],
-    )
+    messages = [
+        _message(db, task, trip, name, sha256, decisions.get(name), now_s + body.deadline_s)
+        for name, sha256 in sorted(digests.items())
+    ]
+    _ADD_MESSAGE.each(db, messages)
 
 
 def next_letter(db: Connection, party: str, now_s: float) -> Letter | None:
     """The message that has waited longest for a party, or ``None``."""
-    row = db.execute(
-        select(MESSAGES, TASKS.c.driver)
-        .join(TASKS, TASKS.c.task == MESSAGES.c.task)
-        .where(MESSAGES.c.party == party, MESSAGES.c.status == ASKED, MESSAGES.c.deadline_s > now_s)
-        .order_by(MESSAGES.c.deadline_s, MESSAGES.c.task)
-        .limit(1)
-    ).one_or_none()
+    row = _LETTER(db, party=party, now_s=now_s).one_or_none()
     if row is None:
         return None
     content = _content(db, row.task, row.driver, row.ask_sha256)
@@ -356,11 +488,7 @@ def post_reply(
         ProtocolError: it answered otherwise before, or another message.
         OversizedError, MalformedError: the body is not sound.
     """
-    row = db.execute(
-        select(MESSAGES).where(
-            MESSAGES.c.task == task, MESSAGES.c.trip == trip, MESSAGES.c.party == party
-        )
-    ).one_or_none()
+    row = _A_MESSAGE(db, task=task, trip=trip, party=party).one_or_none()
     if row is None:
         raise NotFoundError(f"trip {trip} of {task} does not wait for {party}")
     if row.ask_sha256 != body.ask_sha256:
@@ -376,16 +504,8 @@ def post_reply(
         raise TimedOutError(f"trip {trip} of {task} is over")
     if body.content is not None:
         _take(db, party, _task(db, task), body.content, limits)
-    db.execute(
-        update(MESSAGES)
-        .where(MESSAGES.c.task == task, MESSAGES.c.trip == trip, MESSAGES.c.party == party)
-        .values(
-            status=ANSWERED,
-            reply_sha256=sha256,
-            reason=body.reason,
-            detail=body.detail[:MAX_DETAIL],
-        )
-    )
+    said = body.detail[:MAX_DETAIL]
+    _ANSWER(db, task=task, trip=trip, party=party, reply=sha256, why=body.reason, said=said)
 
 
 def returned(
@@ -397,11 +517,7 @@ def returned(
         NotFoundError: the driver asked no such trip.
     """
     _own_task(db, driver, task)
-    rows = db.execute(
-        select(MESSAGES)
-        .where(MESSAGES.c.task == task, MESSAGES.c.trip == trip)
-        .order_by(MESSAGES.c.party)
-    ).all()
+    rows = _OF_TRIP(db, task=task, trip=trip).all()
     if not rows:
         raise NotFoundError(f"trip {trip} of {task} was not asked")
     left_s = rows[0].deadline_s - now_s
@@ -433,12 +549,7 @@ def dismiss(db: Connection, party: str) -> None:
 
 def news(db: Connection, party: str) -> bytes:
     """Changes whenever a task of the party is proposed, decided on or ended."""
-    rows = db.execute(
-        select(DECISIONS.c.task, DECISIONS.c.decision, TASKS.c.status)
-        .join(TASKS, TASKS.c.task == DECISIONS.c.task)
-        .where(DECISIONS.c.party == party)
-        .order_by(DECISIONS.c.task)
-    )
+    rows = _NEWS(db, party=party)
     seen = hashlib.sha256()
     for row in rows:
         seen.update(f"{row.task} {row.decision} {row.status}\n".encode())
@@ -456,7 +567,7 @@ def stored_bytes(db: Connection) -> int:
 
 
 def _task(db: Connection, task: str) -> Any:
-    row = db.execute(select(TASKS).where(TASKS.c.task == task)).one_or_none()
+    row = _A_TASK(db, task=task).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no task {task}", hint="fedguide train status")
     return row
@@ -493,11 +604,7 @@ def _may_send(db: Connection, owner: str, task: str) -> Any:
 
 
 def _payload(db: Connection, task: str, owner: str, sha256: bytes) -> Any:
-    return db.execute(select(PAYLOADS).where(_of(PAYLOADS, task, owner, sha256))).one_or_none()
-
-
-def _of(table: Any, task: str, owner: str, sha256: bytes) -> Any:
-    return and_(table.c.task == task, table.c.owner == owner, table.c.sha256 == sha256)
+    return _A_PAYLOAD(db, task=task, owner=owner, sha256=sha256).one_or_none()
 
 
 def _check_size(size: int, most: int) -> None:
@@ -508,25 +615,19 @@ def _check_size(size: int, most: int) -> None:
 def _make_room(db: Connection, owner: str, row: Any, size: int, limits: HubLimits) -> None:
     """Refuses what does not fit; a party's one reply replaces what it announced before."""
     if owner != row.driver:
-        _drop_payloads(db, row.task, owner, ())
-    count, stored = db.execute(
-        select(
-            func.count().filter(PAYLOADS.c.task == row.task, PAYLOADS.c.owner == owner),
-            func.coalesce(func.sum(PAYLOADS.c.size), 0),
-        ).select_from(PAYLOADS)
-    ).one()
-    if count >= MAX_PAYLOADS:
+        for drop in _DROP_OWNERS:
+            drop(db, task=row.task, owner=owner)
+    now = _STORED(db, task=row.task, owner=owner).one()
+    if now.payloads >= MAX_PAYLOADS:
         raise BusyError(f"{MAX_PAYLOADS} payloads of this task wait already, which is the most")
-    if stored + size > limits.max_store_bytes:
+    if now.stored + size > limits.max_store_bytes:
         raise OverloadedError("the hub's store is full", retry_after_s=30)
 
 
 def _insert_chunk(
     db: Connection, task: str, owner: str, sha256: bytes, number: int, body: bytes
 ) -> None:
-    db.execute(
-        insert(CHUNKS).values(task=task, owner=owner, sha256=sha256, number=number, body=body)
-    )
+    _ADD_CHUNK(db, task=task, owner=owner, sha256=sha256, number=number, body=body)
 
 
 def _take(db: Connection, owner: str, row: Any, content: Content, limits: HubLimits) -> None:
@@ -547,10 +648,8 @@ def _take(db: Connection, owner: str, row: Any, content: Content, limits: HubLim
     if known is not None:
         return
     _make_room(db, owner, row, content.size, limits)
-    db.execute(
-        insert(PAYLOADS).values(
-            task=row.task, owner=owner, sha256=content.sha256, size=content.size, missing=0
-        )
+    _ADD_PAYLOAD(
+        db, task=row.task, owner=owner, sha256=content.sha256, size=content.size, missing=0
     )
     _insert_chunk(db, row.task, owner, content.sha256, 0, content.inline)
 
@@ -567,12 +666,7 @@ def _check_ask(body: PostAsk) -> None:
 
 def _same_ask(db: Connection, task: str, trip: int, digests: dict[str, bytes]) -> None:
     """A trip may be asked again, as it was asked."""
-    asked = {
-        row.party: row.ask_sha256
-        for row in db.execute(
-            select(MESSAGES).where(MESSAGES.c.task == task, MESSAGES.c.trip == trip)
-        )
-    }
+    asked = {row.party: row.ask_sha256 for row in _OF_TRIP(db, task=task, trip=trip)}
     if asked != digests:
         raise ProtocolError(f"trip {trip} of {task} was asked otherwise: another driver runs it")
 
@@ -581,19 +675,10 @@ def _forget_before(
     db: Connection, driver: str, task: str, trip: int, kept: Collection[bytes]
 ) -> None:
     """Drops earlier trips, and all payloads but the driver's own of this one."""
-    db.execute(delete(MESSAGES).where(MESSAGES.c.task == task, MESSAGES.c.trip < trip))
+    _DROP_TRIPS(db, task=task, trip=trip)
     for table in (CHUNKS, PAYLOADS):
         old = or_(table.c.owner != driver, table.c.sha256.not_in(kept))
         db.execute(delete(table).where(table.c.task == task, old))
-
-
-def _drop_payloads(db: Connection, task: str, owner: str, kept: Collection[bytes]) -> None:
-    for table in (CHUNKS, PAYLOADS):
-        db.execute(
-            delete(table).where(
-                table.c.task == task, table.c.owner == owner, table.c.sha256.not_in(kept)
-            )
-        )
 
 
 def _check_queues(db: Connection, names: Collection[str], limits: HubLimits) -> None:
@@ -653,13 +738,13 @@ def _answer_open(db: Connection, party: str, task: str | None, reason: str, deta
 
 def _content(db: Connection, task: str, owner: str, sha256: bytes) -> Content:
     """A payload as it goes out: inline when it is small."""
-    size: int = db.execute(
-        select(PAYLOADS.c.size).where(_of(PAYLOADS, task, owner, sha256))
-    ).scalar_one()
+    size: int = _A_PAYLOAD(db, task=task, owner=owner, sha256=sha256).one().size
     if size > INLINE_BYTES:
         return Content(sha256, size)
-    where = and_(_of(CHUNKS, task, owner, sha256), CHUNKS.c.number == 0)
-    body: bytes = db.execute(select(CHUNKS.c.body).where(where)).scalar_one()
+    body: bytes = _A_CHUNK(db, task=task, owner=owner, sha256=sha256, number=0).one().body
+    file = file_of(db, task, owner, sha256)
+    if not body and size and file is not None:
+        body = file.path.read_bytes()
     return Content(sha256, size, body)
 
 

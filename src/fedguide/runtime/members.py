@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from fedguide.crypto.invitation import token_hash
@@ -23,6 +23,7 @@ from fedguide.errors import (
     RevokedError,
 )
 from fedguide.runtime.hub_tables import INVITES, NONCES, PARTIES
+from fedguide.runtime.prepared import Prepared
 
 PARTY, DRIVER, LEAD = "party", "driver", "lead"
 """A lead is a party that may also propose tasks and drive them: a shop with partners."""
@@ -31,6 +32,12 @@ ANSWERS, DRIVES = (PARTY, LEAD), (DRIVER, LEAD)
 """Roles that are asked, and roles that ask."""
 
 WAITING, ADMITTED, REVOKED = "waiting", "admitted", "revoked"
+
+_MEMBER = Prepared(select(PARTIES).where(PARTIES.c.party == bindparam("party")))
+_REMEMBER = Prepared(insert(NONCES), "party", "task", "nonce", "kept_until_s")
+_SAW = Prepared(
+    update(PARTIES).where(PARTIES.c.party == bindparam("name")).values(seen_s=bindparam("now_s"))
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ def members(db: Connection) -> list[Member]:
 
 def member(db: Connection, name: str) -> Member | None:
     """One member, or ``None``."""
-    row = db.execute(select(PARTIES).where(PARTIES.c.party == name)).one_or_none()
+    row = _MEMBER(db, party=name).one_or_none()
     return None if row is None else _member(row)
 
 
@@ -79,13 +86,12 @@ def remember(db: Connection, request: Request) -> None:
         ReplayedError: it was made before.
     """
     try:
-        db.execute(
-            insert(NONCES).values(
-                party=request.party,
-                task=request.task,
-                nonce=request.nonce,
-                kept_until_s=float(request.kept_until_s),
-            )
+        _REMEMBER(
+            db,
+            party=request.party,
+            task=request.task,
+            nonce=request.nonce,
+            kept_until_s=float(request.kept_until_s),
         )
     except IntegrityError:
         raise ReplayedError(
@@ -100,7 +106,7 @@ def forget_nonces(db: Connection, now_s: float) -> int:
 
 def saw(db: Connection, name: str, now_s: float) -> None:
     """Notes that a member asked for messages."""
-    db.execute(update(PARTIES).where(PARTIES.c.party == name).values(seen_s=now_s))
+    _SAW(db, name=name, now_s=now_s)
 
 
 def add_driver(db: Connection, name: str, key: PublicKey, now_s: float) -> None:

@@ -215,8 +215,9 @@ class PartyProcess:
         most = proposal.max_bytes
         payload = fetch(self._client, letter.task, letter.sender, letter.content, most)
         store = self._keeping.store(letter.task)
+        digest = letter.content.sha256  # that ``fetch`` has checked
         return stored_answer(
-            name, work.party, store, letter.trip, payload, work.limits, work.allowed
+            name, work.party, store, letter.trip, payload, work.limits, work.allowed, digest
         )
 
     def _post(self, letter: Letter, content: Content | None, reason: str, detail: str) -> bool:

@@ -103,7 +103,7 @@ def simulated(parties: Mapping[PartyId, Party], together: Together) -> Courier:
 def _answer(trip: _Trip, ask: Ask, names: Sequence[PartyId], together: Together) -> None:
     """The answers of these parties: those to equal plain questions together, the others singly."""
     alike: dict[int, list[PartyId]] = {}
-    plain = {id(message): _is_plain(message) for message in ask.to.values()}
+    plain = {id(message): is_plain(message) for message in ask.to.values()}
     for name in names:
         party, message = trip.parties.get(name), ask.to[name]
         if party is None:
@@ -115,11 +115,11 @@ def _answer(trip: _Trip, ask: Ask, names: Sequence[PartyId], together: Together)
             _one(trip, name, party, message)
     for group in alike.values():
         message = ask.to[group[0]]
-        if isinstance(message, Train):  # all of them are: what ``_is_plain`` says
+        if isinstance(message, Train):  # all of them are: what ``is_plain`` says
             _many(trip, group, message, together)
 
 
-def _is_plain(message: Message) -> bool:
+def is_plain(message: Message) -> bool:
     """Is it training from fresh moments?
 
     A message of another kind, or with a field this courier does not know, is not.

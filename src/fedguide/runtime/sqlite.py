@@ -3,21 +3,26 @@
 A journal's roots and a party's states and answers are sealed: somebody who gets the file without
 the key learns none of the keys, masks or noise derived from a root, and nothing of a party's state
 or update. What a coordinator was sent stands in its journal's trips in the open until the next
-checkpoint. Whoever has the
-key file as well reads everything; keep them apart where that matters.
+checkpoint. Large values lie in files beside the database (``spill.py``), sealed in the same cases.
+Whoever has the key file as well reads everything; keep them apart where that matters.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from sqlalchemy import (
     Column,
+    Connection,
     Engine,
     Integer,
     LargeBinary,
@@ -36,6 +41,7 @@ from fedguide.codec import encode
 from fedguide.errors import ConfigError, JournalError
 from fedguide.runtime.journal import Checkpoint, Trip, taken, trip_from
 from fedguide.runtime.party_store import Answered
+from fedguide.runtime.spill import LARGE_BYTES, Spill
 from fedguide.seeds import Entropy, Root
 from fedguide.values import PartyId
 
@@ -74,6 +80,18 @@ _PARTIES = Table(
     Column("reply", LargeBinary, nullable=False),
     Column("state", LargeBinary, nullable=False),
 )
+_FILES = Table(
+    "files",
+    _META,
+    Column("kind", String, primary_key=True),
+    Column("task", String, primary_key=True),
+    Column("party", String, primary_key=True),
+    Column("trip", Integer, primary_key=True),
+    Column("file", String, nullable=False),
+)
+"""Which file holds the value whose own column is empty."""
+
+_NONCE_BYTES = 12
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -92,6 +110,8 @@ def sqlite_engine(path: Path) -> Engine:
 
     try:
         _META.create_all(engine)
+        with engine.connect() as db:
+            _spill(engine).sweep(set(db.execute(select(_FILES.c.file)).scalars()))
     except DatabaseError as error:
         engine.dispose()
         raise JournalError(
@@ -131,34 +151,50 @@ def _write_key(path: Path, key: bytes) -> None:
 class SqliteJournal:
     """A journal in an ``sqlite_engine``, its roots sealed under ``key`` (see ``journal_key``).
 
+    Values of ``large_bytes`` or more go into files.
+
     Raises:
         ConfigError: ``key`` is not 64 bytes long.
     """
 
-    def __init__(self, engine: Engine, key: bytes) -> None:
+    def __init__(self, engine: Engine, key: bytes, large_bytes: int = LARGE_BYTES) -> None:
         self._engine = engine
         self._cipher = _cipher(key)
+        self._files = _Files(_spill(engine), large_bytes)
 
     def checkpoint(self, task: str) -> Checkpoint | None:
-        """The last checkpoint, or ``None`` for a new task."""
+        """The last checkpoint, or ``None`` for a new task.
+
+        Raises:
+            JournalError: its file is missing or damaged.
+        """
         with self._engine.connect() as db:
             row = db.execute(select(_CHECKPOINTS).where(_CHECKPOINTS.c.task == task)).one_or_none()
-        return None if row is None else Checkpoint(row.round, row.trip, row.state)
+            if row is None:
+                return None
+            state = self._files.read(db, _Place("checkpoint", task), row.state)
+        return Checkpoint(row.round, row.trip, state)
 
     def put_checkpoint(self, task: str, checkpoint: Checkpoint) -> None:
         """Replaces the checkpoint and forgets the trips and roots before it, all or nothing."""
+        place = _Place("checkpoint", task)
+        kept, file = self._files.write(place, checkpoint.state)
         values: dict[str, Any] = {
             "round": checkpoint.round,
             "trip": checkpoint.trip,
-            "state": checkpoint.state,
+            "state": kept,
         }
         row = insert(_CHECKPOINTS).values(task=task, **values)
+        of_trips = (_FILES.c.kind == "trip", _FILES.c.task == task)
         with self._engine.begin() as db:
             db.execute(row.on_conflict_do_update(index_elements=["task"], set_=values))
             db.execute(delete(_TRIPS).where(_TRIPS.c.task == task, _TRIPS.c.trip < checkpoint.trip))
             db.execute(
                 delete(_ROOTS).where(_ROOTS.c.task == task, _ROOTS.c.round < checkpoint.round)
             )
+            old = _replace_file(db, place, file)
+            old |= _forget_files(db, *of_trips, _FILES.c.trip < checkpoint.trip)
+        self._files.drop(old)
 
     def root(self, task: str, round_number: int) -> Root | None:
         """The root of a round, or ``None`` if none was drawn yet.
@@ -198,6 +234,10 @@ class SqliteJournal:
         with self._engine.begin() as db:
             for table in (_CHECKPOINTS, _ROOTS, _TRIPS):
                 db.execute(delete(table).where(table.c.task == task))
+            old = _forget_files(
+                db, _FILES.c.task == task, _FILES.c.kind.in_(("checkpoint", "trip"))
+            )
+        self._files.drop(old)
 
     def trips(self, task: str) -> list[Trip]:
         """The trips since the checkpoint, in order.
@@ -206,10 +246,15 @@ class SqliteJournal:
             JournalError: a record is damaged.
         """
         with self._engine.connect() as db:
-            records = db.execute(
-                select(_TRIPS.c.record).where(_TRIPS.c.task == task).order_by(_TRIPS.c.trip)
-            ).scalars()
-            return [trip_from(record) for record in records]
+            rows = db.execute(
+                select(_TRIPS.c.trip, _TRIPS.c.record)
+                .where(_TRIPS.c.task == task)
+                .order_by(_TRIPS.c.trip)
+            ).all()
+            return [
+                trip_from(self._files.read(db, _Place("trip", task, trip=row.trip), row.record))
+                for row in rows
+            ]
 
     def record(self, task: str, trip: Trip) -> None:
         """Keeps a trip, before its replies are used.
@@ -217,27 +262,35 @@ class SqliteJournal:
         Raises:
             JournalError: the trip is there already: another driver runs this task.
         """
+        place = _Place("trip", task, trip=trip.trip)
+        kept, file = self._files.write(place, encode(trip))
         try:
             with self._engine.begin() as db:
-                db.execute(insert(_TRIPS).values(task=task, trip=trip.trip, record=encode(trip)))
+                db.execute(insert(_TRIPS).values(task=task, trip=trip.trip, record=kept))
+                old = _replace_file(db, place, file)
         except IntegrityError as error:
             raise taken(task, f"trip {trip.trip}") from error
+        self._files.drop(old)
 
 
 class SqlitePartyStore:
     """Keeps states and answers of one task in an ``sqlite_engine``, sealed under ``key``.
 
     A state may hold an optimiser's moments or a protocol's secrets, and a reply is an update: who
-    gets the file without the key learns neither.
+    gets the file without the key learns neither. Values of ``large_bytes`` or more go into files.
 
     Raises:
         ConfigError: ``key`` is not 64 bytes long.
     """
 
-    def __init__(self, engine: Engine, task: str, key: bytes) -> None:
+    def __init__(
+        self, engine: Engine, task: str, key: bytes, large_bytes: int = LARGE_BYTES
+    ) -> None:
         self._engine = engine
         self._task = task
         self._cipher = _cipher(key)
+        self._large = AESGCM(HKDFExpand(SHA256(), 32, b"fedguide/files/1").derive(key))
+        self._files = _Files(_spill(engine), large_bytes)
 
     def state(self, party: PartyId) -> bytes | None:
         """The party's state, or ``None`` before its first answer.
@@ -251,7 +304,7 @@ class SqlitePartyStore:
                     _PARTIES.c.task == self._task, _PARTIES.c.party == party
                 )
             ).scalar_one_or_none()
-        return None if sealed is None else self._opened(sealed, party, b"state")
+            return None if sealed is None else self._opened(db, sealed, party, "state")
 
     def last_answer(self, party: PartyId) -> Answered | None:
         """The party's last answer, or ``None`` before its first.
@@ -265,38 +318,135 @@ class SqlitePartyStore:
                     _PARTIES.c.task == self._task, _PARTIES.c.party == party
                 )
             ).one_or_none()
-        if row is None:
-            return None
-        return Answered(row.trip, row.digest, self._opened(row.reply, party, b"reply"))
+            if row is None:
+                return None
+            return Answered(row.trip, row.digest, self._opened(db, row.reply, party, "reply"))
 
     def put(self, party: PartyId, answered: Answered, state: bytes) -> None:
         """Keeps both in one transaction; they replace what was there."""
-        values = {
-            "trip": answered.trip,
-            "digest": answered.digest,
-            "reply": self._cipher.encrypt(answered.reply, self._place(party, b"reply")),
-            "state": self._cipher.encrypt(state, self._place(party, b"state")),
-        }
+        reply, reply_file = self._sealed(answered.reply, party, "reply")
+        kept, state_file = self._sealed(state, party, "state")
+        values = {"trip": answered.trip, "digest": answered.digest, "reply": reply, "state": kept}
         row = insert(_PARTIES).values(task=self._task, party=party, **values)
         with self._engine.begin() as db:
             db.execute(row.on_conflict_do_update(index_elements=["task", "party"], set_=values))
+            old = _replace_file(db, self._place(party, "reply"), reply_file)
+            old |= _replace_file(db, self._place(party, "state"), state_file)
+        self._files.drop(old)
 
     def forget(self) -> None:
         """Deletes everything of the task: its protocol is over."""
         with self._engine.begin() as db:
             db.execute(delete(_PARTIES).where(_PARTIES.c.task == self._task))
+            of_parties = _FILES.c.kind.in_(("reply", "state"))
+            old = _forget_files(db, _FILES.c.task == self._task, of_parties)
+        self._files.drop(old)
 
-    def _place(self, party: PartyId, what: bytes) -> list[bytes]:
-        return [self._task.encode(), str(party).encode(), what]
+    def _place(self, party: PartyId, what: str) -> _Place:
+        return _Place(what, self._task, str(party))
 
-    def _opened(self, sealed: bytes, party: PartyId, what: bytes) -> bytes:
+    def _bound(self, party: PartyId, what: str) -> list[bytes]:
+        return [self._task.encode(), str(party).encode(), what.encode()]
+
+    def _sealed(self, value: bytes, party: PartyId, what: str) -> tuple[bytes, str | None]:
+        """What goes into the row, and the file if there is one."""
+
+        def seal() -> list[bytes]:
+            # SIV passes over the value twice; with a random nonce once is enough.
+            nonce = os.urandom(_NONCE_BYTES)
+            bound = b"".join(len(p).to_bytes(4, "little") + p for p in self._bound(party, what))
+            return [nonce, self._large.encrypt(nonce, value, bound)]
+
+        if len(value) < self._files.large_bytes:
+            return self._cipher.encrypt(value, self._bound(party, what)), None
+        return self._files.write(self._place(party, what), value, seal)
+
+    def _opened(self, db: Connection, kept: bytes, party: PartyId, what: str) -> bytes:
         try:
-            return self._cipher.decrypt(sealed, self._place(party, what))
+            if kept:
+                return self._cipher.decrypt(kept, self._bound(party, what))
+            value = memoryview(self._files.read(db, self._place(party, what), kept))
+            bound = b"".join(len(p).to_bytes(4, "little") + p for p in self._bound(party, what))
+            return self._large.decrypt(value[:_NONCE_BYTES], value[_NONCE_BYTES:], bound)
         except InvalidTag as error:
             raise JournalError(
-                f"the {what.decode()} of {party} in {self._task} does not open with this key",
+                f"the {what} of {party} in {self._task} does not open with this key",
                 hint="start the party with the key file it was begun with",
             ) from error
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Which value a file holds."""
+
+    kind: str
+    task: str
+    party: str = ""
+    trip: int = -1
+
+    def where(self) -> tuple[Any, ...]:
+        """The place as conditions."""
+        return (
+            _FILES.c.kind == self.kind,
+            _FILES.c.task == self.task,
+            _FILES.c.party == self.party,
+            _FILES.c.trip == self.trip,
+        )
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Values that are too large for a row."""
+
+    spill: Spill
+    large_bytes: int
+
+    def write(
+        self, place: _Place, value: bytes, parts: Callable[[], list[bytes]] | None = None
+    ) -> tuple[bytes, str | None]:
+        """What goes into the row: the value, or nothing and a file, on disk already.
+
+        ``parts`` make of a large value what is written instead.
+        """
+        if len(value) < max(1, self.large_bytes):
+            return value, None
+        name = f"{place.kind}/{place.task}/{place.party}/{place.trip}"
+        return b"", self.spill.put(name, *(parts() if parts else [value]))
+
+    def read(self, db: Connection, place: _Place, kept: bytes) -> bytes:
+        """The value of a row."""
+        if kept:
+            return kept
+        name = db.execute(select(_FILES.c.file).where(*place.where())).scalar_one_or_none()
+        return kept if name is None else self.spill.get(name)
+
+    def drop(self, names: set[str]) -> None:
+        """Deletes files that no row names any more."""
+        self.spill.drop(names)
+
+
+def _replace_file(db: Connection, place: _Place, file: str | None) -> set[str]:
+    """Notes which file holds a value now; gives those that do no longer."""
+    old = _forget_files(db, *place.where())
+    if file is not None:
+        db.execute(
+            insert(_FILES).values(
+                kind=place.kind, task=place.task, party=place.party, trip=place.trip, file=file
+            )
+        )
+    return old - {file} if file else old
+
+
+def _forget_files(db: Connection, *where: Any) -> set[str]:
+    """Forgets which files hold these values, and gives their names."""
+    names = set(db.execute(select(_FILES.c.file).where(*where)).scalars())
+    if names:
+        db.execute(delete(_FILES).where(*where))
+    return names
+
+
+def _spill(engine: Engine) -> Spill:
+    return Spill(Path(f"{engine.url.database}.files"))
 
 
 def _cipher(key: bytes) -> AESSIV:

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 from fedguide.guide.answers import Because, Pick
 from fedguide.guide.engine import Guide
+from fedguide.guide.newcomers import NEW
 from fedguide.web.art import Art, Drawings, art_for
 
 Say = Callable[..., str]
@@ -29,7 +30,8 @@ class ReasonView:
 class CardView:
     """One product card; ``reasons`` are strongest first, ``lead`` is the line under the title.
 
-    ``compare`` is the address that compares it with the page's own item, where there is one.
+    ``compare`` is the address that compares it with the page's own item, where there is one;
+    ``tag`` is a word over the picture.
     """
 
     title: str
@@ -40,6 +42,7 @@ class CardView:
     reasons: tuple[ReasonView, ...]
     item_id: str = ""
     compare: str = ""
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def card(setting: Setting, pick: Pick) -> CardView:
     else:
         lead = {
             "popular": say("why.popular"),
+            "new": say("why.new"),
             "meaning": say("search.near"),
         }.get(pick.source, pick.brand)
     return CardView(
@@ -97,6 +101,7 @@ def card(setting: Setting, pick: Pick) -> CardView:
         lead=lead,
         reasons=reasons,
         item_id=pick.item_id,
+        tag=say("tag.new") if pick.source == NEW else "",
     )
 
 
