@@ -22,8 +22,6 @@ from fedguide.values import BUY, Cases
 
 from .tiny import PLAN, shops
 
-pytestmark = pytest.mark.slow
-
 
 def ticking() -> float:
     """A clock that goes on by a second each time it is read."""

@@ -300,7 +300,9 @@ def _drive(
     ):
         roots = fresh_roots(os.urandom)
         charge = operators_charge(ledger, budget_of(settings), federation.name)
-        driving = Driving(client, book, journal, roots, time.monotonic, approvals_s, key, charge)
+        driving = Driving(
+            client, book, journal, roots, time.monotonic, approvals_s, key, charge, heads=True
+        )
         finished = train_task(
             driving,
             proposal,

@@ -38,6 +38,7 @@ from fedguide.cli.private import (
     PartOption,
     SamplingOption,
     actors_of,
+    charging,
     in_words,
     lines,
     private_plan,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from fedguide.cli.folders import Trained
     from fedguide.config import Settings
     from fedguide.data.contract import Dataset
+    from fedguide.runtime.arms import Charging
     from fedguide.runtime.compare import ComparePlan, Comparison, Step
     from fedguide.runtime.private_rounds import PrivatePlan
     from fedguide.runtime.table import Gap
@@ -185,7 +187,8 @@ def sim(
     )
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, lambda: public_figure(datasets)))
-    comparison = compared(out, datasets, plan, settings.home / "ledgers" / run, match)
+    ledgers = settings.home / "ledgers" / run
+    comparison = compared(out, datasets, plan, settings, ledgers, match)
     record = body(comparison, plan, datasets) | {"run": run}
     shared = comparison.outcomes[0].trained["together"].shared
     folder = save_run(settings.home, run, released(datasets, comparison, plan), record, shared)
@@ -258,7 +261,7 @@ def compare_command(
     )
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, lambda: public_figure(datasets)))
-    comparison = compared(out, datasets, plan)
+    comparison = compared(out, datasets, plan, settings)
     out.finish(body(comparison, plan, datasets), *texts(out, comparison, datasets, plan))
 
 
@@ -375,10 +378,14 @@ def compared(
     out: Output,
     datasets: Sequence[Dataset],
     plan: ComparePlan,
+    settings: Settings,
     ledgers: Path | None = None,
     match: str | None = None,
 ) -> Comparison:
-    """Trains and measures, with a progress bar; ``ledgers`` is where a private run is charged.
+    """Trains and measures, with a progress bar; ``ledgers`` is where a run is charged.
+
+    Nothing of a run without them is kept: with noise it is judged all the same, without noise
+    there is nothing to judge.
 
     ``match`` says how catalogues are compared so that *together* shares counts.
 
@@ -393,16 +400,23 @@ def compared(
     private = plan.train.private
     with ExitStack() as stack:
         actors = None
+        charge: Charging = _free
+        if private is None and ledgers is not None:
+            charge = stack.enter_context(charging(settings, ledgers))
         if private is not None:
             folder = ledgers or Path(stack.enter_context(TemporaryDirectory(prefix="fedguide-")))
             task = f"together-{plan.seeds[0]}"
             actors = stack.enter_context(
-                actors_of(private, plan.train.guide, datasets, folder, task)
+                actors_of(settings, private, plan.train.guide, datasets, folder, task)
             )
         shops = split(datasets)
         shared = None if match is None else _shared_counts(out, shops, plan, match)
         on_step = stack.enter_context(_shown(out, plan))
-        return compare(shops, plan, time.monotonic, on_step, actors, shared)
+        return compare(shops, plan, time.monotonic, on_step, actors, shared, charge)
+
+
+def _free(_task: str, _round: int) -> None:
+    """Charges nothing."""
 
 
 def _shared_counts(

@@ -28,6 +28,7 @@ from fedguide.models.served import Contender, measure_all, released, vectors_of
 from fedguide.runtime.arms import (
     ARMS,
     BARE,
+    Charging,
     OnRound,
     Trained,
     TrainPlan,
@@ -199,6 +200,7 @@ def compare(
     on_step: Callable[[Step], None] = lambda _step: None,
     actors: Actors | None = None,
     elsewhere: Mapping[str, NDArray[np.float64]] | None = None,
+    charge: Charging = lambda _task, _round: None,
 ) -> Comparison:
     """Trains, tunes and measures everything; the same seeds give the same table.
 
@@ -207,7 +209,8 @@ def compare(
 
     With a private plan *together* is trained under differential privacy by ``actors``, whose
     randomness is theirs, and every choice of every model is made within a shop. ``pooled`` stays
-    what it is: what nobody wants.
+    what it is: what nobody wants. Without one, ``charge`` is told the task and round of all that
+    *together* releases, before it does.
 
     Raises:
         ConfigError: a private plan has no actors, or counts without noise beside it.
@@ -234,7 +237,7 @@ def compare(
     benches = dict.fromkeys(ARMS, base.benches) | ({"together": joined} if joined else {})
     tuned_s = clock()
     outcomes = tuple(
-        _outcome(benches, plan.train, seed, clock, on_step, plan.workers, actors)
+        _outcome(benches, plan.train, seed, clock, on_step, plan.workers, actors, charge)
         for seed in plan.seeds
     )
     trained_s = clock()
@@ -304,9 +307,10 @@ def _outcome(
     on_step: Callable[[Step], None],
     workers: int,
     actors: Actors | None,
+    charge: Charging,
 ) -> Outcome:
     start_s = clock()
-    trained = _trained(benches["alone"], plan, seed, clock, on_step, workers, actors)
+    trained = _trained(benches["alone"], plan, seed, clock, on_step, workers, actors, charge)
     trained_s = clock()
     blends: dict[tuple[str, str, str], Blend] = {}
     values: dict[str, dict[str, NDArray[np.float64]]] = {}
@@ -334,6 +338,7 @@ def _trained(
     on_step: Callable[[Step], None],
     workers: int,
     actors: Actors | None,
+    charge: Charging,
 ) -> dict[str, Trained]:
     """Every arm, trained and gone on with, side by side; told of one at a time."""
     fits = fits_of([bench.shop for bench in benches], plan.guide)
@@ -349,9 +354,10 @@ def _trained(
             return _private_arm(name, benches, fits, plan, seed, actors, clock, on_round)
         if name == "pooled":
             made = train_pooled(benches, plan, seed, clock, on_round)
+        elif name == "together":
+            made = train_together(benches, fits, plan, seed, clock, on_round, charge=charge)
         else:
-            train = train_together if name == "together" else train_alone
-            made = train(benches, fits, plan, seed, clock, on_round)
+            made = train_alone(benches, fits, plan, seed, clock, on_round)
         return fine_tuned(made, benches, plan, seed, clock, on_round)
 
     found = side_by_side([partial(arm, name) for name in ARMS], workers)

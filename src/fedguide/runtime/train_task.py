@@ -22,6 +22,7 @@ from fedguide.runtime.charged import charged
 from fedguide.runtime.couriers import Clock
 from fedguide.runtime.driver import Durable, drive_round, resume
 from fedguide.runtime.handover import Adopt, hand_over
+from fedguide.runtime.heads import with_exchange
 from fedguide.runtime.https import over_https
 from fedguide.runtime.hub_client import HubClient
 from fedguide.runtime.hub_wire import Propose, TaskView
@@ -52,6 +53,7 @@ class Driving:
         approvals_s: how long owners have to decide.
         key: the coordinator's identity, which signs what masked sums need.
         charge: told of every round before anybody is asked; it may refuse.
+        heads: after every round with noise the parties show each other where their ledgers stand.
     """
 
     client: HubClient
@@ -62,6 +64,7 @@ class Driving:
     approvals_s: float
     key: SigningKey
     charge: Callable[[Proposal, int], None] = lambda _proposal, _round: None
+    heads: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,8 @@ def _train(
     algorithm = charged(
         algorithm_of(proposal, driving.key), lambda number: driving.charge(proposal, number)
     )
+    if driving.heads and proposal.noising is not None:
+        algorithm = with_exchange(algorithm)
 
     def after(report: RoundReport) -> None:
         on_round(report)
