@@ -36,7 +36,9 @@ def test_a_taken_port_is_an_error_that_helps() -> None:
 
 
 def test_no_garbage_is_looked_for_while_loading_and_again_after_it() -> None:
-    def fails() -> None:
+    assert gc.isenabled()
+
+    def broken() -> None:
         with loading():
             assert not gc.isenabled()
             with loading():
@@ -44,7 +46,6 @@ def test_no_garbage_is_looked_for_while_loading_and_again_after_it() -> None:
             assert not gc.isenabled()
             raise KeyError
 
-    assert gc.isenabled()
     with pytest.raises(KeyError):
-        fails()
+        broken()
     assert gc.isenabled()
