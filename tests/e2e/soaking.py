@@ -23,6 +23,8 @@ _WISHES = ("mug under 500", "防水的越野跑鞋，不要红色", "cheapest de
 _WORDS = ("mug", "越野跑鞋", "candle", "便携台灯")
 _A_BATCH = 3
 _LONGEST_S = 30.0
+_IDLE_S = 30.0
+"""After this a new connection is taken: a server closes one that is idle (ours after 75 s)."""
 
 
 @dataclass
@@ -68,15 +70,19 @@ class _Line:
     def __init__(self, port: int) -> None:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used_s = 0.0
 
     async def ask(self, request: bytes) -> tuple[int, bool]:
         """Status, and whether the answer says when to come back."""
+        if time.monotonic() - self._used_s > _IDLE_S:
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         at = head.index(b"content-length:") + 15
+        self._used_s = time.monotonic()
         await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
         return int(head[9:12]), b"\r\nretry-after: " in head
 
