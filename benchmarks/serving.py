@@ -167,9 +167,10 @@ def serve_market(folder: Path, port: int) -> None:
     from starlette.responses import Response
 
     from fedguide.api.app import create_app
-    from fedguide.api.server import listen, serve
+    from fedguide.api.server import listen, loading, serve
 
-    guide = open_market(folder)
+    with loading():
+        guide = open_market(folder)
     app = create_app({guide.shop: guide})
 
     async def plain(request: Request) -> Response:

@@ -22,6 +22,7 @@ if CORES:
 
 import functools  # noqa: E402
 import hashlib  # noqa: E402
+import itertools  # noqa: E402
 import json  # noqa: E402
 import resource  # noqa: E402
 import statistics  # noqa: E402
@@ -29,7 +30,7 @@ import subprocess  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
-from dataclasses import dataclass  # noqa: E402
+from dataclasses import dataclass, field  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -150,6 +151,7 @@ class Ours:
     many: int
     size: int
     state: ServerState
+    cpu: list[float] = field(default_factory=list)
 
     def rounds(self, count: int) -> list[float]:
         """Seconds of so many more rounds."""
@@ -157,10 +159,11 @@ class Ours:
         for _ in range(count):
             number = self.state.round
             chosen = [names[i] for i in clients.cohort(number, self.many, self.size)]
-            start = time.perf_counter()
+            start, start_cpu = time.perf_counter(), time.process_time()
             step = ALGORITHM.next_round(self.state, chosen, seeded_root(1, number))
             self.state = run(step, self.courier)
             seconds.append(time.perf_counter() - start)
+            self.cpu.append(time.process_time() - start_cpu)
         return seconds
 
 
@@ -237,9 +240,10 @@ def beside(args: Any) -> tuple[list[Bar], dict[str, Any]]:
     plain_s = statistics.median(plain.rounds(WARM + 4)[WARM:])
     after = quick.rounds(10)
     own_s = statistics.median(before + after)
+    own_cpu, plain_cpu = statistics.median(quick.cpu[-20:]), statistics.median(plain.cpu[WARM:])
     rows = [
-        ("fedguide, simulator", f"{own_s * 1e3:.1f}", "1.0", ""),
-        ("fedguide, plain loop", f"{plain_s * 1e3:.1f}", f"{plain_s / own_s:.1f}", ""),
+        ("fedguide, simulator", *ratios(own_s, own_s, own_cpu, own_cpu), ""),
+        ("fedguide, plain loop", *ratios(plain_s, own_s, plain_cpu, own_cpu), ""),
     ]
     data: dict[str, Any] = {
         "clients": many,
@@ -259,22 +263,39 @@ def beside(args: Any) -> tuple[list[Bar], dict[str, Any]]:
         figures = theirs(peer, many, size)
         around += quick.rounds(10)
         if "failed" in figures:
-            rows.append((name, "-", "-", figures["failed"]))
+            rows.append((name, "-", "-", "-", "-", figures["failed"]))
             bars.append(Bar(f"{name} / simulator", None, f">= {peer.bar:g}", None))
         else:
             peer_s, own_s = statistics.median(figures["seconds"][WARM:]), statistics.median(around)
             note = f"loss {figures['loss']:.5f}, first round {figures['seconds'][0]:.1f} s"
-            rows.append((name, f"{peer_s * 1e3:.1f}", f"{peer_s / own_s:.1f}", note))
+            # Of flwr's processes only the one that drives is counted.
+            peer_cpu = statistics.median(figures["cpu"][WARM:])
+            own_cpu = statistics.median(quick.cpu[-20:])
+            rows.append((name, *ratios(peer_s, own_s, peer_cpu, own_cpu), note))
             bars.append(at_least(f"{name} / simulator", peer_s / own_s, peer.bar))
             figures |= {"peer_s": peer_s, "simulator_s": own_s, "ratio": peer_s / own_s}
+            figures |= {"peer_cpu_s": peer_cpu, "simulator_cpu_s": own_cpu}
         data["peers"][name] = figures
     far = data["parity"]
     bars.append(Bar("parity with the plain loop", far, "<= 1e-06", far <= 1e-6))  # unrounded
-    show(f"{size} of {many:,} clients a round", ("", "ms a round", "x ours", "note"), rows)
+    show(f"{size} of {many:,} clients a round", HEADS, rows)
     compiling = ", ".join(f"{shape} {seconds:.1f} s" for shape, seconds in told)
     print(f"\nprograms compiled (parties, steps, rows): {compiling}")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     return bars, data
+
+
+HEADS = ("", "ms a round", "x ours", "CPU ms a round", "x ours", "note")
+
+
+def ratios(seconds: float, own: float, cpu: float, own_cpu: float) -> tuple[str, ...]:
+    """Milliseconds of a round and how many times ours, by the wall and by the processor."""
+    return (
+        f"{seconds * 1e3:.1f}",
+        f"{seconds / own:.1f}",
+        f"{cpu * 1e3:.1f}",
+        f"{cpu / own_cpu:.1f}",
+    )
 
 
 def parity(many: int, size: int, plain: Ours) -> float:
@@ -349,6 +370,14 @@ def scale(args: Any) -> tuple[list[Bar], dict[str, Any]]:
     ]
     heads = ("shoppers", "s", "of it compiling", "CPU s", "us a shopper", "peak GB so far")
     show("one pass, 1,000 a round", heads, rows)
+    if len(runs) > 1:
+        # What is paid once (starting, compiling) is in every run: a line's slope has none of it.
+        slopes = [
+            (b["cpu_s"] - a["cpu_s"]) / (b["shoppers"] - a["shoppers"]) * 1e6
+            for a, b in itertools.pairwise(runs)
+        ]
+        told = ", ".join(f"{one:.0f}" for one in slopes)
+        print(f"CPU us for one more shopper, from each size to the next: {told}")
     largest, each = runs[-1], [one["micros_each"] for one in runs]
     bars = [at_most("us a shopper, dearest / cheapest", max(each) / min(each), 1.5)]
     if largest["shoppers"] >= 1_000_000:

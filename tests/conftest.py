@@ -1,23 +1,57 @@
 """What holds for every test, and for the processes a test starts."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
+QUICK_COMPILER = (
+    # The old emitters compile in half the time; one piece is not worth splitting into 32.
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+    "--xla_llvm_enable_alias_scope_metadata=false",
+    "--xla_llvm_enable_noalias_metadata=false",
+)
+"""Flags of XLA; a jaxlib that does not know one of them ends the process and says which."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compiles without XLA's expensive passes, before anything imports jax.
+    """Compiles without XLA's expensive passes, in one thread, before anything imports jax.
 
     Tests compile hundreds of small programs and run each a few times: the passes cost more than
     they give back. End-to-end tests run what a user runs, and keep them.
     """
     if config.getoption("markexpr") == "e2e":
         return
+    # Workers fill the cores; more threads of BLAS only spin, for most of the time of a product.
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-    # Many tests compile the same programs. Each worker keeps its own: what one is writing, another
-    # must not read.
+    os.environ.setdefault("XLA_FLAGS", " ".join(QUICK_COMPILER))
+    # For the processes that tests start; they may be killed while they write.
     worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
     kept = config.rootpath / ".pytest_cache" / "xla" / worker
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Lets all workers share what they compile: many tests compile the same programs."""
+    jax = sys.modules.get("jax")
+    if jax is None or session.config.getoption("markexpr") == "e2e":
+        return
+    from jax._src.lru_cache import LRUCache
+
+    LRUCache.put = _put_whole
+    shared = session.config.rootpath / ".pytest_cache" / "xla" / "shared"
+    jax.config.update("jax_compilation_cache_dir", str(shared))
+
+
+def _put_whole(cache: object, key: str, value: bytes) -> None:
+    """Stores a program so that no other process ever reads half of it; jax's own way may."""
+    folder = Path(str(cache.path))  # type: ignore[attr-defined]
+    half_done = folder / f"{key}.{os.getpid()}"
+    half_done.write_bytes(value)
+    half_done.replace(folder / f"{key}-cache")

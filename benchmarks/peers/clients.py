@@ -64,20 +64,27 @@ def loss_of(params: dict[str, np.ndarray], clients: int) -> float:
 
 
 class Stopwatch:
-    """Seconds between one call and the next."""
+    """Seconds between one call and the next, and those of this process's processor."""
 
     def __init__(self) -> None:
         self.last, self.seconds = time.perf_counter(), []
+        self.last_cpu, self.cpu = time.process_time(), []
 
     def __call__(self) -> None:
         """A round is over."""
         now = time.perf_counter()
         self.seconds.append(now - self.last)
         self.last = now
+        now = time.process_time()
+        self.cpu.append(now - self.last_cpu)
+        self.last_cpu = now
 
 
-def tell(seconds: list[float], params: dict[str, Any], folder: str) -> None:
+def tell(watch: Stopwatch, params: dict[str, Any], folder: str) -> None:
     """Prints what a peer measured: seconds of each round, and where its last model ended."""
     arrays = {name: np.asarray(value, np.float32) for name, value in params.items()}
-    print(json.dumps({"seconds": seconds, "loss": loss_of(arrays, 200)}), flush=True)
+    print(
+        json.dumps({"seconds": watch.seconds, "cpu": watch.cpu, "loss": loss_of(arrays, 200)}),
+        flush=True,
+    )
     np.savez(Path(folder) / "params.npz", **arrays)

@@ -46,7 +46,7 @@ def main() -> None:
         state, _ = algorithm.apply(state, some)
         jax.block_until_ready(state.params)
         watch()
-    clients.tell(watch.seconds, state.params, sys.argv[4])
+    clients.tell(watch, state.params, sys.argv[4])
 
 
 main()

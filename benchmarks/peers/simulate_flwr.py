@@ -59,7 +59,7 @@ def main(grid, _context):
     watch.last = clients.time.perf_counter()
     result = strategy.start(grid, ArrayRecord(Pairs().state_dict()), num_rounds=ROUNDS)
     last = {k: v.numpy() for k, v in result.arrays.to_torch_state_dict().items()}
-    clients.tell(watch.seconds, last, sys.argv[4])
+    clients.tell(watch, last, sys.argv[4])
 
 
 if __name__ == "__main__":

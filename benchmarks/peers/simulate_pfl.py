@@ -50,7 +50,7 @@ def main() -> None:
     )
     watch.last = clients.time.perf_counter()
     FederatedAveraging().run(params, backend, model, train, callbacks=[Watching()])
-    clients.tell(watch.seconds, module.arrays(), sys.argv[4])
+    clients.tell(watch, module.arrays(), sys.argv[4])
 
 
 main()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 
 import pytest
 
-from fedguide.api.server import listen
+from fedguide.api.server import listen, loading
 from fedguide.errors import ConnectionFailedError
 
 
@@ -32,3 +33,19 @@ def test_a_taken_port_is_an_error_that_helps() -> None:
         with pytest.raises(ConnectionFailedError, match=f"127.0.0.1:{port}") as caught:
             listen("127.0.0.1", port)
         assert "--port 0" in caught.value.hint
+
+
+def test_no_garbage_is_looked_for_while_loading_and_again_after_it() -> None:
+    assert gc.isenabled()
+
+    def broken() -> None:
+        with loading():
+            assert not gc.isenabled()
+            with loading():
+                pass
+            assert not gc.isenabled()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        broken()
+    assert gc.isenabled()

@@ -5,19 +5,22 @@ import os
 import re
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fedguide.cli.app import main
-from fedguide.cli.ledgers import policy_of
+from fedguide.cli.ledgers import policy_of, signer_of, verifier
 from fedguide.config import load
 from fedguide.errors import RefusedError
+from fedguide.privacy.chain import sign_head
 from fedguide.privacy.events import Event
 from fedguide.privacy.ledger import Ledger, open_ledger
 from fedguide.privacy.mechanisms import Gaussian, Unnoised
 from fedguide.privacy.policy import Policy
 from fedguide.privacy.spend import Budget, Charge
+from fedguide.privacy.witness import Witness, head_text
 
 NOISE = Gaussian(8.0, 1.0)
 
@@ -299,6 +302,49 @@ def test_ledgers_of_a_run_are_shown_shop_by_shop(
     proof = str(tmp_path / "proof.jsonl")
     export = ["audit", "export", proof, "--shop", "north", "--config", str(path)]
     assert asked(export, capsys)["party"] == "north"
+
+
+def test_a_run_without_noise_is_charged_every_round(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = ["privacy", "budget", "--run", "first", "--config", str(trained)]
+    (account,) = asked(ask, capsys)["accounts"]
+    assert account["unnoised"]
+    home = load(trained).home
+    rounds = json.loads((home / "runs" / "first" / "run.json").read_text("utf-8"))["traffic"]
+    where = home / "ledgers" / "first" / "coordinator.db"
+    mark = where.with_suffix(".mark")
+    with open_ledger(
+        str(where), "coordinator", mark, clock=time.time, entropy=os.urandom
+    ) as ledger:
+        assert sum(ledger.counts("shops").values()) == rounds["rounds"] > 0
+        ledger.verify()
+
+
+def test_a_peer_whose_ledger_was_set_back_is_named(
+    home: Path, config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    witness = Witness(home / "privacy" / "heads.json", verifier())
+    signer = signer_of(home)
+    proof, peer = tmp_path / "proof.jsonl", tmp_path / "peer"
+    with book(peer, "south") as ledger:
+        ledger.charge(charge("together", 0), Budget())
+        proof.write_bytes(b"".join(ledger.export(signer)))
+        witness.keep({"south": head_text(ledger.signed_head(signer))})
+    ask = ["audit", "verify", str(proof), "--config", config]
+    assert asked(ask, capsys)["witnessed"] == [1]
+    with book(peer, "south") as ledger:
+        ledger.charge(charge("together", 1), Budget())
+        later = ledger.signed_head(signer)
+    witness.keep({"south": head_text(later)})
+    assert "which south has shown" in asked(ask, capsys, 4)["message"]
+    (seen,) = asked(["privacy", "report", "--config", config], capsys)["peers"]
+    assert (seen["party"], seen["records"], seen["doubt"]) == ("south", 2, "")
+    back = replace(later.head, seq=1, hash=dict(later.head.trail)[1], time=later.head.time + 9)
+    witness.keep({"south": head_text(sign_head(back, signer))})
+    assert main(["privacy", "budget", "--config", config]) == 0
+    assert "south contradicts itself: it was set back from record 2 to 1" in capsys.readouterr().err
+    assert "contradicts itself" in asked(ask, capsys, 4)["message"]
 
 
 def test_nothing_was_charged_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

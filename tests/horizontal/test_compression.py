@@ -15,7 +15,7 @@ from fedguide.horizontal.names import AGGREGATORS, WIRE
 from fedguide.horizontal.party import PartyState, answer
 from fedguide.horizontal.sides import Job, both
 from fedguide.horizontal.thin import Step, Thinned, Whole
-from fedguide.horizontal.thrift import Packed, Squeezed, Thrift, spread, squeeze, thrifty
+from fedguide.horizontal.thrift import FOLD, Packed, Squeezed, Thrift, spread, squeeze, thrifty
 from fedguide.runtime.couriers import Party, through_bytes
 from fedguide.runtime.driver import Durable, drive_round, resume
 from fedguide.runtime.faulty import Fault, faulty
@@ -31,7 +31,7 @@ DATA = random_data(3, sizes=(400, 300, 350), width=WIDTH)
 NAMES = tuple(PartyId(name) for name in DATA)
 START = np.zeros(WIDTH, np.float32)
 DESCENT = Descent(learning_rate=0.1, steps=3)
-WAYS = ("int8", "int4", "top:0.2", "random:0.4")
+WAYS = ("int8", "int4", "top:0.2", "rank:1", "random:0.4")
 
 
 def squeezed(aggregators, way, data=DATA):
@@ -46,7 +46,7 @@ def squeezed(aggregators, way, data=DATA):
     return compression.down(fedavg(sides.coordinator)), made
 
 
-@pytest.mark.parametrize(("way", "slack"), [*zip(WAYS, (1.02, 1.1, 1.3, 2.0), strict=True)])
+@pytest.mark.parametrize(("way", "slack"), [*zip(WAYS, (1.02, 1.1, 1.3, 3.0, 2.0), strict=True)])
 def test_it_goes_where_plain_averaging_goes_with_fewer_bytes(way, slack):
     plain = rounds(fedavg(weighted_mean()), parties_of(DATA, weighted_mean(), DESCENT), START, 25)
     algorithm, parties = squeezed(both(weighted_mean()), way)
@@ -58,9 +58,8 @@ def test_it_goes_where_plain_averaging_goes_with_fewer_bytes(way, slack):
         sum(len(encode(ask)) + len(encode(reply)) for _, ask, reply in run.answers)
         for run in (plain, told)
     ]
-    assert (
-        sizes[1] < {"int8": 0.3, "int4": 0.19, "top:0.2": 0.19, "random:0.4": 0.35}[way] * sizes[0]
-    )
+    share = {"int8": 0.3, "int4": 0.19, "top:0.2": 0.19, "rank:1": 0.25, "random:0.4": 0.35}
+    assert sizes[1] < share[way] * sizes[0]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -108,6 +107,36 @@ def test_what_is_left_out_comes_later():
         total += spread(packed.update)
     np.testing.assert_allclose(total + state.after, 40 * vector, rtol=1e-3)
     assert np.abs(state.after).max() <= 32
+
+
+def test_low_rank_is_the_nearest_matrix_and_the_rest_comes_later():
+    rng = np.random.default_rng(3)
+    left, right = rng.normal(size=(40, 3)), rng.normal(size=(FOLD, 3))
+    low = (left @ right.T).astype(np.float32).ravel()[:-5]
+    sent = squeeze(low, Thrift(8, rank=3), None)
+    assert np.linalg.norm(spread(sent) - low) < 0.02 * np.linalg.norm(low)
+    assert len(encode(sent)) < 3 * (40 + FOLD) + 200
+    # Of any vector: no nearer matrix of the rank (Eckart and Young), up to 8 bits.
+    vector = rng.normal(size=FOLD * 40).astype(np.float32)
+    values = np.linalg.svd(vector.reshape(40, FOLD), compute_uv=False)
+    error = np.linalg.norm(spread(squeeze(vector, Thrift(8, rank=5), None)) - vector)
+    assert np.sqrt((values[5:] ** 2).sum()) - 1e-3 < error < 1.01 * np.sqrt((values[5:] ** 2).sum())
+    # Error feedback: what came and what is kept are together what was to be sent.
+    aggregator, state = thrifty(weighted_mean(), Thrift(8, rank=2)), None
+    total = np.zeros_like(vector)
+    for number in range(30):
+        update = Update(number, vector, 1, 0.0, np.zeros(0))
+        state, packed = aggregator.submit_after(state, update, seeded_root(0))
+        total += spread(packed.update)
+    np.testing.assert_allclose(total + state.after, 30 * vector, rtol=0, atol=1e-2)
+    assert np.linalg.norm(state.after) < 25 * np.linalg.norm(vector)
+
+
+@pytest.mark.parametrize("rank", [-1, 6, 200])
+def test_a_rank_that_no_matrix_has_is_refused(rank):
+    sent = squeeze(START, Thrift(8, rank=2), None)
+    with pytest.raises(ProtocolError, match="is none of 5 rows"):
+        spread(replace(sent, rank=rank))
 
 
 def test_who_missed_a_round_gets_the_whole_model_and_goes_on_alike():
@@ -186,10 +215,23 @@ def test_sums_refuse_single_updates_made_short():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "int3", "int8:0.5", "top", "top:", "top:0", "top:1.5", "random:x"]
+    "text",
+    [
+        "",
+        "int3",
+        "int8:0.5",
+        "top",
+        "top:",
+        "top:0",
+        "top:1.5",
+        "random:x",
+        "rank",
+        "rank:0",
+        "rank:1.5",
+    ],
 )
 def test_what_is_no_way_to_send_less_is_refused(text):
-    with pytest.raises(ConfigError, match=r"compress must be|share"):
+    with pytest.raises(ConfigError, match=r"compress must be|share|rank:R needs"):
         read_compression(text)
 
 

@@ -35,8 +35,6 @@ from fedguide.runtime.table import MEAN
 from fedguide.values import Baskets, Cases, Catalogue, ShopData, Vector
 from tests.runtime.tiny import GUIDE, PLAN, dataset, shops
 
-pytestmark = pytest.mark.slow
-
 Scores = Callable[[Questions], NDArray[np.float32]]
 
 

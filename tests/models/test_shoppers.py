@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,8 +11,6 @@ from fedguide.models.text import TextSpec
 from fedguide.values import BUY, SEARCH, VIEW
 
 from .small import catalogue, diary, random_shop
-
-pytestmark = pytest.mark.slow
 
 PLAN = GuidePlan(
     text=TextSpec(buckets=128),
@@ -105,20 +104,21 @@ def test_a_linear_layer_that_is_no_identity_is_passed_through():
     rng = np.random.default_rng(1)
     arrays["item"] = rng.normal(size=arrays["item"].shape).astype(np.float32)
     params = layout.flatten(arrays)
+    examples = jax.tree.map(jnp.asarray, examples_of(goods, train, PLAN))
     ours = layout.unflatten(every(shopper_slopes(goods, train, PLAN), params)[0])
 
     def value(table):
         return loss(
             {**arrays, "table": table},
-            examples_of(goods, train, PLAN),
-            np.array([0, 1]),
+            examples,
+            jnp.array([0, 1]),
             jax.random.key(0),
             PLAN,
             body_of(PLAN).encode,
         )[0]
 
     np.testing.assert_allclose(
-        ours["table"], jax.grad(value)(arrays["table"]), rtol=1e-5, atol=1e-5
+        ours["table"], jax.jit(jax.grad(value))(arrays["table"]), rtol=1e-5, atol=1e-5
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fedguide.errors import ConfigError, DataError
+from fedguide.models.ease import gram
 from fedguide.models.encoders import History, empty_history
 from fedguide.models.evaluate import SETTINGS
 from fedguide.models.scorer import slate_scores
@@ -20,8 +21,6 @@ from fedguide.runtime.table import MEAN, WORST
 from fedguide.values import BUY, Cases
 
 from .tiny import PLAN, shops
-
-pytestmark = pytest.mark.slow
 
 
 def ticking() -> float:
@@ -135,6 +134,24 @@ def test_the_models_serve(found: Found) -> None:
             assert scores.shape == (24,)
             assert np.isfinite(scores).all()
         assert slate_scores(model, history, 60, "again").std() > 0
+
+
+def test_counts_of_other_shops_are_for_together_alone(
+    found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedguide.runtime.compare.keeps_together", lambda g: dict.fromkeys(g, True))
+    # What validation shoppers go on to buy: such counts would be chosen over any others.
+    told = {shop.name: 50 * gram(shop.validation.baskets, 24) for shop in shops()}
+    other = compare(shops(), PLAN, ticking, elsewhere=told)
+    before, after = (
+        {(r.model, r.setting, r.shop): r.ndcg10 for r in one.rows} for one in (found[0], other)
+    )
+    changed = {model for model, *rest in before if before[model, *rest] != after[model, *rest]}
+    assert "together" in changed
+    # The gate, here held open, gives pooled its own model again.
+    assert changed <= {"together", "pooled"}
+    plain, mine = (one.models["shop0"].neighbour_weights for one in (found[0], other))
+    assert not np.array_equal(plain, mine)
 
 
 def test_progress_is_told(found: Found) -> None:

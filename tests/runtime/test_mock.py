@@ -11,8 +11,6 @@ from fedguide.runtime.mock import mock_run
 from .hub_world import proposal_of
 from .test_noised_task import GUIDE, NAMES, NOISING, SIZE, noised
 
-pytestmark = pytest.mark.slow
-
 
 def test_a_masked_noised_task_is_tried_through_the_bytes_that_would_cross():
     mocked = mock_run(noised("tried"), time.monotonic)

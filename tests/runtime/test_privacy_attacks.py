@@ -16,8 +16,6 @@ from fedguide.runtime.attack_membership import auc, halved, only
 from fedguide.runtime.private_rounds import seeded_actors
 from fedguide.seeds import seeded_root
 
-pytestmark = pytest.mark.slow
-
 SIZE = 20_000
 TRAINED = (slice(0, SIZE),)
 GUARD = Guard("gaussian", 2.0, clip=1.0, size=SIZE, cohort=60, parties=2)

@@ -31,8 +31,6 @@ from fedguide.seeds import seeded_entropy
 
 from .tiny import GUIDE, PLAN, shops
 
-pytestmark = pytest.mark.slow
-
 PRIVATE = PrivatePlan(shoppers=90, rounds=3, epsilon=8.0, clip=1.0, baskets=2)
 COMPARED = replace(PLAN, train=replace(PLAN.train, private=PRIVATE), seeds=(1,))
 

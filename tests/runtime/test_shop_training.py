@@ -21,8 +21,6 @@ from fedguide.runtime.shop_training import SHARED, crossing, own_mask, personal_
 from .hub_world import proposal_of
 from .tiny import GUIDE, shops
 
-pytestmark = pytest.mark.slow
-
 TICKS = itertools.count()
 PLAN = TrainPlan(replace(GUIDE, learning_rate=0.02), rounds=2, patience=2, fine_tune_rounds=0)
 FIRST = first_params(PLAN.guide, 3)

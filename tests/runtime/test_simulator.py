@@ -26,8 +26,6 @@ from fedguide.seeds import seeded_root
 from fedguide.values import PartyId
 from tests.horizontal.linear import clock
 
-pytestmark = pytest.mark.slow
-
 ROWS, WIDTH = 30, 4
 PLAN = Epochs(2, 8)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -35,6 +37,18 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror}", hint="choose --port 0"
         ) from error
     return listening
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Looks for no garbage meanwhile: a catalogue is half a million objects, and none is any."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def serve(app: ASGIApp, listening: socket.socket) -> None:

@@ -17,6 +17,7 @@ from fedguide.errors import ConfigError, NotFoundError, TamperedError
 
 if TYPE_CHECKING:
     from fedguide.privacy.evidence import Audit
+    from fedguide.privacy.witness import Watched
 
 app = typer.Typer(help="Audit: export, verify / 审计", no_args_is_help=True)
 
@@ -76,21 +77,30 @@ def verify(
         Path | None, typer.Option("--known", help="An earlier head that it must go through")
     ] = None,
     delta: Annotated[float, typer.Option("--delta", help="δ at which ε is worked out")] = 1e-6,
+    path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
 ) -> None:
-    """Check an export on itself alone: any changed, missing or added byte is found."""
-    from fedguide.cli.ledgers import verifier
+    """Check an export on itself alone: any changed, missing or added byte is found.
+
+    Where the ledger's owner has shown its head in a federation, the export is held against it.
+    """
+    from fedguide import config
+    from fedguide.cli.ledgers import verifier, witness_of
     from fedguide.privacy.chain import fingerprint
     from fedguide.privacy.evidence import verify_export
 
-    out = begin("audit verify", as_json=as_json, lang=lang)
+    settings = config.load(found(path))
+    out = begin("audit verify", as_json=as_json, lang=lang, fallback=settings.lang)
     if not file.is_file():
         raise NotFoundError(f"no file {file}", hint="fedguide audit export FILE")
     with file.open("rb") as lines:
         audit = verify_export(lines, verifier(), key)
     if known is not None:
         _require_known(audit, known)
+    witnessed = witness_of(settings.home).of_ledger(audit.header.ledger, audit.signed.key)
+    for peer in witnessed:
+        _require_seen(audit, peer)
     accounts = _accounts(audit, delta)
     public = audit.signed.key
     data = {
@@ -103,6 +113,7 @@ def verify(
         "key": public,
         "fingerprint": fingerprint(public),
         "pinned": key is not None,
+        "witnessed": [peer.last.head.seq for peer in witnessed],
         "delta": delta,
         "accounts": accounts,
     }
@@ -122,6 +133,25 @@ def _require_known(audit: Audit, known: Path) -> None:
         raise TamperedError(
             f"the export does not go through record {kept.head.seq}, which its owner had signed: "
             "it is older, or another history",
+            hint="ask the ledger's owner for a new export",
+        )
+
+
+def _require_seen(audit: Audit, peer: Watched) -> None:
+    """Holds the export against what its owner has shown in a federation.
+
+    Raises:
+        TamperedError: that contradicts itself, or the export.
+    """
+    if peer.doubt:
+        raise TamperedError(
+            f"the ledger of {peer.party} contradicts itself: {peer.doubt}",
+            hint="heads.json holds both signed heads",
+        )
+    if not audit.passes(peer.last.head):
+        raise TamperedError(
+            f"the export does not go through record {peer.last.head.seq}, which {peer.party} has "
+            "shown: it is older, or another history",
             hint="ask the ledger's owner for a new export",
         )
 

@@ -300,7 +300,9 @@ def _drive(
     ):
         roots = fresh_roots(os.urandom)
         charge = operators_charge(ledger, budget_of(settings), federation.name)
-        driving = Driving(client, book, journal, roots, time.monotonic, approvals_s, key, charge)
+        driving = Driving(
+            client, book, journal, roots, time.monotonic, approvals_s, key, charge, heads=True
+        )
         finished = train_task(
             driving,
             proposal,
@@ -393,7 +395,9 @@ def _admitted(settings: Settings) -> dict[str, PublicKey]:
 
     with members_of(settings) as db:
         everybody = members.members(db)
-    return {m.party: m.key for m in everybody if (m.role, m.status) == ("party", "admitted")}
+    return {
+        m.party: m.key for m in everybody if m.role in members.ANSWERS and m.status == "admitted"
+    }
 
 
 def _declared(shoppers: int | None) -> int:

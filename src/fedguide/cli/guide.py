@@ -151,7 +151,7 @@ def listen_and_serve(
 ) -> None:
     """Opens the run's guides, prints the address once it can be asked, serves until Ctrl-C."""
     from fedguide.api.app import create_app
-    from fedguide.api.server import listen
+    from fedguide.api.server import listen, loading
     from fedguide.api.server import serve as serve_app
     from fedguide.cli.folders import open_guides
     from fedguide.cli.registry import served_folders
@@ -160,7 +160,8 @@ def listen_and_serve(
     from fedguide.web.pages import add_pages
 
     voice = voice_from(settings.voice)
-    guides = open_guides(settings, folder, shop, pinned=pinned)
+    with loading():
+        guides = open_guides(settings, folder, shop, pinned=pinned)
     places = served_folders(settings, folder, pinned=pinned)
     with services_of(settings, guides, places, folder, ads) as services:
         listening = listen(host, port)

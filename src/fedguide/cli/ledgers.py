@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fedguide.privacy.ledger import Ledger
     from fedguide.privacy.policy import Policy
     from fedguide.privacy.spend import Budget, Counts
+    from fedguide.privacy.witness import Witness
 
 RunOption = Annotated[
     str | None,
@@ -145,6 +146,28 @@ def verifier() -> Verify:
     from fedguide.privacy.chain import PURPOSE
 
     return lambda key, message, signature: verify(PublicKey(key), PURPOSE, message, signature)
+
+
+def witness_of(home: Path) -> Witness:
+    """What this home keeps of others' ledgers."""
+    from fedguide.privacy.witness import Witness
+
+    return Witness(home / "privacy" / "heads.json", verifier())
+
+
+def peers(home: Path) -> list[dict[str, Any]]:
+    """The others' ledgers as they were last seen, and what contradicts them."""
+    return [
+        {
+            "party": peer.party,
+            "ledger": peer.last.head.ledger,
+            "records": peer.last.head.seq,
+            "seen": peer.last.head.time,
+            "key": peer.last.key,
+            "doubt": peer.doubt,
+        }
+        for peer in witness_of(home).all().values()
+    ]
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def budget(
 ) -> None:
     """Say what every account has spent, what is left, and for how many rounds it lasts."""
     from fedguide import config
-    from fedguide.cli.ledgers import budget_of, figure
+    from fedguide.cli.ledgers import budget_of, figure, peers
 
     settings = config.load(found(path))
     out = begin("privacy budget", as_json=as_json, lang=lang, fallback=settings.lang)
@@ -119,8 +119,10 @@ def budget(
             )
         )
     _warn(out, accounts)
+    others = peers(settings.home)
+    _warn_of(out, others)
     shown = [table("", heads, rows)] if rows else []
-    data = {"accounts": accounts, "cap": allowed.epsilon, "delta": allowed.delta}
+    data = {"accounts": accounts, "cap": allowed.epsilon, "delta": allowed.delta, "peers": others}
     out.finish(data | {"adversary": allowed.adversary}, *shown, *_nothing(out, accounts))
 
 
@@ -187,7 +189,7 @@ def report(
 ) -> None:
     """Report to a privacy officer: what left, when, to whom, what for, what is left."""
     from fedguide import config
-    from fedguide.cli.ledgers import budget_of, each, places
+    from fedguide.cli.ledgers import budget_of, each, peers, places
 
     settings = config.load(found(path))
     out = begin("privacy report", as_json=as_json, lang=lang, fallback=settings.lang)
@@ -199,13 +201,17 @@ def report(
     ]
     accounts = _standings(settings, allowed, run, shop)
     _warn(out, accounts)
+    others = peers(settings.home)
+    _warn_of(out, others)
     shown = [_report_table(out, released)] if released else []
     shown += [
         *_left_in_words(out, released),
         *(_spent_in_words(out, account, allowed) for account in accounts),
+        *(_seen_in_words(out, peer) for peer in others),
     ]
     body = [line | {"what": [json.loads(what) for what in line["what"]]} for line in released]
     data = {"released": body, "accounts": accounts, "cap": allowed.epsilon, "delta": allowed.delta}
+    data |= {"peers": others}
     out.finish(data, *shown, *_nothing(out, released))
 
 
@@ -393,6 +399,26 @@ def _warn(out: Output, accounts: Iterable[Mapping[str, Any]]) -> None:
                 f"{name}: ε is above {WARN_EPSILON:g}: a weak promise",
                 f"{name}：ε 超过 {WARN_EPSILON:g}：保护较弱",
             )
+
+
+def _warn_of(out: Output, others: Iterable[Mapping[str, Any]]) -> None:
+    """Says whose ledger contradicts what it showed before."""
+    for peer in others:
+        if peer["doubt"]:
+            out.note(
+                f"the ledger of {peer['party']} contradicts itself: {peer['doubt']}",
+                f"{peer['party']} 的账本自相矛盾：{peer['doubt']}",
+            )
+
+
+def _seen_in_words(out: Output, peer: Mapping[str, Any]) -> str:
+    from fedguide.cli.ledgers import when
+
+    party, records, at = peer["party"], peer["records"], when(peer["seen"])
+    return out.pick(
+        f"ledger of {party}: record {records:,}, shown {at}",
+        f"{party} 的账本：第 {records:,} 条记录，出示于 {at}",
+    )
 
 
 def _nothing(out: Output, lines: list[dict[str, Any]]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from fedguide.config import Settings
     from fedguide.data.contract import Dataset
     from fedguide.models.plan import GuidePlan
+    from fedguide.runtime.arms import Charging
     from fedguide.runtime.private_rounds import Actors, PrivatePlan
 
 DpOption = Annotated[
@@ -41,6 +41,9 @@ SamplingOption = Annotated[
 PartOption = Annotated[
     str | None, typer.Option("--part", help="What is trained privately: tower or head")
 ]
+
+
+_OPERATOR = "coordinator"  # whose ledger of a simulated run without noise is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,39 +121,52 @@ def public_figure(datasets: Sequence[Dataset]) -> int:
 
 
 @contextmanager
+def charging(settings: Settings, folder: Path) -> Iterator[Charging]:
+    """What charges the rounds of a run without noise, as a federation's operator does.
+
+    Raises:
+        LedgerError: the ledger cannot be written.
+    """
+    from fedguide.cli.ledgers import Place, budget_of, opened
+    from fedguide.runtime.charged import bare_charge
+
+    place = Place(_OPERATOR, str(folder / f"{_OPERATOR}.db"), folder / f"{_OPERATOR}.mark")
+    with opened(place) as ledger:
+        yield bare_charge(ledger, budget_of(settings), "shops")
+
+
+@contextmanager
 def actors_of(
-    private: PrivatePlan, guide: GuidePlan, datasets: Sequence[Dataset], folder: Path, task: str
+    settings: Settings,
+    private: PrivatePlan,
+    guide: GuidePlan,
+    datasets: Sequence[Dataset],
+    folder: Path,
+    task: str,
 ) -> Iterator[Actors]:
     """The actors of one run: noise from the system's randomness, a ledger for every shop.
 
     The ledgers of a simulation are the run's own, under ``folder``: its shops are made up anew
-    each time, and so is what they may spend.
+    each time, and so is what they may spend. Every shop has the policy of the config file, as a
+    party has in a federation.
 
     Raises:
         RefusedError: a shop's policy does not allow the task.
         LedgerError: a ledger cannot be written.
     """
-    from fedguide.privacy.ledger import open_ledger
-    from fedguide.privacy.policy import Policy, TaskTerms
-    from fedguide.privacy.spend import Budget
+    from fedguide.cli.ledgers import Place, opened, policy_of
+    from fedguide.privacy.policy import TaskTerms
     from fedguide.runtime.permits import permit
     from fedguide.runtime.private_rounds import fresh_actors, guard_of
 
     guard = guard_of(private, guide, len(datasets))
-    budget = Budget(
-        delta=1e-6 if private.noise == "laplace" else private.delta,
-        adversary="outsider" if private.sampling < 1 else "insider",
-    )
-    policy = Policy(budget)
-    folder.mkdir(parents=True, exist_ok=True)
+    policy = policy_of(settings)
     with ExitStack() as stack:
         permits = {}
         for dataset in datasets:
             name = dataset.name
-            where, mark = folder / f"{name}.db", folder / f"{name}.mark"
-            ledger = stack.enter_context(
-                open_ledger(str(where), name, mark, clock=time.time, entropy=os.urandom)
-            )
+            place = Place(name, str(folder / f"{name}.db"), folder / f"{name}.mark")
+            ledger = stack.enter_context(opened(place))
             terms = TaskTerms(
                 task=task,
                 purpose="recommend",

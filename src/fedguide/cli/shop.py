@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fedguide.privacy.ledger import Ledger
     from fedguide.privacy.policy import TaskTerms
     from fedguide.runtime.handover import Adopt
+    from fedguide.runtime.heads import Heads
     from fedguide.runtime.party_process import Happened, Work
     from fedguide.runtime.private_rounds import Permit
     from fedguide.runtime.proposal import Proposal
@@ -60,17 +61,43 @@ class Shop:
 
         least = self._settings.party.least_examples
         roots = self.keeping.roots()
-        return shop_work(self._shop(), proposal, roots, keep, self._consent, self._permit, least)
+        return shop_work(
+            self._shop(),
+            proposal,
+            roots,
+            keep,
+            self._consent,
+            self._permit,
+            least,
+            self._heads(),
+        )
 
     def _permit(self, terms: TaskTerms) -> Permit:
         """Judged by the party's policy, charged to the party's own ledger."""
-        from fedguide.cli.ledgers import opened, own_place, policy_of
+        from fedguide.cli.ledgers import policy_of
         from fedguide.runtime.permits import permit
+
+        account = self._settings.privacy.party
+        return permit(self._book(), policy_of(self._settings), terms, account)
+
+    def _book(self) -> Ledger:
+        """The party's own ledger, opened when it is first needed."""
+        from fedguide.cli.ledgers import opened, own_place
 
         if self._ledger is None:
             self._ledger = opened(own_place(self._settings))
-        account = self._settings.privacy.party
-        return permit(self._ledger, policy_of(self._settings), terms, account)
+        return self._ledger
+
+    def _heads(self) -> Heads:
+        """Shows where the party's ledger stands, and keeps what others show."""
+        from fedguide.cli.ledgers import signer_of, witness_of
+        from fedguide.privacy.witness import head_text
+        from fedguide.runtime.heads import Heads
+
+        home = self._settings.home
+        return Heads(
+            lambda: head_text(self._book().signed_head(signer_of(home))), witness_of(home).keep
+        )
 
     def _consent(self, signed: SignedTerms) -> Seat:
         """The party's seat in a masked task, by its own key and the keys it knows others by."""
@@ -113,10 +140,13 @@ class Shop:
         from fedguide.cli.folders import Trained, save_run
         from fedguide.cli.party import desk_of
         from fedguide.runtime.arms import TrainPlan
+        from fedguide.runtime.proposal import Proposal
         from fedguide.runtime.shop_release import shop_release
 
         with desk_of(self._settings) as desk:
             proposal = desk.get(task).proposal
+        if not isinstance(proposal, Proposal):
+            raise ConfigError(f"{task} trained no guide")
         adopt = self.keeping.model(proposal)
         plan = TrainPlan(
             guide=proposal.guide,

@@ -38,6 +38,7 @@ from fedguide.cli.private import (
     PartOption,
     SamplingOption,
     actors_of,
+    charging,
     in_words,
     lines,
     private_plan,
@@ -58,12 +59,17 @@ from fedguide.cli.source import (
 from fedguide.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from fedguide.cli.folders import Trained
     from fedguide.config import Settings
     from fedguide.data.contract import Dataset
+    from fedguide.runtime.arms import Charging
     from fedguide.runtime.compare import ComparePlan, Comparison, Step
     from fedguide.runtime.private_rounds import PrivatePlan
     from fedguide.runtime.table import Gap
+    from fedguide.values import ShopData
 
 evaluation = typer.Typer(help="Evaluation: compare / 评测", no_args_is_help=True)
 
@@ -96,8 +102,18 @@ CompressOption = Annotated[
     str | None,
     typer.Option(
         "--compress",
-        help="Send less: int8, int4, top:0.05 (largest changes), random:0.1 (goes under masks)",
+        help="Send less: int8, int4, top:0.05 (largest changes), rank:4 (low rank), random:0.1 "
+        "(goes under masks)",
         metavar="WAY[:SHARE]",
+    ),
+]
+MatchOption = Annotated[
+    str | None,
+    typer.Option(
+        "--match",
+        help="Match the shops' catalogues by title, gtin or either, and let together share what "
+        "shoppers of at least three shops bought together",
+        metavar="BY",
     ),
 ]
 SeedsOption = Annotated[
@@ -106,6 +122,9 @@ SeedsOption = Annotated[
 
 AGGREGATOR_NAMES = {"open": "weighted_mean", "masked": "masked_sum"}
 """Short names of the two that are asked for most."""
+
+LEAST_COMMON = 10
+"""Fewest products that two shops of a simulation have in common to match at all."""
 
 SHOWN_PAIRS = ("nonneural", "alone", "pooled", "history_recent")
 """What *together* is held against in the printed text; ``--json`` has every pair."""
@@ -126,6 +145,7 @@ def sim(
     algorithm: AlgorithmOption = None,
     compress: CompressOption = None,
     aggregator: AggregatorOption = None,
+    match: MatchOption = None,
     seeds: SeedsOption = 1,
     dp: DpOption = None,
     epsilon: EpsilonOption = None,
@@ -167,7 +187,8 @@ def sim(
     )
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, lambda: public_figure(datasets)))
-    comparison = compared(out, datasets, plan, settings.home / "ledgers" / run)
+    ledgers = settings.home / "ledgers" / run
+    comparison = compared(out, datasets, plan, settings, ledgers, match)
     record = body(comparison, plan, datasets) | {"run": run}
     shared = comparison.outcomes[0].trained["together"].shared
     folder = save_run(settings.home, run, released(datasets, comparison, plan), record, shared)
@@ -240,7 +261,7 @@ def compare_command(
     )
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, lambda: public_figure(datasets)))
-    comparison = compared(out, datasets, plan)
+    comparison = compared(out, datasets, plan, settings)
     out.finish(body(comparison, plan, datasets), *texts(out, comparison, datasets, plan))
 
 
@@ -354,11 +375,22 @@ def cut_datasets(
 
 
 def compared(
-    out: Output, datasets: Sequence[Dataset], plan: ComparePlan, ledgers: Path | None = None
+    out: Output,
+    datasets: Sequence[Dataset],
+    plan: ComparePlan,
+    settings: Settings,
+    ledgers: Path | None = None,
+    match: str | None = None,
 ) -> Comparison:
-    """Trains and measures, with a progress bar; ``ledgers`` is where a private run is charged.
+    """Trains and measures, with a progress bar; ``ledgers`` is where a run is charged.
+
+    Nothing of a run without them is kept: with noise it is judged all the same, without noise
+    there is nothing to judge.
+
+    ``match`` says how catalogues are compared so that *together* shares counts.
 
     Raises:
+        ConfigError: ``match`` is unknown, or beside differential privacy.
         DataError, RunError: see ``compare``.
         RefusedError: a shop's policy does not allow a private run.
     """
@@ -368,15 +400,48 @@ def compared(
     private = plan.train.private
     with ExitStack() as stack:
         actors = None
+        charge: Charging = _free
+        if private is None and ledgers is not None:
+            charge = stack.enter_context(charging(settings, ledgers))
         if private is not None:
             folder = ledgers or Path(stack.enter_context(TemporaryDirectory(prefix="fedguide-")))
             task = f"together-{plan.seeds[0]}"
             actors = stack.enter_context(
-                actors_of(private, plan.train.guide, datasets, folder, task)
+                actors_of(settings, private, plan.train.guide, datasets, folder, task)
             )
         shops = split(datasets)
+        shared = None if match is None else _shared_counts(out, shops, plan, match)
         on_step = stack.enter_context(_shown(out, plan))
-        return compare(shops, plan, time.monotonic, on_step, actors)
+        return compare(shops, plan, time.monotonic, on_step, actors, shared, charge)
+
+
+def _free(_task: str, _round: int) -> None:
+    """Charges nothing."""
+
+
+def _shared_counts(
+    out: Output, shops: Sequence[ShopData], plan: ComparePlan, by: str
+) -> dict[str, NDArray[np.float64]]:
+    """What each shop's matched items were bought with in the other shops.
+
+    Raises:
+        ConfigError: ``by`` is unknown, too few shops share products, or training is private.
+        RefusedError: no two shops have ``LEAST_COMMON`` products in common.
+    """
+    import numpy as np
+
+    from fedguide.cli.matching import matched
+    from fedguide.runtime.common_counts import common_counts
+    from fedguide.values import PartyId
+
+    if plan.train.private is not None:
+        raise ConfigError(
+            "--match shares counts without noise, --dp trains with it", hint="leave one out"
+        )
+    out.note("… matching catalogues", "… 匹配商品目录")
+    tables, _, _ = matched({PartyId(s.name): s.catalogue for s in shops}, by, LEAST_COMMON)
+    rows = {str(name): np.array(table, np.int64) for name, table in tables.items()}
+    return common_counts(shops, rows, plan.seeds[0])
 
 
 @contextmanager

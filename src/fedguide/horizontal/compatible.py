@@ -33,6 +33,10 @@ _OWN_COORDINATES = (
     "each party sends the coordinates that are its largest, and a sum needs the same of everybody; "
     "a common random choice goes under sums"
 )
+_OWN_FACTORS = (
+    "each party sends factors of its own, and the product of two sums of factors is not the sum of "
+    "the products; a common random choice goes under sums"
+)
 _OWN_GRID = (
     "sums have a grid of their own, and levels of one party's scale do not add up with another's; "
     "a common random choice goes under sums"
@@ -55,8 +59,9 @@ INCOMPATIBLE: Mapping[tuple[str, str], str] = MappingProxyType(
         **{(rule, "fedbuff"): _FIRST_ANSWERS for rule in _RULES},
         **{(f"bucketed_{rule}", "fedbuff"): _FIRST_ANSWERS for rule in _RULES},
         **{(name, "top"): _OWN_COORDINATES for name in _SUMS},
+        **{(name, "rank"): _OWN_FACTORS for name in _SUMS},
         **{(name, way): _OWN_GRID for name in _SUMS for way in ("int8", "int4")},
-        **{("scaffold", way): _TWO_VECTORS for way in ("int8", "int4", "top", "random")},
+        **{("scaffold", way): _TWO_VECTORS for way in ("int8", "int4", "top", "rank", "random")},
     }
 )
 """Why the first does not go with the second; a pair stands here once, in either order."""

@@ -64,6 +64,24 @@ def spectrum(train: Baskets, items: int) -> Spectrum:
     return Spectrum(np.asarray(vectors, np.float32), values.astype(np.float32))
 
 
+def gram(train: Baskets, items: int) -> NDArray[np.float64]:
+    """X'X: how often two items were had by one shopper, shape ``(n, n)``."""
+    X = shopper_items(train, items)
+    return np.asarray((X.T @ X).toarray(), np.float64)
+
+
+def spectrum_of(counts: NDArray[np.float64]) -> Spectrum:
+    """Decomposes X'X itself, where X is not at hand; directions below 0 are left out.
+
+    Raises:
+        ConfigError: the catalogue is larger than ``EASE_ITEMS``.
+    """
+    _require(len(counts), RIDGE)
+    values, vectors = np.linalg.eigh(counts)
+    there = values > 1e-9 * max(values.max(initial=0.0), 1.0)
+    return Spectrum(vectors[:, there].astype(np.float32), values[there].astype(np.float32))
+
+
 def ease_scores(found: Spectrum, history: NDArray[np.float32], ridge: float) -> Scores:
     """``history @ B`` for histories of shape ``(c, n)``, without B.
 

@@ -45,6 +45,7 @@ from fedguide.models.scorer import SlateWeights
 from fedguide.models.served import vectors_of, with_network
 from fedguide.protocol import State
 from fedguide.runtime.baselines import Bench
+from fedguide.runtime.charged import charged
 from fedguide.runtime.couriers import Clock, Party, in_process
 from fedguide.runtime.private_rounds import PrivatePlan
 from fedguide.runtime.rounds import RoundReport, RoundsPlan, in_memory, run_rounds
@@ -146,6 +147,9 @@ class Trained:
     shared: Vector | None = None
 
 
+Charging = Callable[[str, int], None]
+"""Told a task and its round before anybody is asked; raises where it may not run."""
+
 OnRound = Callable[[str, int, float | None], None]
 """Told the arm (or arm and shop), the round just done and its validation score, if it has one."""
 
@@ -206,10 +210,12 @@ def train_together(
     clock: Clock,
     on_round: OnRound,
     seen: Callable[[Vector], None] = lambda _shared: None,
+    charge: Charging = lambda _task, _round: None,
 ) -> Trained:
     """Training together over the real protocol, in one process.
 
-    ``seen`` is shown the shared model of every round that is judged.
+    ``seen`` is shown the shared model of every round that is judged; ``charge`` is told the task
+    and each round before anybody is asked.
 
     Raises:
         CutShortError: more than half of the shops failed in a round.
@@ -259,7 +265,10 @@ def train_together(
 
     judges = can_judge(benches)
     run = run_rounds(
-        compression.down(algorithm_of(plan, sides.coordinator)),
+        charged(
+            compression.down(algorithm_of(plan, sides.coordinator)),
+            lambda number: charge(task, number),
+        ),
         params,
         tuple(parties),
         in_process(parties, clock, states),

@@ -22,8 +22,10 @@ from fedguide.models.ease import (
     TRIED_RANK,
     by_ease,
     ease,
+    gram,
     inverse_matrix,
     spectrum,
+    spectrum_of,
 )
 from fedguide.models.evaluate import SETTINGS, Questions, Scorer, hide_bought, questions, some_of
 from fedguide.models.itemknn import KEEP, Neighbours, by_neighbours, itemknn, strongest
@@ -101,12 +103,17 @@ def baselines(
     plan: GuidePlan,
     seed: int,
     on_step: Callable[[str], None] = lambda _step: None,
+    elsewhere: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> Baselines:
-    """Fits and tunes all of them; ``on_step`` is told each when it is done."""
+    """Fits and tunes all of them; ``on_step`` is told each when it is done.
+
+    ``elsewhere`` holds by shop what other shops counted of its own items (``common_counts``),
+    ``(n, n)``; EASE with these counts is one more variant to be chosen on validation.
+    """
     asked = _validation(shops, seed)
     knn = _tuned(_itemknns(shops), asked)
     on_step("itemknn")
-    ridge = _tuned(_eases(shops), asked)
+    ridge = _tuned(itertools.chain(_eases(shops), _eases_of_all(shops, elsewhere or {})), asked)
     on_step("ease")
     benches = tuple(
         _bench(shop, asked, plan, (ridge if _fits_ease(shop) else knn)["discovery"])
@@ -200,6 +207,24 @@ def _eases(shops: Sequence[ShopData]) -> Iterator[_Variant]:
     for ridge, fade in itertools.product(LAMBDAS, FADES):
         yield _Variant(
             f"ridge {ridge:g}, fade {fade:g}",
+            fade,
+            {name: by_ease(one, ridge, fade) for name, one in found.items()},
+            {name: partial(ease, one, ridge) for name, one in found.items()},
+        )
+
+
+def _eases_of_all(
+    shops: Sequence[ShopData], elsewhere: Mapping[str, NDArray[np.float64]]
+) -> Iterator[_Variant]:
+    """EASE of the shop's own counts and the other shops' together, where all can have it."""
+    if not elsewhere or any(len(s.catalogue) > TRIED_RANK for s in shops):
+        return
+    found = {
+        s.name: spectrum_of(gram(s.train, len(s.catalogue)) + elsewhere[s.name]) for s in shops
+    }
+    for ridge, fade in itertools.product(LAMBDAS, FADES):
+        yield _Variant(
+            f"counts of all shops, ridge {ridge:g}, fade {fade:g}",
             fade,
             {name: by_ease(one, ridge, fade) for name, one in found.items()},
             {name: partial(ease, one, ridge) for name, one in found.items()},

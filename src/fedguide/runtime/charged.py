@@ -40,13 +40,34 @@ def charged(
     return Algorithm(algorithm.init, next_round)
 
 
+def bare_charge(ledger: Ledger, budget: Budget, account: str) -> Callable[[str, int], None]:
+    """What charges a round of a task without noise: ``charge(task, round)``.
+
+    It is recorded as such, as ε = ∞: whether it may run is for the shops to say, whose rows they
+    are.
+
+    Args:
+        ledger: of who drives the task.
+        budget: its cap.
+        account: the federation.
+    """
+    permitting = replace(budget, allow_unnoised=True)
+
+    def charge(task: str, round_number: int) -> None:
+        events = (Event(task, Unnoised()),)
+        ledger.charge(
+            Charge(account, task, round_number, PURPOSE, events, recipient="parties"), permitting
+        )
+
+    return charge
+
+
 def operators_charge(
     ledger: Ledger, budget: Budget, account: str
 ) -> Callable[[Proposal, int], None]:
     """What charges a round of a proposal to the operator's ledger.
 
-    A task without noise is recorded as such: whether it may run is for the shops to say, whose
-    rows they are. With noise the budget's cap holds.
+    A task without noise is charged by ``bare_charge``. With noise the budget's cap holds.
 
     Args:
         ledger: the operator's.
@@ -54,13 +75,13 @@ def operators_charge(
         account: the federation.
     """
     permitting = replace(budget, allow_unnoised=True)
+    bare = bare_charge(ledger, budget, account)
 
     def charge(proposal: Proposal, round_number: int) -> None:
-        event = (
-            Event(proposal.task, Unnoised())
-            if proposal.noising is None
-            else proposal.noising.guard(len(proposal.parties)).event(proposal.task)
-        )
+        if proposal.noising is None:
+            bare(proposal.task, round_number)
+            return
+        event = proposal.noising.guard(len(proposal.parties)).event(proposal.task)
         ledger.charge(
             Charge(account, proposal.task, round_number, PURPOSE, (event,), recipient="parties"),
             permitting,

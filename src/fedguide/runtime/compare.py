@@ -28,6 +28,7 @@ from fedguide.models.served import Contender, measure_all, released, vectors_of
 from fedguide.runtime.arms import (
     ARMS,
     BARE,
+    Charging,
     OnRound,
     Trained,
     TrainPlan,
@@ -198,15 +199,21 @@ def compare(
     clock: Clock,
     on_step: Callable[[Step], None] = lambda _step: None,
     actors: Actors | None = None,
+    elsewhere: Mapping[str, NDArray[np.float64]] | None = None,
+    charge: Charging = lambda _task, _round: None,
 ) -> Comparison:
     """Trains, tunes and measures everything; the same seeds give the same table.
 
+    With ``elsewhere``, what other shops counted of a shop's items (``common_counts``), *together*
+    shares these counts, too; no other model does.
+
     With a private plan *together* is trained under differential privacy by ``actors``, whose
     randomness is theirs, and every choice of every model is made within a shop. ``pooled`` stays
-    what it is: what nobody wants.
+    what it is: what nobody wants. Without one, ``charge`` is told the task and round of all that
+    *together* releases, before it does.
 
     Raises:
-        ConfigError: a private plan has no actors.
+        ConfigError: a private plan has no actors, or counts without noise beside it.
         DataError: fewer than two shops, two of one name, a shop without purchases to learn from,
             or not one test case.
         CutShortError: more than half of the shops failed in a round.
@@ -216,21 +223,25 @@ def compare(
     private = plan.train.private is not None
     if private and actors is None:
         raise ConfigError("training under differential privacy needs the actors' randomness")
-    most = 3 * len(shops) if private else 3
+    if private and elsewhere is not None:
+        raise ConfigError("counts of common products carry no noise, the training does")
+    most = 3 * len(shops) if private else 6 if elsewhere else 3
     parts = iter(range(1, most + 1))
-    base = (own_baselines if private else baselines)(
-        shops,
-        plan.train.guide,
-        plan.seeds[0],
-        lambda step: on_step(Step(f"tuning {step}", next(parts), most)),
-    )
+
+    def on_part(step: str) -> None:
+        on_step(Step(f"tuning {step}", next(parts), most))
+
+    guide, first = plan.train.guide, plan.seeds[0]
+    base = (own_baselines if private else baselines)(shops, guide, first, on_part)
+    joined = baselines(shops, guide, first, on_part, elsewhere).benches if elsewhere else None
+    benches = dict.fromkeys(ARMS, base.benches) | ({"together": joined} if joined else {})
     tuned_s = clock()
     outcomes = tuple(
-        _outcome(base.benches, plan.train, seed, clock, on_step, plan.workers, actors)
+        _outcome(benches, plan.train, seed, clock, on_step, plan.workers, actors, charge)
         for seed in plan.seeds
     )
     trained_s = clock()
-    answers = _answers(base, outcomes, plan.train)
+    answers = _answers(base, benches, outcomes, plan.train)
     on_step(Step("measuring", 1, 2))
     samples = samples_of(answers, plan.seeds[0], plan.draws)
     overall = [sample for sample in samples if sample.shop == MEAN]
@@ -256,7 +267,10 @@ def compare(
         outcomes,
         base,
         {shop.name: shop.cold for shop in shops},
-        {bench.shop.name: _served(bench, outcomes[0], plan.train) for bench in base.benches},
+        {
+            shop.name: _served(_benches_of(benches, at), outcomes[0], plan.train)
+            for at, shop in enumerate(shops)
+        },
         seconds,
     )
 
@@ -280,24 +294,30 @@ def _check(shops: Sequence[ShopData]) -> None:
         )
 
 
+def _benches_of(benches: Mapping[str, Sequence[Bench]], at: int) -> dict[str, Bench]:
+    """One shop's bench for each arm."""
+    return {arm: several[at] for arm, several in benches.items()}
+
+
 def _outcome(
-    benches: Sequence[Bench],
+    benches: Mapping[str, Sequence[Bench]],
     plan: TrainPlan,
     seed: int,
     clock: Clock,
     on_step: Callable[[Step], None],
     workers: int,
     actors: Actors | None,
+    charge: Charging,
 ) -> Outcome:
     start_s = clock()
-    trained = _trained(benches, plan, seed, clock, on_step, workers, actors)
+    trained = _trained(benches["alone"], plan, seed, clock, on_step, workers, actors, charge)
     trained_s = clock()
     blends: dict[tuple[str, str, str], Blend] = {}
     values: dict[str, dict[str, NDArray[np.float64]]] = {}
     for number, arm in enumerate(ARMS, 1):
         for setting in SETTINGS:
-            blends |= _blends(benches, trained[arm], setting, plan)
-        values[arm] = {b.shop.name: _validated(b, trained[arm], blends, plan) for b in benches}
+            blends |= _blends(benches[arm], trained[arm], setting, plan)
+        values[arm] = {b.shop.name: _validated(b, trained[arm], blends, plan) for b in benches[arm]}
         on_step(Step("blending", number, len(ARMS), seed))
     kept = {arm: _gate(values[arm], values["alone"], plan) for arm in ARMS}
     means = {
@@ -318,6 +338,7 @@ def _trained(
     on_step: Callable[[Step], None],
     workers: int,
     actors: Actors | None,
+    charge: Charging,
 ) -> dict[str, Trained]:
     """Every arm, trained and gone on with, side by side; told of one at a time."""
     fits = fits_of([bench.shop for bench in benches], plan.guide)
@@ -333,9 +354,10 @@ def _trained(
             return _private_arm(name, benches, fits, plan, seed, actors, clock, on_round)
         if name == "pooled":
             made = train_pooled(benches, plan, seed, clock, on_round)
+        elif name == "together":
+            made = train_together(benches, fits, plan, seed, clock, on_round, charge=charge)
         else:
-            train = train_together if name == "together" else train_alone
-            made = train(benches, fits, plan, seed, clock, on_round)
+            made = train_alone(benches, fits, plan, seed, clock, on_round)
         return fine_tuned(made, benches, plan, seed, clock, on_round)
 
     found = side_by_side([partial(arm, name) for name in ARMS], workers)
@@ -434,27 +456,39 @@ def _gate(
 
 
 def _answers(
-    base: Baselines, outcomes: Sequence[Outcome], plan: TrainPlan
+    base: Baselines,
+    benches: Mapping[str, Sequence[Bench]],
+    outcomes: Sequence[Outcome],
+    plan: TrainPlan,
 ) -> dict[tuple[str, str], dict[str, list[Metrics]]]:
     """Every model's metrics on test, in the order of ``MODELS``."""
     found: dict[tuple[str, str], dict[str, list[Metrics]]] = {}
     for setting in SETTINGS:
-        for bench in base.benches:
+        for at, bench in enumerate(base.benches):
             name = bench.shop.name
+            mine = _benches_of(benches, at)
             asked = questions(bench.shop.test, len(bench.shop.catalogue), setting)
             for (model, of), scorers in base.scorers.items():
                 if of == setting:
                     found.setdefault((model, setting), {})[name] = [evaluate(scorers[name], asked)]
             contenders = _contenders(base, bench, setting, outcomes, plan)
             flat = {(m, i): c for m, several in contenders.items() for i, c in enumerate(several)}
-            measured = measure_all(
-                bench.model,
-                bench.shop,
-                asked,
-                flat,
-                plan.guide.recent_days,
-                one_vote=plan.guide.one_vote,
-            )
+            measured: dict[tuple[str, int], Metrics] = {}
+            for whose in {id(one): one for one in (bench, *mine.values())}.values():
+                theirs = {
+                    key: contender
+                    for key, contender in flat.items()
+                    if mine.get(_source(key, outcomes, name), bench) is whose
+                }
+                if theirs:
+                    measured |= measure_all(
+                        whose.model,
+                        whose.shop,
+                        asked,
+                        theirs,
+                        plan.guide.recent_days,
+                        one_vote=plan.guide.one_vote,
+                    )
             for model, several in contenders.items():
                 metrics = [measured[model, i] for i in range(len(several))]
                 found.setdefault((model, setting), {})[name] = metrics
@@ -464,6 +498,12 @@ def _answers(
         for model in MODELS
         if (model, setting) in found
     }
+
+
+def _source(key: tuple[str, int], outcomes: Sequence[Outcome], shop: str) -> str:
+    """The arm whose bench a contender is measured on; a bare network's does not matter."""
+    model, number = key
+    return outcomes[number].source(model, shop) if model in ARMS else model
 
 
 def _contenders(
@@ -493,8 +533,9 @@ def _contender(
     return Contender(network, vectors_of(network, bench.features), weights)
 
 
-def _served(bench: Bench, outcome: Outcome, plan: TrainPlan) -> ShopModel:
-    source = outcome.source("together", bench.shop.name)
+def _served(benches: Mapping[str, Bench], outcome: Outcome, plan: TrainPlan) -> ShopModel:
+    source = outcome.source("together", benches["together"].shop.name)
+    bench = benches[source]
     network = network_of(bench, outcome.trained[source], plan.guide)
     return released(
         bench.model,

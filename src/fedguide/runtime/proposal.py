@@ -31,6 +31,7 @@ from fedguide.models.plan import GuidePlan
 from fedguide.protocol import State
 from fedguide.ring import WORD_BITS
 from fedguide.runtime.handover import HANDOVER_WIRE
+from fedguide.runtime.heads import HEADS_WIRE
 from fedguide.runtime.noising import Noising
 from fedguide.runtime.rounds import RunState
 from fedguide.values import PartyId
@@ -39,7 +40,7 @@ Aggregation: TypeAlias = Literal["weighted_mean", "open_sum", "masked_sum"]
 """How updates become one: sent in the open, as vectors on the grid, or these under masks."""
 
 PROPOSAL_LIMITS = Limits(max_bytes=1 << 16)
-ALLOWED: tuple[type, ...] = (*WIRE, *HANDOVER_WIRE, RunState)
+ALLOWED: tuple[type, ...] = (*WIRE, *HANDOVER_WIRE, *HEADS_WIRE, RunState)
 """Every kind of message and state of a task: what a courier and a party store have to allow."""
 
 _ENVELOPE_BYTES = 1 << 16  # a message's header, figures and short fields, beside its vector

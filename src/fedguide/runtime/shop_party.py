@@ -16,6 +16,7 @@ from fedguide.privacy.policy import TaskTerms
 from fedguide.protocol import State
 from fedguide.runtime.couriers import Party
 from fedguide.runtime.handover import Adopt, with_handover
+from fedguide.runtime.heads import Heads, with_heads
 from fedguide.runtime.noising import PURPOSE, Noising
 from fedguide.runtime.party_process import Work
 from fedguide.runtime.private_rounds import Permit
@@ -33,6 +34,7 @@ def shop_work(
     seat: Callable[[SignedTerms], Seat],
     permit: Callable[[TaskTerms], Permit],
     least_examples: int = 1,
+    heads: Heads | None = None,
 ) -> Work:
     """What the shop answers a task's messages with.
 
@@ -44,6 +46,7 @@ def shop_work(
         seat: consents to the terms of a masked task, or refuses them.
         permit: judges a noised task and charges the party's ledger for each round, or refuses.
         least_examples: with fewer training examples the shop takes no part.
+        heads: shows the head of its ledger and keeps the others', where it is asked to.
 
     Raises:
         ConfigError: the proposal's size is not that of its network.
@@ -72,6 +75,8 @@ def shop_work(
         return replace(adopt, params=own_model(state, adopt.params, None))
 
     party = with_handover(Party(env, answer, PartyState), keep, own)
+    if heads is not None:
+        party = with_heads(party, heads)
     return Work(party, ALLOWED, task_limits(proposal))
 
 
