@@ -43,6 +43,7 @@ from fedguide.models.plan import GuidePlan
 from fedguide.protocol import Message, State
 from fedguide.runtime.noising import Noising
 from fedguide.runtime.proposal import Proposal
+from fedguide.runtime.vertical_proposal import VerticalProposal
 from fedguide.seeds import seeded_root
 from fedguide.values import Layout, PartyId, Vector
 
@@ -254,6 +255,40 @@ def proposals() -> st.SearchStrategy[Proposal]:
     )
 
 
+def vertical_proposals() -> st.SearchStrategy[VerticalProposal]:
+    """Of trees and of GLMs."""
+    return st.builds(
+        lambda glm, words, partners: VerticalProposal(
+            task="risk",
+            purpose="simulation",
+            driver="shop",
+            key="00" * 32,
+            parties=("bank",) if glm else tuple(f"p{n}" for n in range(partners)),
+            columns=(words,),
+            key_kind="phone",
+            most_keys=4,
+            most_rows=2,
+            least_common=100,
+            model="glm" if glm else "gbdt",
+            objective="binary",
+            trees=3,
+            depth=2,
+            learning_rate=0.3,
+            least_node=20,
+            steps=5,
+            l2=1.0,
+            sums=100,
+            scores=7,
+            reveal_alignment=glm,
+            hide_choice=not glm,
+            deadline_s=60.0,
+        ),
+        st.booleans(),
+        TEXTS,
+        st.integers(1, 3),
+    )
+
+
 def breakdowns() -> st.SearchStrategy[Breakdown]:
     """Cells by values and by edges, and by nothing."""
     by_values = st.builds(
@@ -272,6 +307,8 @@ def checked(kind: type) -> st.SearchStrategy[Any] | None:
     """Values of kinds whose constructors allow so little that chance would never find any."""
     if kind is Proposal:
         return proposals()
+    if kind is VerticalProposal:
+        return vertical_proposals()
     if kind is Breakdown:
         return breakdowns()
     if kind is TaskTerms:

@@ -235,6 +235,23 @@ class PartySettings(_Section):
     )
 
 
+class VerticalSettings(_Section):
+    """``[vertical]``: the table this party brings to tasks of others, and what it allows."""
+
+    table: Path | None = Field(default=None, description="CSV, JSON lines or Parquet, a row each")
+    key: str = Field(default="id", description="column that names the customer")
+    columns: tuple[str, ...] = Field(
+        default=(), description="columns others may train over; empty is all that can be used"
+    )
+    sums: int = Field(
+        default=1 << 20, ge=1, description="sums over the table's bins answered over its life"
+    )
+    least_common: int = Field(
+        default=100, ge=1, description="fewest customers in common with whoever asks"
+    )
+    least_bin: int = Field(default=50, ge=1, description="fewest rows in a bin of a column")
+
+
 class Settings(BaseSettings):
     """The whole configuration of one party."""
 
@@ -259,6 +276,7 @@ class Settings(BaseSettings):
     voice: VoiceSettings = VoiceSettings()
     hub: HubSettings = HubSettings()
     party: PartySettings = PartySettings()
+    vertical: VerticalSettings = VerticalSettings()
 
     @classmethod
     def settings_customise_sources(

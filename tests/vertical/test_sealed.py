@@ -197,3 +197,24 @@ def test_a_party_opens_each_box_once_and_in_order():
         answer(made.env, replace(state, number=2), Box(1, b"x"))
     with pytest.raises(ProtocolError, match="no place for Say"):
         answer(made.env, state, Say("x"))
+
+
+def test_a_new_round_brings_a_new_key_and_an_old_one_is_not_taken_again():
+    made, states = parties(), {}
+    direct, hellos = in_process(made, lambda: 0.0, states), []
+
+    def courier(ask):
+        hellos.extend(m for m in ask.to.values() if isinstance(m, Hello))
+        return direct(ask)
+
+    def round_of(root):
+        driver = Sealing("talk", IDENTITIES["driver"], root, LIMITS, WIRE)
+        return run(sealed(talk("x"), driver, PEERS), courier)
+
+    assert round_of(seeded_root(1, 0)) == [["bank:x", "post:x"]]
+    # What a party keeps of the protocol inside goes on; its boxes begin anew.
+    assert round_of(seeded_root(1, 1)) == [["bank:xx", "post:xx"]]
+    assert [state.number for state in states.values()] == [1, 1]
+    for hello in (hellos[0], hellos[2]):
+        with pytest.raises(ProtocolError, match="shown already"):
+            answer(made[A].env, states[A], hello)

@@ -67,7 +67,7 @@ def test_correlations_and_inflation_are_those_of_the_joined_table(scheme):
     partners, rows, labels = market()
     own = np.rint(32 * np.stack([labels, 1 + np.arange(300) % 3 / 3])).astype(np.int32)
     found = drive(correlations(own, rows, ROOT, scheme), partners)
-    theirs = partners[BANK]._tree_env.scaled.matrix[:, rows[BANK]]
+    theirs = partners[BANK].tree_env.scaled.matrix[:, rows[BANK]]
     joined = np.corrcoef(np.concatenate([own, theirs]))
     assert found.owners == (None, None, BANK, BANK)
     assert np.allclose(found.matrix, joined)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedguide.codec import Limits, encode
+from fedguide.codec import Limits, decode, encode
 from fedguide.crypto.linear_query import Question
 from fedguide.errors import ConfigError, DataError, ProtocolError, RefusedError
 from fedguide.protocol import QuorumLost, run
@@ -32,11 +32,14 @@ from fedguide.vertical.sums import (
 from fedguide.vertical.trees import (
     LEAF,
     LabelTable,
+    PartnerHalf,
+    TreeModel,
     TreePlan,
     coordinates_needed,
     grow,
     margins_of,
     predict,
+    sides_anew,
 )
 
 BANK, POST = PartyId("bank"), PartyId("post")
@@ -116,6 +119,49 @@ def test_lattice_equals_plain_to_the_last_bit(objective):
     plain, _ = grown(table, envs, objective=objective, scheme="plain")
     hidden, _ = grown(table, envs, objective=objective)
     assert encode(hidden) == encode(plain)
+
+
+def test_hidden_choices_are_the_same_trees_and_always_the_same_messages():
+    table, envs = market()
+    shown, _ = grown(table, envs, scheme="plain")
+    seen = {"hidden": [], "flat": []}
+
+    def watched(name):
+        def carry(ask):
+            seen[name].append([(type(m).__name__, len(encode(m))) for m in ask.to.values()])
+            return direct(ask)
+
+        direct = courier(envs)
+        return carry
+
+    plan = TreePlan(trees=3, depth=3, least_node=20, hide_choice=True)
+    hidden, report = run(grow(table, plan, seeded_root(7)), watched("hidden"))
+    for mine, theirs in zip(hidden.trees, shown.trees, strict=True):
+        assert np.array_equal(mine.weight, theirs.weight)
+    assert [half.left for half in hidden.partners] == [half.left for half in shown.partners]
+    assert [len(half.rules) for half in hidden.partners] == list(report.splits.values())
+    assert report.splits[BANK] > 3
+    # Labels that nothing explains: other trees, stumps maybe, and the same transcript.
+    noise = replace(table, labels=np.random.default_rng(3).permutation(table.labels))
+    stump = replace(plan, shape=Shape(least_gain=1e9))
+    flat, _ = run(grow(noise, stump, seeded_root(8)), watched("flat"))
+    assert all(len(tree.owner) == 1 for tree in flat.trees)
+    assert seen["flat"] == seen["hidden"]
+    assert not any("TakeSplits" in kind for ask in seen["hidden"] for kind, _ in ask)
+
+
+def test_hidden_rules_are_asked_anew_over_another_table():
+    table, envs = market()
+    model, _ = grown(table, envs, hide_choice=True)
+    assert encode(decode(encode(model), (TreeModel, PartnerHalf), Limits(1 << 20))) == encode(model)
+    half = model.partners[0]
+    other = replace(envs[BANK], codes=envs[BANK].codes[::-1].copy(), chosen={})
+    anew = run(sides_anew(half, seeded_root(9)), courier({BANK: other}))
+    width = -(-TABLE_ROWS // 8)
+    for number in range(len(half.rules)):
+        before = np.unpackbits(half.bits(number))[:TABLE_ROWS]
+        after = np.unpackbits(np.frombuffer(anew.left, np.uint8, width, number * width))
+        assert np.array_equal(before[::-1], after[:TABLE_ROWS])
 
 
 def test_through_bytes_with_forgotten_state():

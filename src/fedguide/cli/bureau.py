@@ -26,8 +26,7 @@ from fedguide.office.federation import (
 if TYPE_CHECKING:
     from fedguide.cli.ledgers import Place
     from fedguide.config import Settings
-    from fedguide.runtime.consent import Considered
-    from fedguide.runtime.proposal import Proposal
+    from fedguide.runtime.consent import AnyProposal, Considered
     from fedguide.runtime.run_book import Entry
 
 ARMS = ("alone", "together", "pooled")
@@ -261,7 +260,7 @@ class HomeOffice:
         )
 
 
-def _epsilon(proposal: Proposal) -> float | None:
+def _epsilon(proposal: AnyProposal) -> float | None:
     """What a task costs, by this machine's own accountant; ``None`` where nothing bounds it."""
     from fedguide.runtime.consent import price_of_task
 

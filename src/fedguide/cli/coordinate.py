@@ -395,7 +395,9 @@ def _admitted(settings: Settings) -> dict[str, PublicKey]:
 
     with members_of(settings) as db:
         everybody = members.members(db)
-    return {m.party: m.key for m in everybody if (m.role, m.status) == ("party", "admitted")}
+    return {
+        m.party: m.key for m in everybody if m.role in members.ANSWERS and m.status == "admitted"
+    }
 
 
 def _declared(shoppers: int | None) -> int:

@@ -112,6 +112,12 @@ def invite(
 @app.command("approve")
 def approve(
     name: NameArgument,
+    lead: Annotated[
+        bool,
+        typer.Option(
+            "--lead", help="It may propose tasks to others too: a shop that trains with partners"
+        ),
+    ] = False,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
@@ -119,7 +125,7 @@ def approve(
     """Let an enrolled shop take part; compare the key it shows with the one printed here."""
     from fedguide.runtime import members
 
-    _change("approve", name, members.ADMITTED, path, as_json, lang)
+    _change("approve", name, members.ADMITTED, path, as_json, lang, lead=lead)
 
 
 @app.command("revoke")
@@ -229,7 +235,14 @@ def _database(settings: Settings) -> str:
 
 
 def _change(
-    command: str, name: str, status: str, path: Path | None, as_json: bool, lang: str | None
+    command: str,
+    name: str,
+    status: str,
+    path: Path | None,
+    as_json: bool,
+    lang: str | None,
+    *,
+    lead: bool = False,
 ) -> None:
     from fedguide import config
     from fedguide.runtime import mailbox, members
@@ -240,6 +253,8 @@ def _change(
         if status == members.REVOKED:
             mailbox.dismiss(db, name)
         member = members.set_status(db, name, status)
+        if lead:
+            member = members.set_lead(db, name)
     line = f"{member.party}: {member.status}, {out.pick('key', '公钥')} {member.key}"
     out.finish(_plain(member), line)
 

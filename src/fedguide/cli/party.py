@@ -90,11 +90,18 @@ def join(
 @app.command("start")
 def start(
     data: DataOption = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option("--table", help="A partner's table for vertical tasks: a row a customer"),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="Of --table: the column that names the customer")
+    ] = None,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
 ) -> None:
-    """Serve this shop's part until stopped (Ctrl-C): see tasks, train on own rows, release."""
+    """Serve this party's part until stopped (Ctrl-C): see tasks, train on own rows, release."""
     from fedguide import config
     from fedguide.runtime import homes
     from fedguide.runtime.party_process import PartyProcess
@@ -102,15 +109,18 @@ def start(
     settings = config.load(found(path))
     out = begin("party start", as_json=as_json, lang=lang, fallback=settings.lang)
     member = homes.membership_of(settings.home)
-    source = data or settings.party.data
-    if source is None:
-        raise ConfigError("the party has no data to train on", hint="--data orders.duckdb")
-    from fedguide.cli.shop import Shop
+    source, partners = data or settings.party.data, rows or settings.vertical.table
+    if source is None and partners is None:
+        raise ConfigError(
+            "the party has no data to train on",
+            hint="--data orders.duckdb, or for a partner --table customers.csv",
+        )
+    from fedguide.cli.partner import Worker
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     lock = settings.home / "party" / "lock"
     with homes.only_one(lock, "a party"), desk_of(settings) as desk:
-        shop = Shop(settings, source)
+        shop = Worker(settings, source, partners, key or settings.vertical.key, desk)
         on_event = _reporter(out)
         try:
             with client_of(settings, member, patience_s=3600.0) as client:
@@ -199,6 +209,7 @@ def try_(
     from fedguide import config
     from fedguide.runtime import homes
     from fedguide.runtime.consent import objections
+    from fedguide.runtime.proposal import Proposal
 
     settings = config.load(found(path))
     out = begin("party try", as_json=as_json, lang=lang, fallback=settings.lang)
@@ -210,6 +221,11 @@ def try_(
         from fedguide.runtime.mock import mock_run
     except ModuleNotFoundError as error:
         raise needs_training(error) from error
+    if not isinstance(considered.proposal, Proposal):
+        raise ConfigError(
+            f"{task} is a vertical task: there is no try on made-up rows",
+            hint="fedguide vertical train, on copies of files, is its rehearsal",
+        )
     mocked = mock_run(considered.proposal, time.monotonic)
     said = objections(rules_of(settings), considered.proposal, member.party)
     data = {
@@ -428,25 +444,32 @@ def _what_leaves(out: Output) -> list[str]:
 
 def _described(out: Output, one: Considered) -> str:
     """A task as its owner has to see it."""
-    from fedguide.runtime.consent import price_in_words
+    from fedguide.runtime.consent import price_in_words, price_of_task
+    from fedguide.runtime.vertical_proposal import VerticalProposal
 
     proposal = one.proposal
     price = (
         out.pick("no noise is added: no bound", "不加噪声：没有上界")
-        if proposal.noising is None
+        if price_of_task(proposal) is None
         else f"{price_in_words(proposal)}: {proposal.noise_in_words}"
+    )
+    reads = ", ".join(proposal.columns) or out.pick(
+        "all columns that [vertical] offers", "[vertical] 提供的所有列"
     )
     by = f" ({one.by})" if one.by else ""
     lines = [
         (out.pick("task", "任务"), f"{proposal.task}: {one.decision}{by}, {one.status}"),
         (out.pick("purpose", "用途"), proposal.purpose),
         (out.pick("with", "参与方"), ", ".join(proposal.parties)),
-        (out.pick("read here", "本地读取"), ", ".join(proposal.columns)),
+        (out.pick("read here", "本地读取"), reads),
         (out.pick("algorithm", "算法"), proposal.algorithm),
         (out.pick("leaves", "离开本店"), "; ".join(proposal.leaves)),
         (out.pick("price", "代价"), price),
         (out.pick("who learns", "谁能看到"), "; ".join(proposal.learns)),
     ]
+    if isinstance(proposal, VerticalProposal):
+        asked = f"{proposal.driver}, {out.pick('key', '公钥')} {proposal.key}"
+        lines.insert(2, (out.pick("asked by", "发起方"), asked))
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines) + "\n"
 

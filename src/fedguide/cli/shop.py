@@ -140,10 +140,13 @@ class Shop:
         from fedguide.cli.folders import Trained, save_run
         from fedguide.cli.party import desk_of
         from fedguide.runtime.arms import TrainPlan
+        from fedguide.runtime.proposal import Proposal
         from fedguide.runtime.shop_release import shop_release
 
         with desk_of(self._settings) as desk:
             proposal = desk.get(task).proposal
+        if not isinstance(proposal, Proposal):
+            raise ConfigError(f"{task} trained no guide")
         adopt = self.keeping.model(proposal)
         plan = TrainPlan(
             guide=proposal.guide,

@@ -27,7 +27,7 @@ from fedguide.vertical.estimators import (
     refreshed,
     save_half,
 )
-from fedguide.vertical.features import FeatureSpec, fit_spec
+from fedguide.vertical.features import FeatureSpec, speaking
 from fedguide.vertical.glm import GlmModel
 from fedguide.vertical.glm_step import FRACTION_BITS
 from fedguide.vertical.keys import normalised, refuse_duplicates
@@ -57,6 +57,7 @@ class Wish:
     learning_rate: float
     least_node: int
     steps: int
+    hide_choice: bool
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ def train(
             hint="--label NAME names the column to learn",
         )
     joined = join(own, partners, kind, str(folder))
-    labels = _labels(joined.cells.pop(label), label)
-    cells = _speaking(joined.cells)
+    labels = label_numbers(joined.cells.pop(label), label)
+    cells = speaking(joined.cells)
     held = stream(seeded_root(wish.seed, "vertical"), "held").random(len(labels)) < wish.holdout
     if held.all() or (wish.holdout and not held.any()):
         raise ConfigError(
@@ -187,7 +188,7 @@ def _estimator(wish: Wish, classes: int) -> Model:
         )
     if wish.model != "gbdt":
         raise ConfigError(f"--model must be gbdt or glm, got {wish.model!r}")
-    names = ("trees", "depth", "learning_rate", "least_node", "scheme")
+    names = ("trees", "depth", "learning_rate", "least_node", "scheme", "hide_choice")
     params = {name: getattr(wish, name) for name in names}
     if wish.objective == "regression":
         return VerticalGBDTRegressor(**params)
@@ -268,14 +269,25 @@ def _scores(
         if report["objective"] == "binary":
             return glm.predict_proba(cells, rows)[:, 1]
         return glm.predict(cells, rows)
-    fresh = refreshed(half, halves)
-    if report["objective"] == "regression":
+    return values_of(
+        refreshed(half, halves, fresh_root(os.urandom)), report["objective"], cells, rows
+    )
+
+
+def values_of(
+    half: LabelHalf,
+    objective: str,
+    cells: dict[str, Any],
+    rows: Mapping[PartyId, NDArray[np.int64]],
+) -> NDArray[np.float64]:
+    """Chances of the upper class, classes, or numbers by trees; nobody is asked."""
+    if objective == "regression":
         regressor = VerticalGBDTRegressor()
-        regressor.half_ = fresh
+        regressor.half_ = half
         return regressor.predict(cells, rows)
     classifier = VerticalGBDTClassifier()
-    classifier.half_ = fresh
-    if report["objective"] == "binary":
+    classifier.half_ = half
+    if objective == "binary":
         return classifier.predict_proba(cells, rows)[:, 1]
     return classifier.predict(cells, rows)
 
@@ -286,7 +298,7 @@ def _partner(table: PartnerColumns, wish: Wish) -> LocalPartner:
     plan = dataclasses.replace(plan, allow_plain=wish.scheme == "plain")
     if wish.model == "glm":
         plan = dataclasses.replace(plan, most_bins=12)
-    return LocalPartner(_speaking(table.cells), fresh_root(os.urandom), plan)
+    return LocalPartner(speaking(table.cells), fresh_root(os.urandom), plan)
 
 
 def _allowed(reveal_alignment: bool) -> PartnerPlan:
@@ -294,7 +306,7 @@ def _allowed(reveal_alignment: bool) -> PartnerPlan:
     return PartnerPlan(reveal_alignment=reveal_alignment)
 
 
-def _labels(cells: NDArray[Any], name: str) -> NDArray[np.float64]:
+def label_numbers(cells: NDArray[Any], name: str) -> NDArray[np.float64]:
     """The label column as numbers.
 
     Raises:
@@ -307,18 +319,6 @@ def _labels(cells: NDArray[Any], name: str) -> NDArray[np.float64]:
         gone = int((~np.isfinite(labels)).sum())
         raise DataError(f"{gone} of {len(labels)} labels are missing in column {name}")
     return labels
-
-
-def _speaking(cells: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns that say something; one that is constant or all missing is left out."""
-    kept = {}
-    for name, column in cells.items():
-        try:
-            fit_spec({name: column})
-        except DataError:
-            continue
-        kept[name] = column
-    return kept
 
 
 def _write(

@@ -14,11 +14,21 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Table, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from fedguide.codec import decode
 from fedguide.crypto.signing import PublicKey
 from fedguide.errors import ConfigError, NotFoundError, RefusedError
+from fedguide.horizontal.roster import SignedTerms
 from fedguide.privacy.accounting import Price
-from fedguide.runtime.proposal import Proposal, proposal_digest, read_proposal
+from fedguide.runtime.proposal import (
+    PROPOSAL_LIMITS,
+    Proposal,
+    proposal_digest,
+)
+from fedguide.runtime.vertical_proposal import VerticalProposal
 from fedguide.values import PartyId
+
+AnyProposal: TypeAlias = Proposal | VerticalProposal
+"""What can be proposed to a party: a guide trained with others, or a model over its columns."""
 
 Decision: TypeAlias = Literal["waiting", "approved", "refused"]
 
@@ -78,7 +88,7 @@ class Considered:
         status: ``open`` or ``ended``, as the hub says.
     """
 
-    proposal: Proposal
+    proposal: AnyProposal
     payload: bytes
     decision: Decision
     reason: str
@@ -86,13 +96,16 @@ class Considered:
     status: str
 
 
-def objections(rules: Rules, proposal: Proposal, party: str) -> list[str]:
+def objections(rules: Rules, proposal: AnyProposal, party: str) -> list[str]:
     """Which rules a proposal breaks, in words; empty when it keeps all."""
     said = []
     if party not in proposal.parties:
         said.append(f"{party} is not among its parties")
     if rules.purposes and proposal.purpose not in rules.purposes:
         said.append(f"purpose {proposal.purpose!r} is not one of {list(rules.purposes)}")
+    if isinstance(proposal, VerticalProposal):
+        # Its owner reads it: rules are about sums of updates, and would let anything else pass.
+        return [*said, "a vertical task is for its owner to approve"]
     if len(proposal.parties) < rules.least_parties:
         said.append(f"{len(proposal.parties)} parties, at least {rules.least_parties}")
     if proposal.aggregation not in rules.aggregations:
@@ -108,18 +121,30 @@ def objections(rules: Rules, proposal: Proposal, party: str) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def price_of_task(proposal: Proposal) -> Price | None:
+def price_of_task(proposal: AnyProposal) -> Price | None:
     """What taking part costs, by this party's own accountant; ``None`` where nothing bounds it.
 
     Raises:
         ConfigError: dp-accounting is not installed, or the noise fits no guard.
     """
-    if proposal.noising is None:
+    if isinstance(proposal, VerticalProposal) or proposal.noising is None:
         return None
     return proposal.noising.price(proposal.task, len(proposal.parties), proposal.rounds)
 
 
-def price_in_words(proposal: Proposal) -> str:
+def read_any(payload: bytes) -> AnyProposal:
+    """The proposal in these bytes, of either kind.
+
+    Raises:
+        PayloadError: they are none, or of another version.
+        ConfigError: a number in it is out of range.
+    """
+    kinds = [Proposal, SignedTerms, VerticalProposal]
+    proposal: AnyProposal = decode(payload, kinds, PROPOSAL_LIMITS)
+    return proposal
+
+
+def price_in_words(proposal: AnyProposal) -> str:
     """ε against outsiders and insiders; empty where there is no noise."""
     price = price_of_task(proposal)
     if price is None:
@@ -162,7 +187,7 @@ class Desk:
             PayloadError: it cannot be read.
             ConfigError: the hub shows another proposal under a name that is known.
         """
-        proposal = read_proposal(payload)
+        proposal = read_any(payload)
         if proposal.task != task:
             raise ConfigError(f"the proposal of {task} names another task")
         row = insert(_TASKS).values(
@@ -231,5 +256,5 @@ def open_tasks(considered: Sequence[Considered]) -> list[Considered]:
 
 def _considered(row: Any) -> Considered:
     return Considered(
-        read_proposal(row.proposal), row.proposal, row.decision, row.reason, row.by, row.status
+        read_any(row.proposal), row.proposal, row.decision, row.reason, row.by, row.status
     )

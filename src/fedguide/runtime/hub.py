@@ -73,7 +73,7 @@ from fedguide.runtime.hub_wire import (
     unpack,
 )
 from fedguide.runtime.mailbox import HubLimits, Place
-from fedguide.runtime.members import DRIVER, PARTY, Member
+from fedguide.runtime.members import ANSWERS, DRIVES, PARTY, Member
 from fedguide.runtime.payload_files import PIECE_BYTES, sweep
 
 R = TypeVar("R")
@@ -206,7 +206,9 @@ class _Hub:
         except NotAuthorizedError:
             self._known.pop(member.party, None)
             raise
-        if (now.key, now.role) != (member.key, member.role):
+        if now.role != member.role:
+            self._known.pop(member.party, None)
+        if now.key != member.key or (now.role, member.role) == (PARTY, members.LEAD):
             self._known.pop(member.party, None)
             raise NotAuthorizedError(f"{member.party} has another key now")
 
@@ -216,7 +218,7 @@ class _Hub:
             self._forget_at_s = now_s + _FORGET_EVERY_S
             members.forget_nonces(db, now_s)
 
-    async def caller(self, request: Request, role: str | None, most: int) -> _Caller:
+    async def caller(self, request: Request, roles: tuple[str, ...] | None, most: int) -> _Caller:
         """Who makes this request.
 
         Raises:
@@ -225,10 +227,12 @@ class _Hub:
                 there is no room for it.
         """
         caller = await self.sender(request)
-        if role is not None and caller.member.role != role:
-            raise RefusedError(
-                f"{caller.member.party} is a {caller.member.role}, this is for a {role}"
-            )
+        member = caller.member
+        if roles is not None and member.role not in roles:
+            member = await self._anew(member)
+        if roles is not None and member.role not in roles:
+            raise RefusedError(f"{member.party} is a {member.role}, this is for a {roles[0]}")
+        caller = replace(caller, member=member)
         return replace(caller, body=await self.checked(request, caller.signed, most))
 
     async def sender(self, request: Request) -> _Caller:
@@ -244,6 +248,15 @@ class _Hub:
         body, digest = await self.body(request, most, keep)
         check_body(signed, digest)
         return body
+
+    async def _anew(self, member: Member) -> Member:
+        """The member as the database knows it: it may have been made a lead since."""
+        now = await self.read(lambda db: members.admitted(db, member.party))
+        if now.key != member.key:
+            self._known.pop(member.party, None)
+            raise NotAuthorizedError(f"{member.party} has another key now")
+        self._known[member.party] = now
+        return now
 
     async def _signer(self, signed: Signed, signature: bytes) -> Member:
         """The member that signed: by the key in memory, else by that of the database."""
@@ -385,7 +398,7 @@ def _member_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.post("/v1/leave")
     async def leave(request: Request) -> Response:
-        caller = await hub.caller(request, PARTY, 0)
+        caller = await hub.caller(request, ANSWERS, 0)
 
         def work(db: Connection) -> Member:
             mailbox.dismiss(db, caller.member.party)
@@ -399,7 +412,7 @@ def _task_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.post("/v1/tasks")
     async def propose(request: Request) -> Response:
-        caller = await hub.caller(request, DRIVER, mailbox.MAX_PROPOSAL_BYTES * 2)
+        caller = await hub.caller(request, DRIVES, mailbox.MAX_PROPOSAL_BYTES * 2)
         body = unpack(caller.body, Propose)
 
         def work(db: Connection) -> TaskView:
@@ -413,7 +426,7 @@ def _task_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.get("/v1/tasks")
     async def offers(request: Request) -> Response:
-        caller = await hub.caller(request, PARTY, 0)
+        caller = await hub.caller(request, ANSWERS, 0)
         found = await hub.write(
             caller, lambda db: mailbox.offers(db, caller.member.party), light=True
         )
@@ -421,7 +434,7 @@ def _task_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.get("/v1/tasks/{task}")
     async def view(request: Request, task: str, decided: int = -1, wait: WaitQuery = 0) -> Response:
-        caller = await hub.caller(request, DRIVER, 0)
+        caller = await hub.caller(request, DRIVES, 0)
         driver = caller.member.party
 
         def changed(seen: TaskView) -> TaskView | None:
@@ -439,7 +452,7 @@ def _task_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.post("/v1/tasks/{task}/decision")
     async def decide(request: Request, task: str) -> Response:
-        caller = await hub.caller(request, PARTY, SMALL_BODY_BYTES)
+        caller = await hub.caller(request, ANSWERS, SMALL_BODY_BYTES)
         body = unpack(caller.body, Decide)
         party = caller.member.party
         await hub.write(caller, lambda db: mailbox.decide(db, party, task, body))
@@ -450,7 +463,7 @@ def _task_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.post("/v1/tasks/{task}/end")
     async def end(request: Request, task: str) -> Response:
-        caller = await hub.caller(request, DRIVER, 0)
+        caller = await hub.caller(request, DRIVES, 0)
 
         def work(db: Connection) -> TaskView:
             mailbox.end(db, caller.member.party, task)
@@ -570,7 +583,7 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.post("/v1/tasks/{task}/trips/{trip}")
     async def ask(request: Request, task: str, trip: int) -> Response:
-        caller = await hub.caller(request, DRIVER, ASK_BODY_BYTES)
+        caller = await hub.caller(request, DRIVES, ASK_BODY_BYTES)
         body = unpack(caller.body, PostAsk)
 
         def work(db: Connection) -> None:
@@ -585,7 +598,7 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.get("/v1/mailbox")
     async def mail(request: Request, seen: str = "", wait: WaitQuery = 0) -> Response:
-        caller = await hub.caller(request, PARTY, 0)
+        caller = await hub.caller(request, ANSWERS, 0)
         party = caller.member.party
 
         def look(db: Connection) -> Mail:
@@ -606,7 +619,7 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.post("/v1/tasks/{task}/trips/{trip}/reply")
     async def reply(request: Request, task: str, trip: int) -> Response:
-        caller = await hub.caller(request, PARTY, INLINE_BYTES + SMALL_BODY_BYTES)
+        caller = await hub.caller(request, ANSWERS, INLINE_BYTES + SMALL_BODY_BYTES)
         body = unpack(caller.body, PostReply)
 
         def work(db: Connection) -> None:
@@ -619,7 +632,7 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.post("/v1/tasks/{task}/trips/{trip}/collect")
     async def collect(request: Request, task: str, trip: int, wait: WaitQuery = 0) -> Response:
-        caller = await hub.caller(request, DRIVER, SMALL_BODY_BYTES)
+        caller = await hub.caller(request, DRIVES, SMALL_BODY_BYTES)
         have, driver = set(unpack(caller.body, Have).parties), caller.member.party
 
         def look(db: Connection) -> Returned:
@@ -638,7 +651,7 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
 
     @app.post("/v1/tasks/{task}/trips/{trip}/close")
     async def close(request: Request, task: str, trip: int) -> Response:
-        caller = await hub.caller(request, DRIVER, 0)
+        caller = await hub.caller(request, DRIVES, 0)
         driver = caller.member.party
         await hub.write(caller, lambda db: mailbox.close_trip(db, driver, task, trip), light=True)
         return Response(status_code=204)

@@ -48,7 +48,7 @@ from fedguide.runtime.hub_wire import (
     chunk_size,
     chunks_of,
 )
-from fedguide.runtime.members import PARTY, admitted, check_name
+from fedguide.runtime.members import ANSWERS, admitted, check_name
 from fedguide.runtime.payload_files import PayloadFile, file_of, sweep
 from fedguide.runtime.prepared import Prepared
 
@@ -183,7 +183,7 @@ def propose(
             raise ProtocolError(f"another task is named {body.task}", hint="--task another")
         return view(db, driver, body.task)
     for name in body.parties:
-        if admitted(db, name).role != PARTY:
+        if admitted(db, name).role not in ANSWERS:
             raise ConfigError(f"{name} is no party of this federation")
     count = db.execute(select(func.count()).where(TASKS.c.status == OPEN)).scalar_one()
     if count >= limits.max_open_tasks:

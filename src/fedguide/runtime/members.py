@@ -25,7 +25,12 @@ from fedguide.errors import (
 from fedguide.runtime.hub_tables import INVITES, NONCES, PARTIES
 from fedguide.runtime.prepared import Prepared
 
-PARTY, DRIVER = "party", "driver"
+PARTY, DRIVER, LEAD = "party", "driver", "lead"
+"""A lead is a party that may also propose tasks and drive them: a shop with partners."""
+
+ANSWERS, DRIVES = (PARTY, LEAD), (DRIVER, LEAD)
+"""Roles that are asked, and roles that ask."""
+
 WAITING, ADMITTED, REVOKED = "waiting", "admitted", "revoked"
 
 _MEMBER = Prepared(select(PARTIES).where(PARTIES.c.party == bindparam("party")))
@@ -178,6 +183,22 @@ def set_status(db: Connection, name: str, status: str) -> Member:
         raise NotFoundError(f"{name} is not enrolled", hint="fedguide federation show")
     db.execute(update(PARTIES).where(PARTIES.c.party == name).values(status=status))
     return Member(name, found.key, found.role, status, found.enrolled_s, found.seen_s)
+
+
+def set_lead(db: Connection, name: str) -> Member:
+    """Lets a party propose tasks and drive them beside answering.
+
+    Raises:
+        NotFoundError: nobody of that name is enrolled.
+        ConfigError: it is no party.
+    """
+    found = member(db, name)
+    if found is None:
+        raise NotFoundError(f"{name} is not enrolled", hint="fedguide federation show")
+    if found.role not in ANSWERS:
+        raise ConfigError(f"{name} is a {found.role}, only a party can lead")
+    db.execute(update(PARTIES).where(PARTIES.c.party == name).values(role=LEAD))
+    return Member(name, found.key, LEAD, found.status, found.enrolled_s, found.seen_s)
 
 
 def check_name(name: str) -> None:

@@ -20,7 +20,7 @@ from fedguide.errors import (
     RefusedError,
     TimedOutError,
 )
-from fedguide.runtime.consent import Considered, Desk, Rules, objections
+from fedguide.runtime.consent import AnyProposal, Considered, Desk, Rules, objections
 from fedguide.runtime.couriers import Clock, Party, blame, stored_answer
 from fedguide.runtime.hub_client import HubClient, fetch, send
 from fedguide.runtime.hub_wire import (
@@ -36,7 +36,7 @@ from fedguide.runtime.hub_wire import (
     unpack,
 )
 from fedguide.runtime.party_store import PartyStore
-from fedguide.runtime.proposal import Proposal, proposal_digest
+from fedguide.runtime.proposal import proposal_digest
 from fedguide.values import PartyId
 
 PAUSED_S = 1.0
@@ -58,7 +58,7 @@ class Work:
     limits: Limits
 
 
-Prepare: TypeAlias = Callable[[Proposal], Work]
+Prepare: TypeAlias = Callable[[AnyProposal], Work]
 """Makes a party's half of a task; it may read data and compile, and is called once a process."""
 
 

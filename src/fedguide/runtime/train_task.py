@@ -17,6 +17,7 @@ from fedguide.horizontal.choice import Around
 from fedguide.horizontal.fedavg import fedavg
 from fedguide.horizontal.server import adam
 from fedguide.protocol import Coordinator
+from fedguide.runtime.approvals import decided, proposed
 from fedguide.runtime.charged import charged
 from fedguide.runtime.couriers import Clock
 from fedguide.runtime.driver import Durable, drive_round, resume
@@ -24,7 +25,7 @@ from fedguide.runtime.handover import Adopt, hand_over
 from fedguide.runtime.heads import with_exchange
 from fedguide.runtime.https import over_https
 from fedguide.runtime.hub_client import HubClient
-from fedguide.runtime.hub_wire import LONGEST_WAIT_S, Propose, TaskView, pack, unpack
+from fedguide.runtime.hub_wire import Propose, TaskView
 from fedguide.runtime.journal import Journal
 from fedguide.runtime.proposal import (
     ALLOWED,
@@ -149,21 +150,12 @@ def _cohort(
     """Who takes part: written down already, or whoever approves in time."""
     client, task = driving.client, proposal.task
     body = Propose(task, proposal_bytes(proposal), proposal.max_bytes, proposal.parties)
-    view = unpack(client.call("POST", "/v1/tasks", pack(body), task=task), TaskView)
+    view = proposed(client, body)
     known = driving.book.get(task).cohort
     if known is not None:
         driving.book.set_status(task, "running")
         return known
-    until_s = driving.clock() + driving.approvals_s
-    on_view(view)
-    while "waiting" in _said(view) and driving.clock() < until_s:
-        decided = len(view.decisions) - _said(view).count("waiting")
-        wait_s = max(0, min(LONGEST_WAIT_S, int(until_s - driving.clock())))
-        path = f"/v1/tasks/{task}?decided={decided}&wait={wait_s}"
-        seen = unpack(client.call("GET", path, task=task, wait_s=wait_s), TaskView)
-        if seen != view:
-            on_view(seen)
-        view = seen
+    view = decided(client, view, driving.clock, driving.approvals_s, on_view)
     cohort = tuple(PartyId(name) for name, said, _ in view.decisions if said == "approved")
     if len(cohort) < proposal.quorum:
         raise RunError(
@@ -173,10 +165,6 @@ def _cohort(
         )
     driving.book.set_cohort(task, cohort)
     return cohort
-
-
-def _said(view: TaskView) -> list[str]:
-    return [said for _, said, _ in view.decisions]
 
 
 def _train(

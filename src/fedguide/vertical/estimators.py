@@ -19,7 +19,7 @@ from fedguide.codec import Limits, decode, encode
 from fedguide.crypto.rows import Rows, bin_rows
 from fedguide.errors import ConfigError, DataError, NotFoundError
 from fedguide.protocol import State
-from fedguide.seeds import Root
+from fedguide.seeds import Root, derive
 from fedguide.values import PartyId
 from fedguide.vertical.features import Columns, Feature, FeatureSpec, codes_of, fit_spec
 from fedguide.vertical.glm import GlmModel, GlmPlan, GlmTables, fit_glm, glm_scores
@@ -36,6 +36,7 @@ from fedguide.vertical.trees import (
     TreePlan,
     grow,
     predict,
+    sides_anew,
 )
 
 Partners: TypeAlias = Mapping[PartyId, LocalPartner]
@@ -79,6 +80,7 @@ class VerticalGBDTClassifier:
     most_bins: int = 32
     least_bin: int = 50
     scheme: Scheme = "lattice"
+    hide_choice: bool = False
     half_: LabelHalf | None = field(default=None, init=False, repr=False)
     report_: tuple[Learned, ...] = field(default=(), init=False, repr=False)
 
@@ -168,6 +170,7 @@ class VerticalGBDTRegressor:
     most_bins: int = 32
     least_bin: int = 50
     scheme: Scheme = "lattice"
+    hide_choice: bool = False
     half_: LabelHalf | None = field(default=None, init=False, repr=False)
     report_: tuple[Learned, ...] = field(default=(), init=False, repr=False)
 
@@ -353,10 +356,11 @@ def load_half(path: Path) -> LabelHalf:
     return half
 
 
-def refreshed(half: LabelHalf, partners: Partners) -> LabelHalf:
+def refreshed(half: LabelHalf, partners: Partners, root: Root) -> LabelHalf:
     """The half with its partners' rules answered anew over the tables they have now.
 
-    A partner answers its own rules for every row of its table, as it did in training.
+    A partner answers its own rules for every row of its table, as it did in training; those of
+    hidden choices it is asked for in the same way again. ``root`` is the label party's own, fresh.
 
     Raises:
         NotFoundError: a partner is missing.
@@ -368,9 +372,16 @@ def refreshed(half: LabelHalf, partners: Partners) -> LabelHalf:
         if part.party not in partners:
             raise NotFoundError(f"this model needs {part.party} too")
         partner = partners[part.party]
-        parts.append(PartnerHalf(part.party, partner.size, partner.rule_bits()))
+        if part.asked:
+            own = Root(derive(root, "refreshed", part.party))
+            parts.append(drive(sides_anew(part, own), {part.party: partner}))
+        else:
+            parts.append(PartnerHalf(part.party, partner.size, partner.rule_bits()))
     model = dataclasses.replace(half.model, partners=tuple(parts))
     return dataclasses.replace(half, model=model)
+
+
+_MORE = ("subsample", "patience", "scheme", "hide_choice")
 
 
 def _grown(
@@ -387,7 +398,7 @@ def _grown(
     """Trees by an estimator's parameters, and what was learned."""
     shape = Shape(plan_of.l2, plan_of.least_gain, plan_of.least_hessian)
     names = ("trees", "depth", "learning_rate", "gradient_bits", "least_node")
-    values = {name: getattr(plan_of, name) for name in (*names, "subsample", "patience", "scheme")}
+    values = {name: getattr(plan_of, name) for name in (*names, *_MORE)}
     plan = TreePlan(shape=shape, objective=objective, **values)
     spec = fit_spec(columns, plan_of.most_bins, plan_of.least_bin) if columns else FeatureSpec(())
     codes = _codes(spec, columns, len(labels))

@@ -89,6 +89,18 @@ def fit_spec(columns: Columns, most_bins: int = 32, least_bin: int = 50) -> Feat
     return FeatureSpec(features)
 
 
+def speaking(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that say something; one that is constant or all missing is left out."""
+    kept = {}
+    for name, cells in columns.items():
+        try:
+            fit_spec({name: cells})
+        except DataError:
+            continue
+        kept[name] = cells
+    return kept
+
+
 def codes_of(spec: FeatureSpec, columns: Columns) -> NDArray[np.uint16]:
     """The bin of every sample and feature, shape ``(n, features)``.
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fedguide.protocol import State
+from fedguide.values import PartyId
 from fedguide.vertical.glm import GlmReport
 from fedguide.vertical.trees import Report, TreePlan
 
 
 @dataclass(frozen=True)
-class Learned:
+class Learned(State):
     """One fact that one party learned, or that nobody protects, in two languages."""
 
     party: str
@@ -58,21 +60,36 @@ def learned_from_trees(plan: TreePlan, report: Report, customers: int) -> tuple[
                 f"{party} 的 {splits} 个被选中的分裂中，其整张表每一行（不只是共同客户）"
                 "在哪一侧；不知道分裂条件",
             ),
-            Learned(
-                party,
-                f"the size of the run: {customers} common customers at most, "
-                f"{report.vectors[party]} hidden vectors, their times; "
-                f"which {splits} of its splits were chosen, so which of its thresholds matter. "
-                "Not the labels, not who the common customers are, not the trees",
-                f"运行规模：至多 {customers} 名共同客户、{report.vectors[party]} 个隐藏向量"
-                "及其时间；"
-                f"其 {splits} 个分裂被选中，因而知道哪些阈值重要。"
-                "不知道标签、共同客户是谁以及树的结构",
-            ),
+            _partners_view(plan, report, party, customers),
         ]
     if plan.scheme == "plain":
         facts += [_in_the_open(party) for party in sorted(report.vectors)]
     return (*facts, NOT_DEFENDED) if report.vectors else tuple(facts)
+
+
+def _partners_view(plan: TreePlan, report: Report, party: PartyId, customers: int) -> Learned:
+    """What a partner saw of a run."""
+    vectors, splits = report.vectors[party], report.splits[party]
+    if plan.hide_choice and plan.scheme == "lattice":
+        return Learned(
+            party,
+            f"the size of the run: {customers} common customers at most, {vectors} hidden vectors, "
+            f"{report.trees} trees of {plan.depth} levels, their times. Not which of its splits "
+            "were chosen, nor how many; not the labels, not who the common customers are",
+            f"运行规模：至多 {customers} 名共同客户、{vectors} 个隐藏向量、{report.trees} 棵 "
+            f"{plan.depth} 层的树及其时间。"
+            "不知道其哪些分裂被选中、选中多少；不知道标签，也不知道共同客户是谁",
+        )
+    return Learned(
+        party,
+        f"the size of the run: {customers} common customers at most, {vectors} hidden vectors, "
+        f"their times; which {splits} of its splits were chosen, so which of its thresholds "
+        "matter, and that tells something of the label. "
+        "Not the labels themselves, not who the common customers are, not the trees",
+        f"运行规模：至多 {customers} 名共同客户、{vectors} 个隐藏向量及其时间；"
+        f"其 {splits} 个分裂被选中，因而知道哪些阈值重要，这会透露标签的一些信息。"
+        "不知道标签本身、共同客户是谁以及树的结构",
+    )
 
 
 def learned_from_glm(

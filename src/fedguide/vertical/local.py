@@ -6,7 +6,7 @@ runs the same two ``answer`` functions behind a courier.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -89,12 +89,19 @@ class LocalPartner:
         columns: its whole table, a row a customer.
         root: its own.
         plan: what it allows.
+        spend: takes sums off the table's lifetime budget; in memory where it is left out.
 
     Raises:
         DataError: a column says nothing.
     """
 
-    def __init__(self, columns: Columns, root: Root, plan: PartnerPlan | None = None) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        root: Root,
+        plan: PartnerPlan | None = None,
+        spend: Callable[[int], None] | None = None,
+    ) -> None:
         self.plan = plan or PartnerPlan()
         self.spec = fit_spec(columns, self.plan.most_bins, self.plan.least_bin)
         self.codes = codes_of(self.spec, columns)
@@ -102,11 +109,11 @@ class LocalPartner:
         self._scaling: Scaling | None = None
         self._trees, self._glm = FeatureState(), GlmState()
         self._glm_env: GlmEnv | None = None
-        self._tree_env = FeatureEnv(
+        self.tree_env = FeatureEnv(
             self.codes,
             self.spec.bins,
             Root(derive(root, "trees")),
-            counted_budget(self.plan.budget),
+            spend or counted_budget(self.plan.budget),
             allow_plain=self.plan.allow_plain,
             least_common=self.plan.least_common,
             most_budget=self.plan.budget,
@@ -127,13 +134,13 @@ class LocalPartner:
             ProtocolError: the message has no place here.
         """
         if isinstance(message, GlmBegin):
-            self._glm_env = self._env_of(message.column_bits)
+            self._glm_env = self.glm_env_of(message.column_bits)
         if type(message).__name__.startswith("Glm"):
             if self._glm_env is None:
                 raise ProtocolError("no GLM has begun")
             self._glm, reply = glm_partner.answer(self._glm_env, self._glm, message)
             return reply
-        self._trees, reply = sums.answer(self._tree_env, self._trees, message)
+        self._trees, reply = sums.answer(self.tree_env, self._trees, message)
         return reply
 
     def rule_of(self, number: int) -> tuple[Feature, Rule]:
@@ -155,7 +162,7 @@ class LocalPartner:
             np.array([rule.bin for rule in rules], np.int64),
             np.array([rule.missing_left for rule in rules], np.bool_),
         )
-        env = replace(self._tree_env, codes=self.codes, bins=self.spec.bins)
+        env = replace(self.tree_env, codes=self.codes, bins=self.spec.bins)
         _, reply = sums.answer(env, FeatureState(), ask)
         if not isinstance(reply, Parted):
             raise ProtocolError("rules were not answered")
@@ -163,14 +170,17 @@ class LocalPartner:
 
     def save(self, path: Path) -> None:
         """Writes its half of the models; the file is for this partner alone."""
-        weights = self._glm.weights
-        halves = PartnerHalves(
+        path.write_bytes(encode(self.halves(self._trees, self._glm)))
+
+    def halves(self, trees: FeatureState, glm: GlmState) -> PartnerHalves:
+        """Its half of the models that these states ended with."""
+        weights = glm.weights
+        return PartnerHalves(
             self.spec,
             self._scaling,
-            self._trees.rules,
+            trees.rules,
             None if weights is None else weights.astype("<i8").tobytes(),
         )
-        path.write_bytes(encode(halves))
 
     def load(self, path: Path) -> None:
         """Takes its half of saved models up again, over the same table.
@@ -186,9 +196,9 @@ class LocalPartner:
         if halves.weights is not None:
             weights = np.frombuffer(halves.weights, "<i8").astype(np.int64)
             self._glm = GlmState(stage="ended", weights=weights)
-            self._glm_env = self._env_of(0 if halves.scaling is None else SCALED_BITS)
+            self._glm_env = self.glm_env_of(0 if halves.scaling is None else SCALED_BITS)
 
-    def _env_of(self, column_bits: int) -> GlmEnv:
+    def glm_env_of(self, column_bits: int) -> GlmEnv:
         """What it brings to a GLM over bins or over scaled columns."""
         rows: Rows = bin_rows(self.codes, self.spec.bins)
         if column_bits == SCALED_BITS:

@@ -8,9 +8,11 @@ follow from the roots that are journaled anyway.
 
 Threat model: the hub, and whoever reads or changes what it carries, is an adversary. It learns who
 talks to whom, when, and how long a message is; a box that it changes, swaps, replays or makes up is
-refused. It can lose messages. The other end is bound by the protocol inside, not by the box. The
-words of a refusal are not sealed. A box's key is used once: an end must not be set back behind a
-reply it gave (a party's store and a driver's journal keep that).
+refused. A driver may show another key for a new round of the task: boxes under the earlier ones are
+closed from then on, and none of its earlier keys is taken again. The hub can lose messages. The
+other end is bound by the protocol inside, not by the box. The words of a refusal are not sealed. A
+box's key is used once: an end must not be set back behind a reply it gave (a party's store and a
+driver's journal keep that).
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ S = TypeVar("S", bound=State)
 
 _ASKS, _ANSWERS = "sealed-ask", "sealed-answer"
 
+MOST_KEYS = 1_000
+"""Keys that a driver may show in one task: one a round."""
+
 
 @dataclass(frozen=True)
 class Hello(Message):
@@ -53,11 +58,15 @@ class Box(Message):
 
 @dataclass(frozen=True)
 class SealedState(State):
-    """What a party keeps: the driver's key, the next number it opens, and its inner state."""
+    """What a party keeps: the driver's key, the next number it opens, and its inner state.
+
+    ``past`` are the driver's earlier keys in this task, which are never taken again.
+    """
 
     theirs: bytes = b""
     number: int = 0
     inner: State | None = None
+    past: tuple[bytes, ...] = ()
 
 
 SEALED_WIRE: tuple[type, ...] = (Hello, Box, SealedState)
@@ -216,7 +225,7 @@ def answer(
 
     Raises:
         SignatureError: the driver's key is not signed by the identity this party knows.
-        ProtocolError: keys were shown already, or not yet, or the box's number was used.
+        ProtocolError: the driver's key was shown before, or none yet, or the box's number was used.
         MalformedError: the box is not the driver's, or was changed.
         PayloadError: what is inside is none of the allowed kinds.
         FedGuideError: whatever the inner half raises.
@@ -231,14 +240,18 @@ def answer(
 
 
 def _shown(env: SealedEnv[E, S], state: SealedState, hello: Hello) -> tuple[SealedState, Message]:
-    if state.theirs:
-        raise ProtocolError("keys were shown already in this task")
+    past = (*state.past, state.theirs) if state.theirs else ()
+    if hello.key in past:
+        raise ProtocolError("this key was shown already in this task")
+    if len(past) >= MOST_KEYS:
+        raise ProtocolError(f"{MOST_KEYS} keys were shown in this task, that is all it takes")
     sealing = env.sealing
     said = _said(sealing.task, env.party, hello.key)
     verify(env.driver, _ASKS, said, hello.signature)
     mine = sealing.key("driver").public
     signature = sign(sealing.identity, _ANSWERS, _said(sealing.task, env.party, hello.key, mine))
-    return SealedState(hello.key, 0, env.initial()), Hello(mine, signature)
+    inner = state.inner if state.theirs else env.initial()
+    return SealedState(hello.key, 0, inner, past), Hello(mine, signature)
 
 
 def _boxed(env: SealedEnv[E, S], state: SealedState, box: Box) -> tuple[SealedState, Message]:
@@ -253,7 +266,7 @@ def _boxed(env: SealedEnv[E, S], state: SealedState, box: Box) -> tuple[SealedSt
     before: S = state.inner  # type: ignore[assignment]  # set with the key, by ``initial``
     after, reply = env.answer(env.env, before, inside)
     content = seal(pair.sending, context, encode(reply))
-    return SealedState(state.theirs, box.number + 1, after), Box(box.number, content)
+    return SealedState(state.theirs, box.number + 1, after, state.past), Box(box.number, content)
 
 
 def _channels(mine: AgreementKey, theirs: bytes, task: str) -> Callable[[int], Channel]:

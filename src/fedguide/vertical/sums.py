@@ -21,7 +21,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fedguide.codec import Array
+from fedguide.codec import Array, Later
 from fedguide.crypto.lattice import Load, Parameters, parameters
 from fedguide.crypto.linear_query import (
     NONCE_BYTES,
@@ -41,11 +41,22 @@ from fedguide.crypto.linear_query import (
     open_session,
     reveal,
 )
+from fedguide.crypto.product_query import ProductHint, ProductHolder
 from fedguide.crypto.rows import DenseRows, Rows, bin_rows
 from fedguide.errors import ConfigError, ProtocolError, RefusedError
 from fedguide.protocol import Message, State
 from fedguide.seeds import Root, derive
 from fedguide.values import PartyId
+from fedguide.vertical.choices import (
+    CHOICE_WIRE,
+    MOST_CHOICES,
+    ChoiceState,
+    Choosable,
+    OpenChoices,
+    TakeHidden,
+    answered_choices,
+    opened_choices,
+)
 from fedguide.vertical.features import MISSING
 from fedguide.vertical.scaling import SCALED_MOST
 
@@ -157,10 +168,14 @@ class Rule(State):
 
 @dataclass(frozen=True)
 class FeatureState(State):
-    """What a partner keeps between two messages: its session and its half of the model."""
+    """What a partner keeps between two messages: its session and its half of the model.
+
+    With hidden ``choices`` there are no rules: the partner does not know which were taken.
+    """
 
     begin: Begin | None = None
     rules: tuple[Rule, ...] = ()
+    choices: Annotated[ChoiceState | None, Later()] = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +193,7 @@ class FeatureEnv:
         most_budget: largest K of one session.
         scaled: its scaled columns, if it answers for correlations.
         amounts: columns it lets be added up, whole numbers in [0, 2^28), shape ``(a, n)``.
+        most_choices: hidden choices it answers in one task, one bit of every row each.
     """
 
     codes: NDArray[np.uint16] = field(repr=False)
@@ -189,13 +205,16 @@ class FeatureEnv:
     most_budget: int = 1 << 20
     scaled: DenseRows | None = field(default=None, repr=False)
     amounts: NDArray[np.int64] | None = field(default=None, repr=False)
+    most_choices: int = MOST_CHOICES
     # A session is made again from its messages after a crash; this only saves the second time.
     made: dict[bytes, Holder] = field(default_factory=dict, repr=False)
+    chosen: dict[bytes, tuple[ProductHolder, ProductHint]] = field(default_factory=dict, repr=False)
 
 
 FEATURE_WIRE: tuple[type, ...] = (
     *(Begin, Table, Question, Answer, Hint, OpenQuestion, OpenAnswer, TakeSplits, Parted),
     *(Rule, FeatureState),
+    *CHOICE_WIRE,
 )
 """Every kind of message and state of these sessions."""
 
@@ -210,13 +229,19 @@ def answer(env: FeatureEnv, state: FeatureState, message: Message) -> tuple[Feat
     """
     match message:
         case Begin():
-            return FeatureState(message, state.rules), _begin(env, message)
+            return FeatureState(message, state.rules, state.choices), _begin(env, message)
         case Question() if state.begin is not None and state.begin.scheme == "lattice":
             return state, reveal(_holder(env, state.begin), message, env.spend)
         case OpenQuestion() if state.begin is not None and state.begin.scheme == "plain":
             return state, _open(env, state.begin, message)
         case TakeSplits():
             return _part(env, state, message)
+        case OpenChoices():
+            choices, table = opened_choices(_choosable(env), state.choices, message)
+            return replace(state, choices=choices), table
+        case TakeHidden() if state.choices is not None:
+            choices, sides = answered_choices(_choosable(env), state.choices, message)
+            return replace(state, choices=choices), sides
         case _:
             raise ProtocolError(f"there is no step here for {type(message).__name__}")
 
@@ -361,6 +386,12 @@ def _begin(env: FeatureEnv, message: Begin) -> Table:
             raise RefusedError("policy: vectors in the open are for tests only")
         return Table(bytes(NONCE_BYTES), samples, sizes)
     return Table(_nonce(env, message), samples, sizes, _made(env, message)[1])
+
+
+def _choosable(env: FeatureEnv) -> Choosable:
+    """What it brings to hidden choices."""
+    rows, root = bin_rows(env.codes, env.bins), Root(derive(env.root, "choices"))
+    return Choosable(rows, env.bins, root, env.most_choices, env.chosen)
 
 
 def _rows(env: FeatureEnv, kind: str) -> Rows:

@@ -7,9 +7,9 @@ and the number of vectors is that of the full level, whatever the tree looks lik
 so that a partner does not learn the tree's structure from the questions.
 
 What a partner learns: the size of its sessions, how many vectors, and which of its splits were
-chosen, in which order. What the label party learns: sums of gradients over bins of nodes of at
-least ``least_node`` samples, and for a chosen split which rows of the whole table go left. The
-partner's thresholds stay with the partner.
+chosen, in which order; with ``hide_choice`` not even those. What the label party learns: sums of
+gradients over bins of nodes of at least ``least_node`` samples, and for a chosen split which rows
+of the whole table go left. The partner's thresholds stay with the partner.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from fedguide.codec import Array
+from fedguide.codec import Array, Later
 from fedguide.crypto.lattice import Load
 from fedguide.crypto.linear_query import Asked
 from fedguide.crypto.rows import bin_rows
@@ -29,6 +29,14 @@ from fedguide.errors import ConfigError, DataError, ProtocolError
 from fedguide.protocol import Ask, Coordinator, Message, State
 from fedguide.seeds import Root, derive, stream
 from fedguide.values import PartyId
+from fedguide.vertical.choices import (
+    Chooser,
+    Rule3,
+    chooser,
+    hide_choices,
+    open_choices,
+    opened_sides,
+)
 from fedguide.vertical.features import MISSING
 from fedguide.vertical.histograms import NO_SPLIT, Shape, Split, best_splits, leaf_weights
 from fedguide.vertical.objectives import (
@@ -72,6 +80,8 @@ class TreePlan:
         patience: trees without a better validation loss before the end; ``None`` never.
         scheme: how sums are hidden.
         check: adds one vector a level whose sums must fit the others.
+        hide_choice: partners do not learn which of their splits were chosen (``choices``), nor
+            how full a tree's levels are; under ``lattice`` only.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -88,6 +98,7 @@ class TreePlan:
     patience: int | None = None
     scheme: Scheme = "lattice"
     check: bool = True
+    hide_choice: bool = False
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -159,12 +170,20 @@ class Tree:
 class PartnerHalf(State):
     """What the label party keeps of a partner: for each rule, which rows of its table go left.
 
-    ``left`` is packed, ``ceil(rows / 8)`` bytes a rule. What a rule asks stays with the partner.
+    ``left`` is packed, ``ceil(rows / 8)`` bytes a rule. What a rule asks stays with the partner;
+    of a hidden choice ``asked`` has the number of its feature and bin, three int32 a rule.
     """
 
     party: PartyId
     rows: int
     left: bytes = field(repr=False)
+    asked: Annotated[bytes | None, Later()] = field(default=None, repr=False)
+
+    @property
+    def rules(self) -> tuple[Rule3, ...]:
+        """The splits of hidden choices, which the partner does not know."""
+        numbers = np.frombuffer(self.asked or b"", "<i4").reshape(-1, 3)
+        return tuple((int(f), int(b), bool(m)) for f, b, m in numbers)
 
     def bits(self, rule: int) -> NDArray[np.uint8]:
         """The packed bits of one rule."""
@@ -275,7 +294,8 @@ def grow(
     """
     classes = _check(table, plan)
     partners = yield from _open_all(table, plan, root, budget)
-    grower = _Grower(table, plan, root, partners)
+    choosers = yield from _open_choices(partners, plan, root, classes)
+    grower = _Grower(table, plan, root, partners, choosers)
     start = first_margins(table.labels[grower.grows], plan.objective, classes)
     margins = np.repeat(start[:, None], len(table.labels), 1)
     trees: list[Tree] = []
@@ -300,6 +320,23 @@ def grow(
     kept = (best + 1) * classes if losses else len(trees)
     model = _joined(plan.objective, start, trees[:kept], grower.halves())
     return model, grower.report(len(trees), kept, losses)
+
+
+def sides_anew(half: PartnerHalf, root: Root) -> Coordinator[PartnerHalf]:
+    """The half over the table that its partner has now, its hidden rules asked anew.
+
+    Raises:
+        ProtocolError: the partner's answers do not fit.
+        QuorumLost: it refused or is gone.
+    """
+    rules = half.rules
+    opened = open_choices("anew", root, half.party, max(1, len(rules)))
+    replies = yield Ask({half.party: opened}, 1)
+    one = chooser(half.party, opened, replies.answers[half.party], root)
+    message, kept = hide_choices(one, rules, 0)
+    replies = yield Ask({half.party: message}, 1)
+    sides = opened_sides(one, kept, replies.answers[half.party])
+    return replace(half, rows=one.samples, left=b"".join(map(bytes, sides)))
 
 
 def margins_of(
@@ -328,7 +365,7 @@ def margins_of(
             if tree.owner[node] == LEAF:
                 continue
             here = np.flatnonzero(at == node)
-            goes = _goes_left(model, tree, node, codes[here], rows, here)
+            goes = goes_left(model, tree, node, codes[here], rows, here)
             at[here] = np.where(goes, tree.left[node], tree.left[node] + 1)
         margins[number % len(model.start)] += tree.weight[at]
     return margins
@@ -342,7 +379,7 @@ def predict(
     return probabilities(margins_of(model, codes, rows), objective)
 
 
-def _goes_left(
+def goes_left(
     model: TreeModel,
     tree: Tree,
     node: int,
@@ -350,7 +387,16 @@ def _goes_left(
     rows: Mapping[PartyId, NDArray[np.int64]],
     here: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Which of the samples ``here`` go left at a node."""
+    """Which of the samples ``here`` go left at a node.
+
+    Args:
+        model: the label party's half.
+        tree: one of its trees.
+        node: not a leaf.
+        codes: own bins of these samples, shape ``(m, features)``.
+        rows: every customer's row at each partner.
+        here: which customers these are, shape ``(m,)``.
+    """
     if tree.owner[node] == OWN:
         split = Split(
             0.0, int(tree.feature[node]), int(tree.bin[node]), bool(tree.missing_left[node])
@@ -396,6 +442,22 @@ def _open_all(
         opened_session(party, table.rows[party], begin, replies.answers[party])
         for party, begin in begins.items()
     ]
+
+
+def _open_choices(
+    partners: Sequence[Opened], plan: TreePlan, root: Root, classes: int
+) -> Coordinator[list[Chooser]]:
+    """A session of hidden choices with every partner, if they are to be hidden."""
+    if not (plan.hide_choice and plan.scheme == "lattice" and partners):
+        return []
+    most = plan.trees * classes * ((1 << plan.depth) - 1)
+    opened = {one.party: open_choices("trees", root, one.party, most) for one in partners}
+    replies = yield Ask(dict(opened), len(opened))
+    made = [chooser(p, message, replies.answers[p], root) for p, message in opened.items()]
+    for one, here in zip(partners, made, strict=True):
+        if here.samples != one.table.samples or not np.array_equal(here.offsets, one.offsets):
+            raise ProtocolError(f"{one.party} opened two sessions over two tables")
+    return made
 
 
 def _chosen(grows: NDArray[np.bool_], plan: TreePlan, root: Root, number: int) -> NDArray[np.bool_]:
@@ -459,9 +521,17 @@ class _Grower:
     """Grows one tree after another; counts what was asked."""
 
     def __init__(
-        self, table: LabelTable, plan: TreePlan, root: Root, partners: Sequence[Opened]
+        self,
+        table: LabelTable,
+        plan: TreePlan,
+        root: Root,
+        partners: Sequence[Opened],
+        choosers: Sequence[Chooser] = (),
     ) -> None:
         self.table, self.plan, self.root, self.partners = table, plan, root, partners
+        self._choosers = choosers
+        self._rules: list[list[Rule3]] = [[] for _ in partners]
+        self._choices = 0
         held = table.validation
         self.grows = np.ones(len(table.labels), np.bool_) if held is None else ~held
         self._bits: list[list[NDArray[np.uint8]]] = [[] for _ in partners]
@@ -480,17 +550,25 @@ class _Grower:
         for depth in range(self.plan.depth):
             yield from self._fill(level, values, depth)
             splits = [self._best(node, scales) for node in level]
-            yield from self._take(level, splits, made)
+            if self._choosers:
+                yield from self._take_hidden(level, splits, made, depth)
+            else:
+                yield from self._take(level, splits, made)
             level = made.split(level, self, everybody, values)
-            if not level:
+            if not level and not self._choosers:
                 break
         return made.tree(scales, self.plan), everybody
 
     def halves(self) -> tuple[PartnerHalf, ...]:
         """The partners' bits, for the model."""
         return tuple(
-            PartnerHalf(opened.party, opened.table.samples, b"".join(map(bytes, bits)))
-            for opened, bits in zip(self.partners, self._bits, strict=True)
+            PartnerHalf(
+                opened.party,
+                opened.table.samples,
+                b"".join(map(bytes, bits)),
+                np.array(rules, "<i4").tobytes() if rules else None,
+            )
+            for opened, bits, rules in zip(self.partners, self._bits, self._rules, strict=True)
         )
 
     def report(self, trees: int, kept: int, losses: Sequence[float]) -> Report:
@@ -628,6 +706,32 @@ class _Grower:
             if first != len(self._bits[party]):
                 raise ProtocolError(f"{opened.party} counts its rules otherwise")
             self._bits[party] += list(left)
+
+    def _take_hidden(
+        self, level: list[_Node], splits: list[tuple[int, Split]], made: _Building, depth: int
+    ) -> Coordinator[None]:
+        """One trip: every partner answers for a full level, whatever it won."""
+        full = 1 << depth
+        asked: list[list[Rule3 | None]] = [[None] * full for _ in self.partners]
+        for at, (node, (owner, split)) in enumerate(zip(level, splits, strict=True)):
+            rule = split.feature
+            if owner >= 0:
+                taken = (split.feature, split.bin, split.missing_left)
+                asked[owner][at] = taken
+                rule = len(self._rules[owner])
+                self._rules[owner].append(taken)
+            made.decide(node.place, owner, replace(split, feature=rule))
+        messages: dict[PartyId, Message] = {}
+        kept = []
+        for one, rules in zip(self._choosers, asked, strict=True):
+            messages[one.party], secrets = hide_choices(one, rules, self._choices)
+            kept.append(secrets)
+        self._choices += full
+        replies = yield Ask(messages, len(messages))
+        for party, one in enumerate(self._choosers):
+            sides = opened_sides(one, kept[party], replies.answers[one.party])
+            chosen = zip(asked[party], sides, strict=True)
+            self._bits[party] += [side for rule, side in chosen if rule is not None]
 
 
 def _fixed_point(
