@@ -14,7 +14,7 @@ WORKERS ?= $(shell expr $$(nproc) + 1)
 # Where this is set every process compiles every library it imports again: seconds for each command.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install reference demo test check e2e bench lint types contracts lock clean
+.PHONY: install reference demo test check e2e screenshots bench lint types contracts lock clean
 
 $(VENV)/.tools: locks/tools.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fedguide needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -45,6 +45,10 @@ test: $(VENV)/.dev
 
 e2e: $(VENV)/.dev
 	FEDGUIDE_LOOKS=$(LOOKS) $(BIN)/python -m pytest -m e2e -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/e2e $(TEST_ARGS)
+
+# The pictures of the READMEs, from the same pages that the tests judge.
+screenshots: $(VENV)/.dev
+	FEDGUIDE_PICTURES=docs/images $(BIN)/python -m pytest -m e2e -n 0 tests/e2e/test_screenshots.py -k picture_shows
 
 check: lint types contracts
 

@@ -93,7 +93,7 @@ def _enrol(home: Path) -> None:
 
 
 def _run(settings: Settings) -> None:
-    proposal = proposal_of(RUN, 8, SHOPS, rounds=12, purpose="recommend <b>better</b>")
+    proposal = proposal_of(RUN, 8, SHOPS, rounds=12, purpose="recommend & compare")
     with book_of(settings) as (book, _):
         book.begin(proposal, time.time())
         book.set_cohort(RUN, tuple(map(PartyId, SHOPS)))

@@ -196,8 +196,20 @@ class Inbox:
 
     def _write(self, batches: Sequence[tuple[str, Sequence[Received]]]) -> list[frozenset[str]]:
         """One transaction for all; gives the new ids of each batch."""
+        sent: dict[str, dict[str, Received]] = {}
+        for shop, batch in batches:
+            by_id = sent.setdefault(shop, {})
+            for event in batch:
+                by_id.setdefault(event.id, event)  # of two that came together the first counts
         with changing(self.database) as db:
-            return [_insert(db, shop, batch) for shop, batch in batches]
+            fresh = {shop: _insert(db, shop, list(once.values())) for shop, once in sent.items()}
+        told = []
+        for shop, batch in batches:
+            # Whoever sent it first is told that it is new.
+            ids = fresh[shop] & {event.id for event in batch}
+            fresh[shop] -= ids
+            told.append(ids)
+        return told
 
     def _count_in(self, guide: Guide, event: Received) -> None:
         row = guide.rows.get(event.item, -1)
@@ -225,9 +237,9 @@ def _insert(db: Connection, shop: str, batch: Sequence[Received]) -> frozenset[s
     if not batch:
         return frozenset()
     dialect: Any = postgresql if db.dialect.name == "postgresql" else sqlite
-    wanted = dialect.insert(EVENTS).values([_row(shop, event) for event in batch])
-    new = db.execute(wanted.on_conflict_do_nothing().returning(EVENTS.c.id))
-    return frozenset(new.scalars())
+    # Rows apart from the statement: it is compiled once, whatever the size of a batch.
+    new = dialect.insert(EVENTS).on_conflict_do_nothing().returning(EVENTS.c.id)
+    return frozenset(db.execute(new, [_row(shop, event) for event in batch]).scalars())
 
 
 def _row(shop: str, event: Received) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _svg(label: str, height: int, inside: Markup) -> Markup:
 def _grid(bottom: float, top: float) -> Markup:
     lines, floor = [], _HEIGHT - _BOTTOM
     for number in range(_TICKS + 1):
-        value = _short(bottom + (top - bottom) * number / _TICKS)
+        value = _tick(bottom + (top - bottom) * number / _TICKS, (top - bottom) / _TICKS)
         y = floor - (floor - _TOP) * number / _TICKS
         lines.append(
             _GRID.format(
@@ -143,3 +143,9 @@ def _spread(low: float, high: float) -> tuple[float, float]:
 
 def _short(value: float) -> str:
     return f"{value:.3g}"
+
+
+def _tick(value: float, step: float) -> str:
+    """A tick's value with as many decimals as its neighbours need to differ, in few characters."""
+    decimals = max(0, -math.floor(math.log10(step)))
+    return f"{value:.{decimals}f}" if decimals <= 3 and abs(value) < 1e5 else f"{value:.2g}"
