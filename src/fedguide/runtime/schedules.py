@@ -73,10 +73,12 @@ class _Fitted:
 class _Watch:
     """What left the parties, and how many trips the round has taken.
 
-    ``shares`` holds, for each roster and party, the kinds of its shares that others handed out.
+    ``shares`` holds, for each roster and party, the kinds of its shares that others handed out;
+    ``changes`` each party's last change: of the model it was shown, which a fault may have damaged.
     """
 
     shares: dict[tuple[bytes, PartyId], set[str]]
+    changes: dict[PartyId, Vector]
     trips: int = 0
     worst: int = 0
 
@@ -86,14 +88,14 @@ def play(number: int, *, most_faults: int = 6) -> Outcome:
     draws = stream(seeded_root(number, "schedule"), "draw")
     names = tuple(PartyId(f"p{i}") for i in range(int(draws.integers(3, MOST_PARTIES + 1))))
     faults = draw_faults(draws, names, int(draws.integers(0, most_faults + 1)))
-    watch = _Watch({})
+    watch = _Watch({}, {})
     job = Job("schedule", names, SIZE - 2, seeded_root(number, "keys"))
     sides, changes = masked_sides(job, exact_packing()), {n: _change(number, n) for n in names}
     parties = {
         name: _party(number, name, sides.party(name), changes[name], watch) for name in names
     }
     courier = _counted(faulty(_courier(draws, parties), faults, WIRE, LIMITS, forge_keys), watch)
-    return _rounds(number, sides.coordinator, names, changes, courier, watch)
+    return _rounds(number, sides.coordinator, names, courier, watch)
 
 
 def draw_faults(
@@ -135,7 +137,6 @@ def _rounds(
     number: int,
     aggregator: Aggregator,
     names: tuple[PartyId, ...],
-    changes: Mapping[PartyId, Vector],
     courier: Courier,
     watch: _Watch,
 ) -> Outcome:
@@ -152,7 +153,7 @@ def _rounds(
             ends += 1
         else:
             sums += 1
-            wrong += _flaws(state, after, changes)
+            wrong += _flaws(state, after, watch.changes)
             state = after
         watch.worst = max(watch.worst, watch.trips)
     if watch.worst > TRIPS:
@@ -187,7 +188,9 @@ def _party(
     """A party whose local fit always makes the same change, and whose answers are watched."""
 
     def fit(params: Vector, _moments: Vector | None, _seed: int) -> _Fitted:
-        return _Fitted(params + change, np.zeros(0, np.float32), 1, 0.0)
+        fitted = params + change
+        watch.changes[name] = fitted - params
+        return _Fitted(fitted, np.zeros(0, np.float32), 1, 0.0)
 
     def watched(env: Any, state: Any, message: Message) -> tuple[PartyState, Message]:
         after, reply = answer(env, state, message)
