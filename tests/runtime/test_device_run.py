@@ -29,7 +29,7 @@ def test_a_rehearsal_tells_what_came_of_it() -> None:
     assert found.virtual_s == 60
     assert set(found.before) == set(found.after)
     assert found.cases > 0
-    assert found.adapter == 8 * 8 + 8 + 6 + 4 + 1 + 3  # shopper, start, kind, decay, length, terms
+    assert found.adapter == 8 * 8 + 8 + 6 + 4 + 3  # shopper, start, kind, decay, terms
     again = rehearse(PLAN, lambda: 0.0)
     assert again.after == found.after != found.before
 

@@ -62,7 +62,7 @@ def test_the_tower_stays_and_the_clients_losses_fall(made: Devices) -> None:
     before, now = (layout_of(GUIDE).unflatten(params) for params in (WARM, whole))
     assert {name for name in before if not np.array_equal(before[name], now[name])} == set(
         before
-    ) - {"table", "item", "terms"} | {"terms"}
+    ) - {"table", "item", "temperature"}
     losses = [
         shopper_losses(SHOP.catalogue, SHOP.train, GUIDE, params)[1].mean()
         for params in (WARM, whole)
