@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_new_items_never_take_more_than_their_share(
     guide = _guide(share, rules)
     picks = recommend(guide, shopper, k).picks
     new = [pick.item_id for pick in picks if guide.rows[pick.item_id] >= COUNT]
-    assert len(new) <= share * k
+    assert len(new) <= Fraction(str(share)) * k
     assert {pick.item_id for pick in picks if pick.source == NEW} == set(new)
     assert len({pick.item_id for pick in picks}) == len(picks)
     # What is not new is what stood first without them, in that order.
@@ -137,7 +138,8 @@ def test_rules_hold_for_new_items() -> None:
 
 def test_the_places_are_rounded_down() -> None:
     assert [places_for_new(0.1, k) for k in (1, 9, 10, 19, 20)] == [0, 0, 1, 1, 2]
-    assert places_for_new(0.3, 10) == 3
+    assert (places_for_new(0.3, 10), places_for_new(0.29, 100)) == (3, 29)
+    assert places_for_new(0.9999999999999999, 1) == 0
     with pytest.raises(ConfigError, match="share"):
         _guide(1.5, Rules())
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,11 @@ MOST_NEW = 5_000
 
 
 def places_for_new(share: float, k: int) -> int:
-    """How many of k places are kept for new items; never more than the share."""
-    return int(share * k + 1e-9)
+    """How many of k places are kept for new items; never more than the share.
+
+    The share is meant as it is written: 0.29 of 100 are 29, though the float is a little less.
+    """
+    return int(Fraction(str(share)) * k)
 
 
 def added_to(
