@@ -40,6 +40,24 @@ ShowOption = Annotated[
         "and it tells them something of the label",
     ),
 ]
+LabelOption = Annotated[str, typer.Option("--label", help="Column to learn")]
+ModelOption = Annotated[str, typer.Option("--model", help="gbdt (trees) or glm")]
+ObjectiveOption = Annotated[
+    str, typer.Option("--objective", help="binary, multiclass or regression")
+]
+HoldoutOption = Annotated[
+    float, typer.Option("--holdout", help="Share of customers to judge by", min=0, max=0.9)
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Which customers are held", min=0)]
+TreesOption = Annotated[int, typer.Option("--trees", help="Trees to grow", min=1)]
+DepthOption = Annotated[int, typer.Option("--depth", help="Levels of splits", min=1)]
+RateOption = Annotated[
+    float, typer.Option("--learning-rate", help="Weight of each tree", min=0.001, max=1)
+]
+LeastNodeOption = Annotated[
+    int, typer.Option("--least-node", help="Fewest customers a partner is asked about", min=1)
+]
+StepsOption = Annotated[int, typer.Option("--steps", help="Steps of a glm", min=1)]
 KindOption = Annotated[str, typer.Option("--key-kind", help="What it holds: id, phone or email")]
 
 
@@ -85,13 +103,11 @@ def start(
         list[str] | None,
         typer.Option("--column", help="Partner's column that is wanted; default: all it offers"),
     ] = None,
-    label: Annotated[str, typer.Option("--label", help="Column to learn")] = "y",
+    label: LabelOption = "y",
     key: KeyOption = "id",
     kind: KindOption = "id",
-    model: Annotated[str, typer.Option("--model", help="gbdt (trees) or glm")] = "gbdt",
-    objective: Annotated[
-        str, typer.Option("--objective", help="binary, multiclass or regression")
-    ] = "binary",
+    model: ModelOption = "gbdt",
+    objective: ObjectiveOption = "binary",
     reveal_alignment: Annotated[
         bool,
         typer.Option(
@@ -100,20 +116,14 @@ def start(
             "needs it, and the partner's approval",
         ),
     ] = False,
-    holdout: Annotated[
-        float, typer.Option("--holdout", help="Share of customers to judge by", min=0, max=0.9)
-    ] = 0.3,
-    seed: Annotated[int, typer.Option("--seed", help="Which customers are held", min=0)] = 7,
-    trees: Annotated[int, typer.Option("--trees", help="Trees to grow", min=1)] = 30,
-    depth: Annotated[int, typer.Option("--depth", help="Levels of splits", min=1)] = 3,
-    learning_rate: Annotated[
-        float, typer.Option("--learning-rate", help="Weight of each tree", min=0.001, max=1)
-    ] = 0.3,
-    least_node: Annotated[
-        int, typer.Option("--least-node", help="Fewest customers a partner is asked about", min=1)
-    ] = 200,
+    holdout: HoldoutOption = 0.3,
+    seed: SeedOption = 7,
+    trees: TreesOption = 30,
+    depth: DepthOption = 3,
+    learning_rate: RateOption = 0.3,
+    least_node: LeastNodeOption = 200,
     show_choice: ShowOption = False,
-    steps: Annotated[int, typer.Option("--steps", help="Steps of a glm", min=1)] = 40,
+    steps: StepsOption = 40,
     l2: Annotated[float, typer.Option("--l2", help="Penalty of a glm", min=0)] = 1.0,
     most_rows: Annotated[
         int, typer.Option("--most-rows", help="Most rows of a partner's table", min=1)
@@ -230,13 +240,11 @@ def train(
     own: OwnArgument,
     target: Annotated[Path, typer.Option("--out", help="Folder for the model's halves")],
     partner: PartnersOption = None,
-    label: Annotated[str, typer.Option("--label", help="Column to learn")] = "y",
+    label: LabelOption = "y",
     key: KeyOption = "id",
     kind: KindOption = "id",
-    model: Annotated[str, typer.Option("--model", help="gbdt (trees) or glm")] = "gbdt",
-    objective: Annotated[
-        str, typer.Option("--objective", help="binary, multiclass or regression")
-    ] = "binary",
+    model: ModelOption = "gbdt",
+    objective: ObjectiveOption = "binary",
     scheme: Annotated[
         str, typer.Option("--scheme", help="lattice (hidden), or plain: NOTHING hidden, for tests")
     ] = "lattice",
@@ -248,20 +256,14 @@ def train(
             "customers; a glm needs it",
         ),
     ] = False,
-    holdout: Annotated[
-        float, typer.Option("--holdout", help="Share of customers to judge by", min=0, max=0.9)
-    ] = 0.3,
-    seed: Annotated[int, typer.Option("--seed", help="Which customers are held", min=0)] = 7,
-    trees: Annotated[int, typer.Option("--trees", help="Trees to grow", min=1)] = 30,
-    depth: Annotated[int, typer.Option("--depth", help="Levels of splits", min=1)] = 3,
-    learning_rate: Annotated[
-        float, typer.Option("--learning-rate", help="Weight of each tree", min=0.001, max=1)
-    ] = 0.3,
-    least_node: Annotated[
-        int, typer.Option("--least-node", help="Fewest customers a partner is asked about", min=1)
-    ] = 200,
+    holdout: HoldoutOption = 0.3,
+    seed: SeedOption = 7,
+    trees: TreesOption = 30,
+    depth: DepthOption = 3,
+    learning_rate: RateOption = 0.3,
+    least_node: LeastNodeOption = 200,
     show_choice: ShowOption = False,
-    steps: Annotated[int, typer.Option("--steps", help="Steps of a glm", min=1)] = 40,
+    steps: StepsOption = 40,
     as_json: JsonOption = False,
     lang: LangOption = None,
 ) -> None:
