@@ -10,6 +10,7 @@ or no HTTP, over kept and new connections; nothing may be stored and the hub has
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import random
@@ -25,7 +26,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,11 +147,11 @@ def serve_party(folder: Path, number: int) -> None:
             answer_one(me, letter, number)
 
 
-def answer_one(me: HubClient, letter: object, number: int) -> None:
+def answer_one(me: HubClient, letter: Any, number: int) -> None:
     """Fetches a question, and hands in as many numbers."""
-    task, trip, content = letter.task, letter.trip, letter.content  # type: ignore[attr-defined]
+    task, trip, content = letter.task, letter.trip, letter.content
     try:
-        question = fetch(me, task, letter.sender, content, 1 << 30)  # type: ignore[attr-defined]
+        question = fetch(me, task, letter.sender, content, 1 << 30)
         size = (len(question) - 64) // 4
         reply = encode(Update(np.full(size, number + trip, np.float32)))
         sent = send(me, task, reply, inline=len(reply) <= INLINE_BYTES)
@@ -186,7 +187,7 @@ def rss_mb(pid: int) -> float:
 # The crowd
 
 
-def crowd(url: str, folder: Path, parties: int, rounds: int, size: int) -> dict[str, object]:
+def crowd(url: str, folder: Path, parties: int, rounds: int, size: int) -> dict[str, Any]:
     """So many rounds of so many parties on the hub of this database."""
     names = [name_of(number) for number in range(parties)]
     prepare(folder, url, names)
@@ -239,7 +240,7 @@ def propose(me: HubClient, url: str, names: list[str], size: int) -> None:
 # Junk
 
 
-def junk(folder: Path, requests: int, connections: int) -> dict[str, object]:
+def junk(folder: Path, requests: int, connections: int) -> dict[str, Any]:
     """So many requests that nobody may make."""
     from sqlalchemy import func, select
 
@@ -367,10 +368,10 @@ def main() -> int:
         return _crowd(Path(scratch), args)
 
 
-def _crowd(scratch: Path, args: object) -> int:
-    found: dict[str, dict[str, object]] = {}
+def _crowd(scratch: Path, args: argparse.Namespace) -> int:
+    found: dict[str, dict[str, Any]] = {}
     load = os.getloadavg()[0]
-    for database in args.databases.split(","):  # type: ignore[attr-defined]
+    for database in args.databases.split(","):
         folder = scratch / database
         folder.mkdir()
         with ExitStack() as stack:
@@ -379,7 +380,7 @@ def _crowd(scratch: Path, args: object) -> int:
                 import postgres
 
                 url = stack.enter_context(postgres.running(durable=True)).create("hub")
-            found[database] = crowd(url, folder, args.parties, args.rounds, args.size)  # type: ignore[attr-defined]
+            found[database] = crowd(url, folder, args.parties, args.rounds, args.size)
     rows = [
         (
             name,
@@ -387,40 +388,40 @@ def _crowd(scratch: Path, args: object) -> int:
             f"{f['seconds_a_round']:.2f}",
             f"{f['answers_a_second']:.1f}",
             f"{f['hub_cpu_ms_an_answer']:.1f}",
-            f"{f['rss_mb'][1]:.0f}",  # type: ignore[index]
-            f"{f['rss_mb'][-1]:.0f}",  # type: ignore[index]
+            f"{f['rss_mb'][1]:.0f}",
+            f"{f['rss_mb'][-1]:.0f}",
         )
         for name, f in found.items()
     ]
     show(
-        f"{args.parties} parties, a tenth away, {4 * args.size / 1e3:g} kB each "  # type: ignore[attr-defined]
+        f"{args.parties} parties, a tenth away, {4 * args.size / 1e3:g} kB each "
         f"(load {load:.1f} on {os.cpu_count()} cores)",
         ("hub on", "rounds", "s a round", "answers/s", "hub cpu ms", "MB after 1", "MB at end"),
         rows,
     )
     bars = []
     for name, f in found.items():
-        memory: list[float] = f["rss_mb"]  # type: ignore[assignment]
+        memory: list[float] = f["rss_mb"]
         grown = max(memory[2:]) - memory[1]
-        bars.append(at_most(f"{name}: MB grown since the first round", grown, f["updates_mb"]))  # type: ignore[arg-type]
-        bars.append(Bar(f"{name}: answers a second", float(f["answers_a_second"]), "printed", None))  # type: ignore[arg-type]
-    finish("hub_crowd", bars, {"crowd": found, "load_average": load}, args.json)  # type: ignore[attr-defined]
+        bars.append(at_most(f"{name}: MB grown since the first round", grown, f["updates_mb"]))
+        bars.append(Bar(f"{name}: answers a second", float(f["answers_a_second"]), "printed", None))
+    finish("hub_crowd", bars, {"crowd": found, "load_average": load}, args.json)
     return 0
 
 
-def _junk(scratch: Path, args: object) -> int:
-    found = junk(scratch, args.requests, args.connections)  # type: ignore[attr-defined]
-    good = sum(n for status, n in found["statuses"].items() if status[0] == "2")  # type: ignore[attr-defined]
-    memory: list[float] = found["rss_mb"]  # type: ignore[assignment]
-    show("junk", ("status", "requests"), sorted(found["statuses"].items()))  # type: ignore[attr-defined]
+def _junk(scratch: Path, args: argparse.Namespace) -> int:
+    found = junk(scratch, args.requests, args.connections)
+    good = sum(n for status, n in found["statuses"].items() if status[0] == "2")
+    memory: list[float] = found["rss_mb"]
+    show("junk", ("status", "requests"), sorted(found["statuses"].items()))
     bars = [
-        at_least("junk requests", float(found["requests"]), 1_000_000),  # type: ignore[arg-type]
+        at_least("junk requests", float(found["requests"]), 1_000_000),
         at_most("accepted", float(good), 0),
         at_least("nothing stored, and the hub answers", float(bool(found["nothing_stored"])), 1),
         at_most("MB grown", memory[-1] - memory[0], 64.0),
-        Bar("requests a second", found["requests"] / found["seconds"], "printed", None),  # type: ignore[operator]
+        Bar("requests a second", found["requests"] / found["seconds"], "printed", None),
     ]
-    finish("hub_junk", bars, found, args.json)  # type: ignore[attr-defined]
+    finish("hub_junk", bars, found, args.json)
     return 0
 
 
