@@ -138,7 +138,11 @@ def _bytes(path: str, body: Mapping[str, object] | None, key: str) -> bytes:
 
 
 async def capacity(target: Target, seconds: float) -> float:
-    """Requests a second that are answered when two connections ask one after the other."""
+    """Requests a second that are answered when two connections ask one after the other.
+
+    A busy machine may keep a request in line for longer than the server's patience: a refusal is
+    no answer, and no failure either.
+    """
     seen, until = Outcome(), time.monotonic() + seconds
     make = requests_of(target, seed=1)
 
@@ -149,8 +153,8 @@ async def capacity(target: Target, seconds: float) -> float:
         line.close()
 
     await asyncio.gather(keep_asking(), keep_asking())
-    if seen.wrong or seen.refused:
-        raise RuntimeError(f"a server at its ease must answer everything: {seen.wrong}")
+    if seen.wrong or not seen.latencies:
+        raise RuntimeError(f"a server at its ease answers or says why not: {seen.wrong}")
     return len(seen.latencies) / seconds
 
 
