@@ -49,6 +49,16 @@ def reports_of(home: Path, shop: str) -> dict[str, dict[str, Any]]:
     return {one["ad"]: one for one in found if one is not None}
 
 
+def all_reports(home: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """The reports of every shop that has some, by shop and ad.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    folders = sorted((home / "ads" / "released").glob("*"))
+    return {folder.name: reports_of(home, folder.name) for folder in folders}
+
+
 def kept(path: Path) -> dict[str, Any] | None:
     """What was released, or ``None``.
 
