@@ -29,8 +29,8 @@ VERTICAL_TERMS: dict[str, tuple[str, str]] = {
     "share-mode": (
         "GLMs: every number is split into random shares that are held by different parties. None "
         "sees another's scores, slopes or weights; at the end each opens its own weights.",
-        "用于 GLM：每个数值拆成由不同参与方持有的随机份额。任何一方都看不到其他方的分数、梯度和权重；"
-        "结束时各自只打开自己的权重。",
+        "用于 GLM：每个数值拆成由不同参与方持有的随机份额。任何一方都看不到其他方的分数、"
+        "梯度和权重；结束时各自只打开自己的权重。",
     ),
     "host-blind": (
         "Every question covers the partner's whole table, with hidden zeros where a row is not a "
