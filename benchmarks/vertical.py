@@ -125,7 +125,7 @@ def glm_run(samples: int, kind: str, steps: int = 5) -> dict:
 
     bits = 5 if kind == "scaled" else 0
     labels = (rng.random(samples) < 0.3).astype(float)
-    table = GlmTables(labels, columns(), bits, BANK, rng.permutation(samples))
+    table = GlmTables(labels, columns(), bits, {BANK: rng.permutation(samples)})
     env = GlmEnv(columns(), bits, seeded_root(3), reveal_alignment=True)
     carry = Watched(glm_partner.answer, env, GlmState())
     marks = [(time.process_time(), 0)]

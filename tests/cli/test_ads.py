@@ -63,8 +63,19 @@ def test_a_report_is_noised_charged_and_floored(config, capsys) -> None:
     # 40 shoppers in all: the floor of 50 lets nothing through but by rare noise, and never less.
     assert all(value is None or value >= 50 for value in data["counts"].values())
     assert data["half_width"] > 30
-    again = asked(["ads", "report", "ad-03", "--shop", "shop1", "--config", config], capsys)
+    assert data["charged"]
+    command = ["ads", "report", "ad-03", "--shop", "shop1", "--config", config]
+    # Read again it is the same release, and nothing is charged; to somebody else it is none.
+    assert asked(command, capsys) == {**data, "charged": False}
+    assert main([*command, "--lang", "zh"]) == 0
+    assert data["made"] in (said := capsys.readouterr()).err
+    assert "本次不记账" in said.err
+    assert main([*command, "--recipient", "acme"]) == 4
+    assert "--again" in capsys.readouterr().err
+    again = asked([*command, "--again", "--recipient", "acme"], capsys)
     assert again["ledger_record"] == data["ledger_record"] + 1
+    assert again["recipient"] == "acme"
+    assert asked(command, capsys)["ledger_record"] == again["ledger_record"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """``fedguide stats`` over tables of three clinics: figures, notes, refusals, ledgers."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,31 @@ def test_every_statistic_says_its_noise_and_its_floor(clinics, capsys):
     assert "A" in shown
     assert "低于 k = 50 的数不显示" in shown
     assert len(list(Path(".fedguide/ledgers/stats").glob("*.db"))) == 3
+
+
+def test_an_answer_is_charged_once_and_shown_again_free(clinics, capsys):
+    command = ["stats", "count", *clinics, "--epsilon", "1"]
+    made = asked(capsys, *command)
+    assert made["charged"]
+    for _ in range(2):
+        assert asked(capsys, *command) == {**made, "charged": False}
+    assert _charges() == 3  # one of each holder
+    assert main([*command, "--lang", "en"]) == 0
+    assert "nothing is charged now" in capsys.readouterr().err
+    assert asked(capsys, *command, "--again")["charged"]
+    assert _charges() == 6
+    # Another question is another answer.
+    assert asked(capsys, *command, "--where", "type=A")["charged"]
+
+
+def _charges() -> int:
+    """Records in the holders' ledgers."""
+    total = 0
+    for path in sorted(Path(".fedguide/ledgers/stats").glob("*.db")):
+        with sqlite3.connect(path) as db:
+            total += db.execute("SELECT count(*) FROM entries").fetchone()[0]
+        db.close()
+    return total
 
 
 def test_refusals_have_their_exit_code(clinics, capsys):

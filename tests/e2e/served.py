@@ -6,7 +6,10 @@ of each role as JSON.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import random
+import secrets
 import shutil
 import sys
 import time
@@ -18,13 +21,22 @@ from fedguide.api.keys import ROLES, KeyBook
 from fedguide.api.server import listen, serve
 from fedguide.api.services import Services
 from fedguide.api.tables import open_service
+from fedguide.cli import ad_desk
 from fedguide.cli.bureau import HomeOffice
 from fedguide.cli.service import desk_of
+from fedguide.guide.ad_book import AdBook
+from fedguide.guide.ads import AdDesk
 from fedguide.guide.engine import open_guide
 from fedguide.web.pages import add_pages
 from tests.guide.sample import LAST_DAY, a_card, a_model, a_release, some_histories
+from tests.guide.test_ads import ADS, MODEL
 from tests.office.home import settings_of
 from tests.office.rights import MemoryPersons
+
+
+def names() -> str:
+    """Of placements of ads."""
+    return secrets.token_hex(16)
 
 
 def main(folder: Path) -> None:
@@ -43,7 +55,13 @@ def main(folder: Path) -> None:
     office = HomeOffice(settings_of(home), lambda _: None) if home.is_dir() else None
     services = Services(keys, inbox, bytes(range(32)), persons, office=office)
     app = create_app(guides, services)
-    add_pages(app, guides, demo=True, desk=desk_of(settings_of(home), services))
+    desk = desk_of(settings_of(home), services)
+    if desk is not None and home.is_dir():
+        book = AdBook(home / "ads" / "南店.db")
+        # Without pacing: the same ads are there at any hour.
+        ads = AdDesk(ADS, MODEL, book, ad_desk.now, random.random, names, paced=False)
+        desk = dataclasses.replace(desk, ads={"南店": ads})
+    add_pages(app, guides, demo=True, desk=desk)
     listening = listen("127.0.0.1", 0)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)  # noqa: T201
     print(json.dumps({role: keys.create("e2e", role)[1] for role in ROLES}), flush=True)  # noqa: T201

@@ -36,6 +36,7 @@ CONSOLE = {
         "runs/spring",
         "models",
         "audiences",
+        "ads",
         "privacy?verify=1",
         "tasks",
         "audit",

@@ -30,6 +30,7 @@ PATHS = {
     "shops": "/",
     "shoppers": "/?shop=north",
     "guide": SHOPPER,
+    "sponsored": "/?shop=南店&user=shopper-11",
     "new": "/?shop=north&user=",
     "search": "/search?shop=north&q=mug",
     "item": "/items/sku-0041?shop=north&user=shopper-11",

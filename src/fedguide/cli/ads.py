@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +13,14 @@ import typer
 from fedguide.cli.configure import FileOption, found
 from fedguide.cli.guide import RunOption, ShopOption
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
+from fedguide.cli.released import AgainOption
+from fedguide.errors import ConfigError
 
 if TYPE_CHECKING:
+    from fedguide.config import Settings
     from fedguide.guide.ad_model import AdModel, Judged
-    from fedguide.guide.ads import Sponsored
-    from fedguide.guide.counts import NoisyCounts
+    from fedguide.guide.ads import Ad, Sponsored
+    from fedguide.guide.engine import Guide
 
 app = typer.Typer(help="Ads: rank, report / 广告", no_args_is_help=True)
 
@@ -72,10 +76,14 @@ def rank(
 @app.command("report")
 def report(
     ad: Annotated[str, typer.Argument(help="The order's ad_id")],
-    epsilon: Annotated[float, typer.Option("--epsilon", help="ε of the three counts")] = 0.25,
+    epsilon: Annotated[
+        float | None, typer.Option("--epsilon", help="ε of the three counts; 0.25 if not said")
+    ] = None,
     recipient: Annotated[
-        str, typer.Option("--recipient", help="Who gets them; stands in the ledger")
-    ] = "advertiser",
+        str | None,
+        typer.Option("--recipient", help="Who gets them; stands in the ledger; else: advertiser"),
+    ] = None,
+    again: AgainOption = False,
     ads: AdsOption = None,
     shop: ShopOption = None,
     run: RunOption = None,
@@ -83,25 +91,50 @@ def report(
     as_json: JsonOption = False,
     lang: LangOption = None,
 ) -> None:
-    """Release how many shoppers an ad reached, who clicked, who bought: noised and charged."""
+    """Say how many shoppers an ad reached, who clicked, who bought: noised and charged once."""
     from fedguide import config
-    from fedguide.cli.ad_desk import book_path, known_ad, orders, shop_log
-    from fedguide.cli.counting import office_of
+    from fedguide.cli import released
+    from fedguide.cli.ad_desk import known_ad, orders
     from fedguide.cli.folders import open_guides, run_folder
-    from fedguide.guide.ad_book import AdBook
-    from fedguide.guide.ad_report import CELLS, PURPOSE, reached_by
-    from fedguide.guide.counts import release_counts
-    from fedguide.seeds import fresh_root
 
     settings = config.load(found(path))
     out = begin("ads report", as_json=as_json, lang=lang, fallback=settings.lang)
     folder = run_folder(settings.home, run)
     guide = next(iter(open_guides(settings, folder, shop).values()))
     order = known_ad(orders(guide, ads), ad)
+    place = released.place_of(released.ads_folder(settings.home, guide.shop), {"ad": ad})
+    body = None if again else released.kept(place)
+    charged = body is None
+    if body is None:
+        terms = (0.25 if epsilon is None else epsilon, recipient or "advertiser")
+        body = released.keep(place, _counted(settings, folder, guide, order, *terms))
+    else:
+        _require_alike(body, epsilon, recipient)
+        released.note_kept(out, body["made"], body["epsilon"])
+    if body["synthetic"]:
+        out.note("synthetic clicks", "合成点击数据")
+    out.finish({**body, "charged": charged}, _counts_line(out, body))
+
+
+def _counted(
+    settings: Settings, folder: Path, guide: Guide, order: Ad, epsilon: float, recipient: str
+) -> dict[str, Any]:
+    """Releases the three counts of an order, charged, as they are kept and printed.
+
+    Raises:
+        RefusedError, LedgerError, ConfigError: see ``release_counts``.
+    """
+    from fedguide.cli.ad_desk import book_path, shop_log
+    from fedguide.cli.counting import office_of
+    from fedguide.guide.ad_book import AdBook
+    from fedguide.guide.ad_report import CELLS, PURPOSE, reached_by
+    from fedguide.guide.counts import release_counts
+    from fedguide.seeds import fresh_root
+
     log = shop_log(settings, folder, guide)
     with AdBook(book_path(settings, guide.shop)) as book:
-        reached = reached_by(log, guide.rows[order.item_id], book.reached(ad))
-    task = f"ad {ad} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S.%f}"
+        reached = reached_by(log, guide.rows[order.item_id], book.reached(order.ad_id))
+    task = f"ad {order.ad_id} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S.%f}"
     with office_of(settings, PURPOSE, epsilon, synthetic=log.synthetic) as office:
         counts = release_counts(
             reached.counts,
@@ -113,19 +146,32 @@ def report(
             shoppers=max(1, len(guide.histories)),
             most_cells=len(CELLS),
         )
-    if log.synthetic:
-        out.note("synthetic clicks", "合成点击数据")
-    data = {
-        "ad": ad,
+    return {
+        "ad": order.ad_id,
         "shop": guide.shop,
         "synthetic": log.synthetic,
+        "recipient": recipient,
         "counts": dict(zip(CELLS, counts.shown, strict=True)),
         "half_width": counts.half_width(),
         "floor": counts.floor,
         "epsilon": counts.epsilon,
         "ledger_record": counts.record,
     }
-    out.finish(data, _counts_line(out, ad, counts))
+
+
+def _require_alike(kept: Mapping[str, Any], epsilon: float | None, recipient: str | None) -> None:
+    """Returns if the kept report is what is asked for.
+
+    Raises:
+        ConfigError: it was released at another ε, or to somebody else, as the ledger says.
+    """
+    for name, asked in (("epsilon", epsilon), ("recipient", recipient)):
+        if asked is not None and asked != kept[name]:
+            raise ConfigError(
+                f"the report of {kept['ad']} was released with {name} {kept[name]}, not "
+                f"{str(asked)[:64]}",
+                hint="--again makes and charges a new one",
+            )
 
 
 def _judged(made: Judged) -> dict[str, Any]:
@@ -189,19 +235,21 @@ def _shown(out: Output, items: tuple[Sponsored, ...], model: AdModel, personal: 
     return [made, line]
 
 
-def _counts_line(out: Output, ad: str, counts: NoisyCounts) -> str:
+def _counts_line(out: Output, body: Mapping[str, Any]) -> str:
     names = (
         out.pick("shown to", "展示"),
         out.pick("clicked by", "点击"),
         out.pick("bought by", "购买"),
     )
+    under = f"<{body['floor']}"
     said = ", ".join(
-        f"{name} {f'<{counts.floor}' if value is None else value}"
-        for name, value in zip(names, counts.shown, strict=True)
+        f"{name} {value if value is not None else under}"
+        for name, value in zip(names, body["counts"].values(), strict=True)
     )
+    ad, half, epsilon = body["ad"], body["half_width"], body["epsilon"]
     return out.pick(
-        f"{ad}: shoppers {said} (± {counts.half_width():.0f} each, ε = {counts.epsilon:g}, ledger "
-        f"record {counts.record})",
-        f"{ad}：顾客数 {said}（各 ± {counts.half_width():.0f}，ε = {counts.epsilon:g}，账本记录 "
-        f"{counts.record}）",
+        f"{ad}: shoppers {said} (± {half:.0f} each, ε = {epsilon:g}, ledger record "
+        f"{body['ledger_record']})",
+        f"{ad}：顾客数 {said}（各 ± {half:.0f}，ε = {epsilon:g}，账本记录 "
+        f"{body['ledger_record']}）",
     )

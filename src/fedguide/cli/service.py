@@ -102,6 +102,7 @@ def services_of(
 def desk_of(settings: Settings, services: Services) -> Desk | None:
     """What pages are handed of the services."""
     from fedguide.cli.audience_store import names, report_of
+    from fedguide.cli.released import all_reports
     from fedguide.office.desk import Desk
 
     if services.persons is None:
@@ -115,4 +116,5 @@ def desk_of(settings: Settings, services: Services) -> Desk | None:
         office=services.office,
         reports=lambda: [report_of(home, name) for name in names(home)],
         ads={} if services.market is None else services.market.desks,
+        ad_reports=lambda: all_reports(home),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ import typer
 
 from fedguide.cli.configure import FileOption, found
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
+from fedguide.cli.released import AgainOption
 from fedguide.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,12 +59,14 @@ def count(
     epsilon: EpsilonOption = 0.5,
     floor: FloorOption = 50,
     purpose: PurposeOption = PURPOSE,
+    again: AgainOption = False,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
 ) -> None:
     """How many people there are, over all holders."""
-    _tabled("count", (), data, person, where, epsilon, floor, 1, purpose, path, as_json, lang)
+    put = Put("count", data, person, where, epsilon, floor, purpose, again)
+    _tabled(put, (), 1, path, as_json, lang)
 
 
 @app.command("histogram")
@@ -76,6 +79,7 @@ def histogram(
     floor: FloorOption = 50,
     most: MostOption = 1,
     purpose: PurposeOption = PURPOSE,
+    again: AgainOption = False,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
@@ -85,9 +89,8 @@ def histogram(
         raise ConfigError(
             f"a histogram has one --by, got {len(by)}", hint="fedguide stats group-by"
         )
-    _tabled(
-        "histogram", by, data, person, where, epsilon, floor, most, purpose, path, as_json, lang
-    )
+    put = Put("histogram", data, person, where, epsilon, floor, purpose, again)
+    _tabled(put, by, most, path, as_json, lang)
 
 
 @app.command("group-by")
@@ -100,12 +103,14 @@ def group_by(
     floor: FloorOption = 50,
     most: MostOption = 1,
     purpose: PurposeOption = PURPOSE,
+    again: AgainOption = False,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
 ) -> None:
     """People by the cells of several columns together."""
-    _tabled("group-by", by, data, person, where, epsilon, floor, most, purpose, path, as_json, lang)
+    put = Put("group-by", data, person, where, epsilon, floor, purpose, again)
+    _tabled(put, by, most, path, as_json, lang)
 
 
 @app.command("heavy-hitters")
@@ -121,6 +126,7 @@ def heavy(
     floor: FloorOption = 50,
     most: MostOption = 3,
     purpose: PurposeOption = PURPOSE,
+    again: AgainOption = False,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
@@ -128,13 +134,18 @@ def heavy(
     """The declared values that most people have; values nobody declared are not discovered."""
     from fedguide.runtime.statistics import heavy_hitters
 
-    settings, out, rules = _begun("heavy-hitters", epsilon, floor, path, as_json, lang)
+    put = Put("heavy-hitters", data, person, where, epsilon, floor, purpose, again)
+    settings, out, rules = _begun(put, path, as_json, lang)
     values = _domain(domain)
     base = _breakdown(where, (), 1)
-    with _asked(settings, data, person, (column, *_columns(base)), purpose) as ask:
-        cells = heavy_hitters(ask, column, values, rules, most, base)
-    heads = (column,)
-    _finish_cells(out, heads, cells, rules, domain=len(values))
+
+    def made() -> dict[str, Any]:
+        with _asked(settings, put, (column, *_columns(base))) as ask:
+            return _plain(heavy_hitters(ask, column, values, rules, most, base))
+
+    more = {"column": column, "domain": values, "most": most}
+    body = _kept_or_made(settings, out, put, more, made)
+    _finish_cells(out, (column,), body, rules, domain=len(values))
 
 
 @app.command("quantile")
@@ -150,6 +161,7 @@ def quantile_command(
     epsilon: EpsilonOption = 1.0,
     floor: FloorOption = 50,
     purpose: PurposeOption = PURPOSE,
+    again: AgainOption = False,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
@@ -157,69 +169,93 @@ def quantile_command(
     """The value below which a share of people is, by a noisy binary search."""
     from fedguide.runtime.statistics import quantile
 
-    settings, out, rules = _begun("quantile", epsilon, floor, path, as_json, lang)
+    put = Put("quantile", data, person, where, epsilon, floor, purpose, again)
+    settings, out, rules = _begun(put, path, as_json, lang)
     base = _breakdown(where, (), 1)
-    with _asked(settings, data, person, (column, *_columns(base)), purpose) as ask:
-        made = quantile(ask, column, share, (low, high), rules, steps, base)
-    data_ = {
-        "column": column,
-        "share": share,
-        "value": made.value,
-        "resolution": made.resolution,
-        "questions": made.questions,
-        "rank_error": made.rank_error,
-        **_said(rules),
-    }
+
+    def made() -> dict[str, Any]:
+        with _asked(settings, put, (column, *_columns(base))) as ask:
+            return asdict(quantile(ask, column, share, (low, high), rules, steps, base))
+
+    more = {"column": column, "share": share, "low": low, "high": high, "steps": steps}
+    body = _kept_or_made(settings, out, put, more, made)
     out.finish(
-        data_,
+        {"column": column, "share": share, **body, **_said(rules)},
         out.pick(
-            f"{column}: {share:.0%} of people are below {made.value:g} "
-            f"(to {made.resolution:g}; noise moves the share by ± {made.rank_error:.1%} at 95 %)",
-            f"{column}：{share:.0%} 的人低于 {made.value:g}"
-            f"（精确到 {made.resolution:g}；噪声使比例偏移 ± {made.rank_error:.1%}，95 %）",
+            f"{column}: {share:.0%} of people are below {body['value']:g} (to "
+            f"{body['resolution']:g}; noise moves the share by ± {body['rank_error']:.1%} at 95 %)",
+            f"{column}：{share:.0%} 的人低于 {body['value']:g}"
+            f"（精确到 {body['resolution']:g}；噪声使比例偏移 ± {body['rank_error']:.1%}，95 %）",
         ),
         _note(out, rules),
     )
 
 
+@dataclass(frozen=True)
+class Put:
+    """A statistic as the command line put it; ``again`` wants a new answer, charged."""
+
+    command: str
+    data: Sequence[Path] | None
+    person: str
+    where: Sequence[str] | None
+    epsilon: float
+    floor: int
+    purpose: str
+    again: bool
+
+    def question(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        """What names the answer: everything that was asked, whoever reads it."""
+        tables = None if self.data is None else [str(path.resolve()) for path in self.data]
+        asked = asdict(self) | {"data": tables, "where": list(self.where or ())} | dict(more)
+        del asked["again"]
+        return asked
+
+
 def _tabled(
-    command: str,
-    by: Sequence[str],
-    data: Sequence[Path] | None,
-    person: str,
-    where: Sequence[str] | None,
-    epsilon: float,
-    floor: int,
-    most: int,
-    purpose: str,
-    path: Path | None,
-    as_json: bool,
-    lang: str | None,
+    put: Put, by: Sequence[str], most: int, path: Path | None, as_json: bool, lang: str | None
 ) -> None:
     """A breakdown, asked and shown."""
     from fedguide.runtime.statistics import breakdown_of
 
-    settings, out, rules = _begun(command, epsilon, floor, path, as_json, lang)
-    breakdown = _breakdown(where, [_axis(text) for text in by], most)
-    with _asked(settings, data, person, _columns(breakdown), purpose) as ask:
-        cells = breakdown_of(ask, breakdown, rules)
-    _finish_cells(out, tuple(axis.column for axis in breakdown.axes), cells, rules)
+    settings, out, rules = _begun(put, path, as_json, lang)
+    breakdown = _breakdown(put.where, [_axis(text) for text in by], most)
+
+    def made() -> dict[str, Any]:
+        with _asked(settings, put, _columns(breakdown)) as ask:
+            return _plain(breakdown_of(ask, breakdown, rules))
+
+    body = _kept_or_made(settings, out, put, {"by": list(by), "most": most}, made)
+    _finish_cells(out, tuple(axis.column for axis in breakdown.axes), body, rules)
+
+
+def _kept_or_made(
+    settings: Settings,
+    out: Output,
+    put: Put,
+    more: Mapping[str, Any],
+    made: Callable[[], dict[str, Any]],
+) -> dict[str, Any]:
+    """The last answer to this question, free; a new one, charged, where there is none."""
+    from fedguide.cli import released
+
+    place = released.place_of(settings.home / "stats", put.question(more))
+    body = None if put.again else released.kept(place)
+    if body is None:
+        return released.keep(place, made()) | {"charged": True}
+    released.note_kept(out, body["made"], put.epsilon)
+    return body | {"charged": False}
 
 
 def _begun(
-    command: str,
-    epsilon: float,
-    floor: int,
-    path: Path | None,
-    as_json: bool,
-    lang: str | None,
+    put: Put, path: Path | None, as_json: bool, lang: str | None
 ) -> tuple[Settings, Output, Rules]:
     from fedguide import config
     from fedguide.runtime.statistics import Rules
 
     settings = config.load(found(path))
-    out = begin(f"stats {command}", as_json=as_json, lang=lang, fallback=settings.lang)
-    return settings, out, Rules(epsilon, floor)
+    out = begin(f"stats {put.command}", as_json=as_json, lang=lang, fallback=settings.lang)
+    return settings, out, Rules(put.epsilon, put.floor)
 
 
 def _breakdown(where: Sequence[str] | None, axes: Sequence[Axis], most: int) -> Breakdown:
@@ -275,22 +311,16 @@ def _columns(breakdown: Breakdown) -> tuple[str, ...]:
 
 
 @contextmanager
-def _asked(
-    settings: Settings,
-    data: Sequence[Path] | None,
-    person: str,
-    columns: Sequence[str],
-    purpose: str,
-) -> Iterator[Asking]:
+def _asked(settings: Settings, put: Put, columns: Sequence[str]) -> Iterator[Asking]:
     """The question-putter over all holders, each with a ledger of its own under HOME/ledgers."""
     from fedguide.cli.ledgers import Place, opened, policy_of
     from fedguide.runtime.statistics_run import Holder, Poll, asking
 
-    people = _people(settings, data, person, columns)
+    people = _people(settings, put.data, put.person, columns)
     policy = policy_of(settings)
-    if data is None:  # nobody's data: any purpose
-        policy = replace(policy, purposes=(*policy.purposes, purpose))
-    folder = settings.home / "ledgers" / ("synthetic" if data is None else "stats")
+    if put.data is None:  # nobody's data: any purpose
+        policy = replace(policy, purposes=(*policy.purposes, put.purpose))
+    folder = settings.home / "ledgers" / ("synthetic" if put.data is None else "stats")
     with ExitStack() as stack:
         holders = []
         for one in people:
@@ -298,7 +328,7 @@ def _asked(
             ledger = stack.enter_context(opened(place))
             holders.append(Holder(one, ledger, policy))
         task = f"stats-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
-        yield asking(Poll(task, purpose, tuple(holders)), time.monotonic, os.urandom)
+        yield asking(Poll(task, put.purpose, tuple(holders)), time.monotonic, os.urandom)
 
 
 def _people(
@@ -325,26 +355,30 @@ def _people(
     return tuple(read_people(path, person, columns, allows) for path in data)
 
 
+def _plain(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Cells as they are kept and printed."""
+    return {
+        "cells": [
+            {"cell": list(cell.labels), "people": cell.count, "half_width": cell.half_width}
+            for cell in cells
+        ]
+    }
+
+
 def _finish_cells(
-    out: Output, heads: tuple[str, ...], cells: Sequence[Cell], rules: Rules, **more: Any
+    out: Output, heads: tuple[str, ...], body: dict[str, Any], rules: Rules, **more: Any
 ) -> None:
     """The cells as a table, with noise and floor beside them."""
-    rows = [
-        {"cell": list(cell.labels), "people": cell.count, "half_width": cell.half_width}
-        for cell in cells
-    ]
     columns = (*(heads or ("",)), out.pick("people", "人数"), "± 95 %")
     lines = [
         (
-            *(cell.labels or (out.pick("all", "全部"),)),
-            f"< {rules.floor}" if cell.count is None else f"{cell.count:,}",
-            f"{cell.half_width:,.0f}",
+            *(cell["cell"] or (out.pick("all", "全部"),)),
+            f"< {rules.floor}" if cell["people"] is None else f"{cell['people']:,}",
+            f"{cell['half_width']:,.0f}",
         )
-        for cell in cells
+        for cell in body["cells"]
     ]
-    out.finish(
-        {"cells": rows, **_said(rules), **more}, table("", columns, lines), _note(out, rules)
-    )
+    out.finish({**body, **_said(rules), **more}, table("", columns, lines), _note(out, rules))
 
 
 def _said(rules: Rules) -> dict[str, Any]:
@@ -353,8 +387,8 @@ def _said(rules: Rules) -> dict[str, Any]:
 
 def _note(out: Output, rules: Rules) -> str:
     return out.pick(
-        f"ε = {rules.epsilon:g} of every holder's people is spent; figures below k = {rules.floor} "
-        "are not shown; judged after the noise",
-        f"每个持有方的人员花费 ε = {rules.epsilon:g}；低于 k = {rules.floor} 的数不显示；"
+        f"ε = {rules.epsilon:g} of every holder's people is spent, once; figures below "
+        f"k = {rules.floor} are not shown; judged after the noise",
+        f"每个持有方的人员花费 ε = {rules.epsilon:g}，只记一次；低于 k = {rules.floor} 的数不显示；"
         "均在加噪后判断",
     )

@@ -59,6 +59,7 @@ class Desk:
         office: what it shows; without it there is no console.
         reports: gives the reports of kept audiences, oldest first, for the shop's own eyes.
         ads: of the shops that serve ads, by name.
+        ad_reports: gives what was released of ads, by shop and order.
     """
 
     secret: bytes = field(repr=False)
@@ -68,3 +69,4 @@ class Desk:
     office: Office | None = None
     reports: Callable[[], Sequence[Mapping[str, Any]]] = tuple
     ads: Mapping[str, AdDesk] = field(default_factory=dict)
+    ad_reports: Callable[[], Mapping[str, Mapping[str, Mapping[str, Any]]]] = dict

@@ -20,7 +20,17 @@ from fedguide.web.session import Session, require_own, session_of
 ONLINE_S = 60.0
 """A party that asked for messages within so long is online."""
 
-SECTIONS = ("overview", "parties", "runs", "models", "audiences", "privacy", "tasks", "audit")
+SECTIONS = (
+    "overview",
+    "parties",
+    "runs",
+    "models",
+    "audiences",
+    "ads",
+    "privacy",
+    "tasks",
+    "audit",
+)
 _RECORDS, _RUNS = 50, 30
 
 

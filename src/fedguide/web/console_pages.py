@@ -15,6 +15,7 @@ from fedguide.web import console, session
 from fedguide.web.audiences import audiences
 from fedguide.web.console import Inside
 from fedguide.web.content import Page, Site, Visit
+from fedguide.web.orders import orders
 from fedguide.web.respond import SECURITY_HEADERS, fields_of, respond, visit_of
 
 _MOST_EVIDENCE = 1 << 20
@@ -71,7 +72,8 @@ def add_console(app: FastAPI, site: Site) -> None:
     async def stream(request: Request) -> Response:
         return await _stream(site, request)
 
-    for path, make in {**console.PAGES, "/console/audiences": audiences}.items():
+    pages = {**console.PAGES, "/console/audiences": audiences, "/console/ads": orders}
+    for path, make in pages.items():
         app.add_route(path, page(make), methods=["GET"], include_in_schema=False)
     for what in ("tasks", "models"):
         app.add_route(f"/console/{what}", acting(what), methods=["POST"], include_in_schema=False)
