@@ -149,7 +149,7 @@ def attacked(
         )
         aucs[label] = membership_auc(halves, {s.name: trained for s in shops}, start, plan)
         guard = None if dp is None else guard_of(dp, plan, len(shops))
-        items[label] = inversion(smallest, plan, start, guard=guard, root=seeded_root(SEED))
+        items[label] = inversion(smallest, plan, trained, guard=guard, root=seeded_root(SEED))
         print(f"  {label}: AUC {aucs[label]:.3f}, F1 {items[label].f1:.3f}", flush=True)
     return aucs, items
 

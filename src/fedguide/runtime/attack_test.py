@@ -2,9 +2,8 @@
 
 The canaries go through the guard of the run at its own model. Members are asked for in a training
 of the run's plan on half of its shoppers. Items are read off the vectors of single shoppers in the
-run's first round: whoever sees all rounds attacks the one that tells most, and at an untrained
-model no item stands out but those that a shopper touched. All of it at the model's real size, and
-all of it with the code that trained it.
+run's last round, at the model it ends with. All of it at the model's real size, and all of it with
+the code that trained it.
 """
 
 from __future__ import annotations
@@ -130,7 +129,7 @@ def attack_test(
         # The shop with the smallest catalogue: the attack solves a system as large as it.
         smallest = min(shops, key=lambda shop: len(shop.catalogue))
         root = actors.roots("inversion")("audit", 0)
-        found = inversion(smallest, plan.guide, start, guard=guard, root=root)
+        found = inversion(smallest, plan.guide, shared, guard=guard, root=root)
     members = sum(int(half.members.sum()) for half in halves)
     others = sum(int((~half.members).sum()) for half in halves)
     # Of the rank sum of two samples of one law (Mann and Whitney, 1947, section 4).
