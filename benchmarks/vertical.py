@@ -43,7 +43,7 @@ from fedguide.vertical.sums import FeatureEnv, FeatureState, Table, no_limit
 from fedguide.vertical.trees import LabelTable, TreePlan, grow
 from report import ROOT, Bar, at_least, at_most, data_folder, finish, parser, show
 
-PEERS = ("sf-heu==0.5.*", "xgboost==3.*", "scikit-learn==1.*")
+PEERS = ("sf-heu==0.5.2b0", "xgboost==3.*", "scikit-learn==1.*")
 PEER_ENV = ROOT / ".venv-vertical"
 BANK = PartyId("bank")
 FEATURES, BINS = 10, 32
