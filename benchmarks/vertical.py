@@ -43,7 +43,7 @@ from fedguide.vertical.sums import FeatureEnv, FeatureState, Table, no_limit
 from fedguide.vertical.trees import LabelTable, TreePlan, grow
 from report import ROOT, Bar, at_least, at_most, data_folder, finish, parser, show
 
-PEERS = ("sf-heu==0.5.*", "xgboost==3.*", "scikit-learn==1.*")
+PEERS = ("sf-heu==0.5.2b0", "xgboost==3.*", "scikit-learn==1.*")
 PEER_ENV = ROOT / ".venv-vertical"
 BANK = PartyId("bank")
 FEATURES, BINS = 10, 32
@@ -125,7 +125,7 @@ def glm_run(samples: int, kind: str, steps: int = 5) -> dict:
 
     bits = 5 if kind == "scaled" else 0
     labels = (rng.random(samples) < 0.3).astype(float)
-    table = GlmTables(labels, columns(), bits, BANK, rng.permutation(samples))
+    table = GlmTables(labels, columns(), bits, {BANK: rng.permutation(samples)})
     env = GlmEnv(columns(), bits, seeded_root(3), reveal_alignment=True)
     carry = Watched(glm_partner.answer, env, GlmState())
     marks = [(time.process_time(), 0)]

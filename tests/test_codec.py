@@ -20,7 +20,18 @@ from hypothesis.extra.numpy import arrays, from_dtype
 from numpy.typing import NDArray
 
 import fedguide
-from fedguide.codec import DTYPES, MAGIC, VERSION, Array, Later, Limits, Number, decode, encode
+from fedguide.codec import (
+    DTYPES,
+    MAGIC,
+    VERSION,
+    Array,
+    Buffer,
+    Later,
+    Limits,
+    Number,
+    decode,
+    encode,
+)
 from fedguide.data.people import Axis, Breakdown
 from fedguide.errors import (
     ConfigError,
@@ -172,6 +183,7 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXTS,
     float: FLOATS,
     bytes: st.binary(max_size=9),
+    Buffer: st.binary(max_size=9),
     types.NoneType: st.none(),
 }
 

@@ -81,10 +81,17 @@ class Ask:
 
 @dataclass(frozen=True)
 class Replies:
-    """What came back from an ``Ask``: answers sorted by party, and the missing, named."""
+    """What came back from an ``Ask``: answers sorted by party, and the missing, named.
+
+    ``payloads`` are answers as the bytes they came in, of a courier that has them; who journals
+    them need not encode them again. No coordinator sees them.
+    """
 
     answers: Mapping[PartyId, Message]
     missing: tuple[Missing, ...] = field(default=())
+    payloads: Mapping[PartyId, bytes | memoryview] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         """Sorts, so that no coordinator can depend on the order of arrival."""

@@ -92,14 +92,16 @@ def test_a_glm_asks_for_consent_and_then_trains_and_scores(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = str(tmp_path / "model")
-    train = ["vertical", "train", *given(files, "bank"), "--out", model, "--model", "glm"]
+    train = ["vertical", "train", *given(files, "bank", "post"), "--out", model, "--model", "glm"]
     assert main(train) == 4
     assert "--reveal-alignment" in capsys.readouterr().err
     more = ["--reveal-alignment", "--scheme", "plain", "--steps", "20"]
     assert main([*train, *more]) == 0
     assert "which of their rows" in capsys.readouterr().err
-    assert main(["vertical", "score", model, *given(files, "bank"), "--json"]) == 0
-    assert len(said(capsys)["scores"]) == PEOPLE - 20
+    assert main(["vertical", "score", model, *given(files, "bank", "post"), "--json"]) == 0
+    assert 0 < len(said(capsys)["scores"]) <= PEOPLE - 20
+    assert main(["vertical", "score", model, *given(files, "bank")]) == 4
+    assert "needs post too" in capsys.readouterr().err
     assert main(["vertical", "explain", model]) == 0
     assert "you: spend" in capsys.readouterr().out
 

@@ -285,6 +285,33 @@ def test_a_crash_after_the_lost_trip_loses_the_same_round_again(world):
     assert resume(world.durable, Walk()).trip == 1
 
 
+def test_payloads_that_a_courier_kept_are_journaled_as_they_came(world):
+    plain, kept, trips = fresh_world(world), [], []
+
+    def keeping(ask):
+        replies = world.courier(ask)
+        payloads = {name: memoryview(encode(one)) for name, one in replies.answers.items()}
+        kept.append(tuple(payloads.values()))
+        return replace(replies, payloads=payloads)
+
+    record = world.durable.journal.record
+    world.durable.journal.record = lambda task, trip: (trips.append(trip), record(task, trip))
+    assert finish(world, courier=keeping) == finish(plain)
+    assert [trip.replies for trip in trips] == kept
+    # Not even copies of them.
+    journaled = [reply for trip in trips for reply in trip.replies]
+    assert list(map(id, journaled)) == [id(one) for trip in kept for one in trip]
+
+
+def test_a_payload_that_no_replay_could_read_counts_as_faulty(world):
+    def damaging(ask):
+        replies = world.courier(ask)
+        return replace(replies, payloads=dict.fromkeys(replies.answers, b"FGC"))
+
+    with pytest.raises(QuorumLost, match=r"a \(faulty\), b \(faulty\)"):
+        finish(world, courier=damaging)
+
+
 def test_a_caught_loss_goes_on_in_the_same_round(world):
     def patient(state, root):
         try:

@@ -7,7 +7,7 @@ import pytest
 
 from fedguide.errors import JournalError
 from fedguide.runtime.journal import Checkpoint, Trip
-from fedguide.runtime.party_store import Answered
+from fedguide.runtime.party_store import Answered, Asked
 from fedguide.runtime.sqlite import SqliteJournal, SqlitePartyStore, sqlite_engine
 from fedguide.values import PartyId
 
@@ -104,3 +104,19 @@ def test_opening_sweeps_what_no_row_names_once_it_is_old(engine, path):
         os.utime(file, (an_hour_ago, an_hour_ago))
     sqlite_engine(path).dispose()
     assert files(path) == sorted([kept, fresh])
+
+
+def test_a_sealed_file_of_many_pieces_opens_as_sealed_at_once(engine, path):
+    reply = bytes(range(256)) * 2500 + b"end"
+    store = SqlitePartyStore(engine, "t", KEY, LARGE)
+    store.put(SHOP, Answered(3, b"d", reply), b"")
+    assert store.last_answer(SHOP) == Answered(3, b"d", reply)
+    (file,) = files(path)
+    assert file.stat().st_size == 12 + len(reply) + 16
+    whole = bytearray(file.read_bytes())
+    whole[-1] ^= 1
+    file.write_bytes(whole)
+    # What was asked is known without the answer, which a new question does not need.
+    assert store.last_asked(SHOP) == Asked(3, b"d")
+    with pytest.raises(JournalError, match="does not open"):
+        store.last_answer(SHOP)

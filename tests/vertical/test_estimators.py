@@ -137,7 +137,7 @@ def test_what_cannot_be_done_is_said():
         model.fit(own, labels, partners, {}, seeded_root(1))
     with pytest.raises(ProtocolError, match="within its 500"):
         model.fit(own, labels, partners, {BANK: rows[BANK] + 500}, seeded_root(1))
-    with pytest.raises(ConfigError, match="one partner"):
+    with pytest.raises(ConfigError, match="needs a partner"):
         VerticalGLM(reveal_alignment=True).fit(own, labels, {}, rows, seeded_root(1))
     with pytest.raises(ConfigError, match="no probabilities"):
         VerticalGLM("regression").predict_proba(own, rows)

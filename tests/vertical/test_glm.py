@@ -23,6 +23,7 @@ from fedguide.vertical.glm_messages import (
     GlmAsk,
     GlmBegin,
     GlmEnd,
+    GlmHints,
     GlmParts,
     GlmScored,
     GlmSloped,
@@ -56,7 +57,7 @@ def market(objective="binary", scaled=False):
     else:
         rows = [one_hot(visits), one_hot(income)]
     bits = 5 if scaled else 0
-    table = GlmTables(labels, rows[0], bits, BANK, chosen)
+    table = GlmTables(labels, rows[0], bits, {BANK: chosen})
     env = GlmEnv(rows[1], bits, seeded_root(5), reveal_alignment=True, allow_plain=True)
     return table, env
 
@@ -72,14 +73,14 @@ def fitted(table, env, kind="in_process", carry=None, **changes):
     plan = GlmPlan(**({"steps": 3, "reveal_alignment": True} | changes))
     carry = carry or courier(env, kind)
     model, report = run(fit_glm(table, plan, seeded_root(7)), carry)
-    scores = run(glm_scores(model, table.rows, table.partner_rows), carry)
+    scores = run(glm_scores(model, table.rows, table.partners), carry)
     return model, report, scores
 
 
 def in_the_open(table, env, steps, objective, l2=1.0):
     """The same descent in floating point on the joined table."""
     rows = [table.rows.dense(slice(None), slice(None)),
-            env.rows.dense(slice(None), slice(None))[:, table.partner_rows]]  # fmt: skip
+            env.rows.dense(slice(None), slice(None))[:, table.partners[BANK]]]  # fmt: skip
     both = np.concatenate(rows).T / 2.0**table.column_bits
     mean, count = table.labels.mean(), len(both)
     factor = 4 if objective == "binary" else 1
@@ -248,12 +249,12 @@ def test_tables_that_do_not_fit_are_refused():
     for wrong, text in (
         (replace(table, labels=table.labels[1:]), "399 labels do not fit"),
         (replace(table, labels=np.zeros(COMMON)), "all labels are the same"),
-        (replace(table, partner_rows=np.zeros(COMMON, np.int64)), "a row of its own"),
+        (replace(table, partners={BANK: np.zeros(COMMON, np.int64)}), "a row of its own"),
     ):
         with pytest.raises(DataError, match=text):
             fitted(wrong, env)
     with pytest.raises(QuorumLost) as lost:
-        fitted(replace(table, partner_rows=table.partner_rows + TABLE_ROWS), env)
+        fitted(replace(table, partners={BANK: table.partners[BANK] + TABLE_ROWS}), env)
     assert "within the table's 500" in lost.value.replies.missing[0].detail
 
 
@@ -261,9 +262,9 @@ def test_tables_that_do_not_fit_are_refused():
     ("kind", "change", "text"),
     [
         (GlmTable, lambda r: replace(r, columns=0), "did not open its session"),
-        (GlmTable, lambda r: replace(r, hints=None), "a hint for each"),
-        (GlmScored, lambda r: GlmParts(np.zeros(1, np.int64)), "did not answer for scores"),
-        (GlmSloped, lambda r: GlmParts(np.zeros(1, np.int64)), "did not answer for slopes"),
+        (GlmHints, lambda r: replace(r, hints=None), "a hint for each"),
+        (GlmScored, lambda r: GlmParts(np.zeros(1, np.int64)), "did not answer with a GlmScored"),
+        (GlmSloped, lambda r: GlmParts(np.zeros(1, np.int64)), "did not answer with a GlmSloped"),
     ],
 )
 def test_answers_that_do_not_fit_are_refused(kind, change, text):

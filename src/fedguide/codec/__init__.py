@@ -6,8 +6,8 @@ bytes. The header is MessagePack: ``[kind, [field, field, ...]]`` in the order o
 that no key can stand there twice; a mapping travels as pairs in ascending order of key. Numbers
 are little-endian. One value has exactly one encoding. Nothing is ever unpickled.
 
-A field may be int, float, bool, str, bytes, a ``Literal``, ``None`` or any of these, an array, a
-dataclass, a tuple or a mapping of them. A field of type ``Message`` or ``State``, or a union of
+A field may be int, float, bool, str, bytes (or ``Buffer``), a ``Literal``, ``None``, any of these,
+an array, a dataclass, a tuple or a mapping. A field of type ``Message`` or ``State``, or a union of
 dataclasses, travels with its kind. Arrays say what they are:
 ``params: Annotated[Vector, Array("float32", "p")]``; equal symbols within a payload stand for
 equal sizes. Floats must be finite unless the field says otherwise. A field that a kind got later
@@ -20,7 +20,20 @@ payload.
 
 from __future__ import annotations
 
+from fedguide.codec.cursor import Buffer
 from fedguide.codec.declare import DTYPES, Array, Later, Limits, Number
-from fedguide.codec.payload import MAGIC, VERSION, decode, encode
+from fedguide.codec.payload import MAGIC, VERSION, decode, encode, encode_parts
 
-__all__ = ["DTYPES", "MAGIC", "VERSION", "Array", "Later", "Limits", "Number", "decode", "encode"]
+__all__ = [
+    "DTYPES",
+    "MAGIC",
+    "VERSION",
+    "Array",
+    "Buffer",
+    "Later",
+    "Limits",
+    "Number",
+    "decode",
+    "encode",
+    "encode_parts",
+]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from fedguide.codec.declare import Limits
 from fedguide.errors import MalformedError, TruncatedError, WrongDtypeError
 
 ALIGNMENT = 8  # widest element, so that no decoded view is misaligned
 
+Buffer: TypeAlias = bytes | memoryview
+"""Bytes, or a view of them as bytes."""
+
 
 @dataclass(frozen=True)
 class Writer:
     """Gathers the buffers and the sizes of symbols while a value is written."""
 
-    buffers: list[bytes | memoryview] = field(default_factory=list)
+    buffers: list[Buffer] = field(default_factory=list)
     dims: dict[str, int] = field(default_factory=dict)
 
 
@@ -23,7 +27,7 @@ class Writer:
 class Reader:
     """Where reading stands: ``at`` is the next unread byte after the header."""
 
-    payload: bytes
+    payload: Buffer
     at: int
     limits: Limits
     allowed: Mapping[str, type]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fedguide.codec.cursor import ALIGNMENT, Reader, Writer
+from fedguide.codec.cursor import ALIGNMENT, Buffer, Reader, Writer
 from fedguide.codec.declare import Limits
 from fedguide.codec.wires import read_tagged, write_fields
 from fedguide.errors import (
@@ -31,13 +31,22 @@ def encode(value: Message | State) -> bytes:
         PayloadError: a field does not hold what its annotation declares.
         ConfigError: an annotation declares what cannot cross the wire.
     """
+    return b"".join(encode_parts(value))
+
+
+def encode_parts(value: Message | State) -> list[Buffer]:
+    """The payload in parts that are not copied together: for what only passes over them.
+
+    Raises:
+        PayloadError, ConfigError: as ``encode``.
+    """
     writer = Writer()
     nodes = write_fields(value, writer)
     try:
         header = msgspec.msgpack.encode([type(value).__name__, nodes])
     except (UnicodeError, OverflowError) as error:
         raise MalformedError(f"{type(value).__name__} cannot be encoded: {error}") from error
-    parts: list[bytes | memoryview] = [
+    parts: list[Buffer] = [
         MAGIC + bytes([VERSION]) + len(header).to_bytes(4, "little"),
         header,
     ]
@@ -46,11 +55,13 @@ def encode(value: Message | State) -> bytes:
         padding = bytes(-at % ALIGNMENT)
         parts += [padding, buffer]
         at += len(padding) + len(buffer)
-    return b"".join(parts)
+    return parts
 
 
-def decode(payload: bytes, allowed: Sequence[type], limits: Limits) -> Any:
+def decode(payload: Buffer, allowed: Sequence[type], limits: Limits) -> Any:
     """The message or state in ``payload``, of one of the ``allowed`` kinds.
+
+    Its arrays are views of the payload, which nobody may write to any more.
 
     Raises:
         PayloadError: always one of its subclasses, naming what is wrong with the payload.
@@ -70,7 +81,7 @@ def decode(payload: bytes, allowed: Sequence[type], limits: Limits) -> Any:
     return value
 
 
-def _header(payload: bytes, limits: Limits) -> tuple[bytes, int]:
+def _header(payload: Buffer, limits: Limits) -> tuple[Buffer, int]:
     """The header's bytes and where it ends, with every length checked first."""
     if len(payload) > limits.max_bytes:
         raise OversizedError(f"payload has {len(payload)} bytes, at most {limits.max_bytes}")

@@ -64,10 +64,10 @@ def literal_wire(options: tuple[object, ...], where: str) -> Wire:
 
 
 def bytes_wire(where: str) -> Wire:
-    """Bytes travel as a buffer; the header holds their length."""
+    """Bytes travel as a buffer; the header holds their length. They are read as ``bytes``."""
 
     def write(value: object, writer: Writer) -> object:
-        if not isinstance(value, bytes):
+        if not isinstance(value, bytes | memoryview):
             raise WrongDtypeError(f"{where} must be bytes, got {shown(value)}")
         writer.buffers.append(value)
         return len(value)
@@ -77,6 +77,6 @@ def bytes_wire(where: str) -> Wire:
         if size > reader.limits.max_bytes:
             raise OversizedError(f"{where} has {size} bytes, at most {reader.limits.max_bytes}")
         start = reader.take(size)
-        return reader.payload[start : start + size]
+        return bytes(reader.payload[start : start + size])
 
     return Wire(write, read)

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Literal, TypeGuard
 
 from fedguide.codec.arrays import array_wire
-from fedguide.codec.cursor import Reader, Wire, Writer, parts_of, shown
+from fedguide.codec.cursor import Buffer, Reader, Wire, Writer, parts_of, shown
 from fedguide.codec.declare import Array, Later, Number
 from fedguide.codec.scalars import bytes_wire, float_wire, literal_wire, scalar_wire
 from fedguide.errors import (
@@ -142,6 +142,8 @@ def _wire(hint: Any, where: str) -> Wire:  # noqa: PLR0911 - one line a kind of 
     """
     while isinstance(hint, typing.NewType):
         hint = hint.__supertype__
+    if hint == Buffer:
+        return bytes_wire(where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         return _annotated_wire(arguments[0], arguments[1:], where)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from fedguide.codec import Limits, decode, encode
+from fedguide.codec import Buffer, Limits, decode, encode
 from fedguide.errors import (
     ConnectionFailedError,
     FedGuideError,
+    JournalError,
     ProtocolError,
     RefusedError,
     TimedOutError,
@@ -97,7 +98,7 @@ def stored_answer(
     party: Party,
     store: PartyStore,
     trip: int,
-    payload: bytes,
+    payload: Buffer,
     limits: Limits,
     allowed: Sequence[type],
     digest: bytes | None = None,
@@ -115,19 +116,23 @@ def stored_answer(
         FedGuideError: whatever the party's half raises; nothing is stored then.
     """
     digest = hashlib.sha256(payload).digest() if digest is None else digest
-    last = store.last_answer(name)
+    last = store.last_asked(name)
     if last is None or trip > last.trip:
         message = decode(payload, messages_of(allowed), limits)
         old = store.state(name)
         state = party.initial() if old is None else decode(old, allowed, limits)
         new, reply = party.answer(party.env, state, message)
-        last = Answered(trip, digest, encode(reply))
-        store.put(name, last, encode(new))
-    elif trip < last.trip:
+        answered = Answered(trip, digest, encode(reply))
+        store.put(name, answered, encode(new))
+        return answered.reply
+    if trip < last.trip:
         raise ProtocolError(f"trip {trip} is over, the last answered was {last.trip}")
-    elif digest != last.digest:
+    if digest != last.digest:
         raise ProtocolError(f"trip {trip} was answered to another message")
-    return last.reply
+    kept = store.last_answer(name)
+    if kept is None:
+        raise JournalError(f"the answer of {name} to trip {trip} is gone")
+    return kept.reply
 
 
 def messages_of(allowed: Sequence[type]) -> list[type]:

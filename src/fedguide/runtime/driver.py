@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from fedguide.codec import Limits, decode, encode
+from fedguide.codec import Buffer, Limits, decode, encode
 from fedguide.errors import JournalError, MalformedError, PayloadError, QuorumLostError
 from fedguide.protocol import Ask, Coordinator, Courier, Message, Missing, Replies, State, step
 from fedguide.runtime.couriers import Clock
@@ -178,11 +178,13 @@ class _Drive:
         started_s = self.durable.clock()
         replies = self.courier(ask)
         ended_s = self.durable.clock()
-        answers: dict[PartyId, bytes] = {}
+        answers: dict[PartyId, Buffer] = {}
         missing = list(replies.missing)
         for party, answer in replies.answers.items():
+            payload = replies.payloads.get(party)
             try:
-                answers[party] = self._checked(encode(answer))
+                # A value has one encoding: what came is what encoding the answer would give.
+                answers[party] = self._checked(encode(answer) if payload is None else payload)
             except PayloadError as error:
                 missing.append(Missing(party, "faulty", f"{type(error).__name__}: {error}"))
         by_party = sorted(missing, key=lambda m: m.party)
@@ -198,12 +200,12 @@ class _Drive:
         self.durable.journal.record(self.durable.task, trip)
         return trip
 
-    def _checked(self, payload: bytes) -> bytes:
+    def _checked(self, payload: Buffer) -> Buffer:
         """The payload, once it is known that a replay will be able to read it."""
         self._decode(payload)
         return payload
 
-    def _decode(self, payload: bytes) -> Message:
+    def _decode(self, payload: Buffer) -> Message:
         value = decode(payload, self.durable.allowed, self.durable.limits)
         if not isinstance(value, Message):
             raise MalformedError(f"a {type(value).__name__} is not a message")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fedguide.codec import Limits, decode, encode
+from fedguide.codec import Buffer, Limits, decode, encode
 from fedguide.errors import NotFoundError, PayloadError
 from fedguide.protocol import Ask, Courier, Message, Missing, Replies
 from fedguide.runtime.couriers import messages_of
@@ -46,6 +46,7 @@ def over_https(client: HubClient, task: str, limits: Limits, allowed: Sequence[t
     def courier(ask: Ask) -> Replies:
         _post(client, task, ask)
         answers: dict[PartyId, Message] = {}
+        payloads: dict[PartyId, Buffer] = {}
         missing: dict[PartyId, Missing] = {}
         while len(answers) < (ask.first or len(ask.to)):
             heard = _collect(client, task, ask, [*answers, *missing])
@@ -54,14 +55,15 @@ def over_https(client: HubClient, task: str, limits: Limits, allowed: Sequence[t
                 if isinstance(got, Missing):
                     missing[got.party] = got
                 elif ask.first is None or len(answers) < ask.first:
-                    answers[PartyId(reply.party)] = got
+                    name = PartyId(reply.party)
+                    answers[name], payloads[name] = got
             if not heard.open and not heard.replies:
                 break
         silent = [name for name in ask.to if name not in answers and name not in missing]
         if silent:
             client.call("POST", f"{_path(task, ask)}/close", task=task, trip=ask.trip)
         late = tuple(Missing(name, "late", _why(ask, answers)) for name in silent)
-        return Replies(answers, (*missing.values(), *late))
+        return Replies(answers, (*missing.values(), *late), payloads)
 
     return courier
 
@@ -102,8 +104,8 @@ def _collect(client: HubClient, task: str, ask: Ask, have: Sequence[PartyId]) ->
 
 def _read(
     client: HubClient, task: str, reply: Reply, limits: Limits, messages: Sequence[type]
-) -> Message | Missing:
-    """A party's message, or why there is none."""
+) -> tuple[Message, Buffer] | Missing:
+    """A party's message and the bytes it came in, or why there is none."""
     name = PartyId(reply.party)
     if reply.content is None:
         return Missing(name, reply.reason, reply.detail)
@@ -112,7 +114,7 @@ def _read(
         message: Message = decode(payload, messages, limits)
     except PayloadError as error:
         return Missing(name, "faulty", f"{type(error).__name__}: {error}")
-    return message
+    return message, payload
 
 
 def _why(ask: Ask, answers: dict[PartyId, Message]) -> str:

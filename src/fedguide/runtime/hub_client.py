@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from fedguide.codec import Buffer
 from fedguide.crypto.requests import new_request, signed_headers
 from fedguide.crypto.signing import SigningKey
 from fedguide.errors import (
@@ -26,6 +28,7 @@ from fedguide.errors import (
     MalformedError,
     NotAuthorizedError,
     OversizedError,
+    ProtocolError,
     RunError,
     kinds_by_code,
 )
@@ -48,6 +51,7 @@ Clock = Callable[[], float]
 
 ANSWER_S = 60.0
 _LONGEST_ANSWER = 2 * ASK_BODY_BYTES  # sixteen inline replies and their envelopes
+_RESTARTS = 5  # of a hub while one payload is sent
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
 
 
@@ -215,11 +219,28 @@ class HubClient:
 
 
 def send(client: HubClient, task: str, payload: bytes, *, inline: bool) -> Content:
-    """Brings a payload to the hub, only the chunks that are not there; gives how to name it."""
+    """Brings a payload to the hub, only the chunks that are not there; gives how to name it.
+
+    A hub that was started again in between has forgotten what was half sent: it is announced anew.
+    """
     if inline:
         return content_of(payload, inline=True)
     hashes = chunk_hashes(payload)
     content = Content(name_of(hashes), len(payload))
+    for _ in range(_RESTARTS):
+        try:
+            _send_chunks(client, task, payload, content, hashes)
+        except ProtocolError:
+            continue  # where the task itself is over, announcing it is refused as well
+        return content
+    _send_chunks(client, task, payload, content, hashes)
+    return content
+
+
+def _send_chunks(
+    client: HubClient, task: str, payload: bytes, content: Content, hashes: list[bytes]
+) -> None:
+    """Announces a payload and sends the chunks that the hub says it misses."""
     path = f"/v1/tasks/{task}/payloads/{content.sha256.hex()}"
     answer = client.call("POST", f"{path}?size={content.size}", task=task)
     view = memoryview(payload)
@@ -229,10 +250,9 @@ def send(client: HubClient, task: str, payload: bytes, *, inline: bool) -> Conte
         start = number * CHUNK_BYTES
         part = view[start : start + CHUNK_BYTES]
         client.call("PUT", f"{path}/{number}", part, task=task, sha256=hashes[number])
-    return content
 
 
-def fetch(client: HubClient, task: str, owner: str, content: Content, most: int) -> bytes:
+def fetch(client: HubClient, task: str, owner: str, content: Content, most: int) -> Buffer:
     """A payload from the hub, whole and with the hash it was named by.
 
     Raises:
@@ -241,6 +261,7 @@ def fetch(client: HubClient, task: str, owner: str, content: Content, most: int)
     """
     if content.size > most:
         raise OversizedError(f"a payload of this task has at most {most} bytes, got {content.size}")
+    payload: Buffer
     if content.inline is not None:
         payload, hashes = content.inline, chunk_hashes(content.inline)
     else:
@@ -252,17 +273,17 @@ def fetch(client: HubClient, task: str, owner: str, content: Content, most: int)
 
 def _chunks(
     client: HubClient, task: str, owner: str, content: Content
-) -> tuple[bytes, list[bytes]]:
+) -> tuple[memoryview, list[bytes]]:
     """A payload's chunks, and the hash of each."""
     path = f"/v1/tasks/{task}/payloads/{owner}/{content.sha256.hex()}"
-    payload, hashes = bytearray(content.size), []
-    with memoryview(payload) as view:
-        for number in range(chunks_of(content.size)):
-            start, size = number * CHUNK_BYTES, chunk_size(content.size, number)
-            part = view[start : start + size]
-            client.call("GET", f"{path}/{number}", task=task, into=part)
-            hashes.append(hashlib.sha256(part).digest())
-    return bytes(payload), hashes
+    # Memory that is neither cleared before nor copied after: every byte of it is read into once.
+    payload, hashes = np.empty(content.size, np.uint8).data, []
+    for number in range(chunks_of(content.size)):
+        start, size = number * CHUNK_BYTES, chunk_size(content.size, number)
+        part = payload[start : start + size]
+        client.call("GET", f"{path}/{number}", task=task, into=part)
+        hashes.append(hashlib.sha256(part).digest())
+    return payload.toreadonly(), hashes
 
 
 def _pauses() -> Iterator[float]:

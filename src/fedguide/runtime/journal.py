@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fedguide.codec import Limits, decode
+from fedguide.codec import Buffer, Limits, decode
 from fedguide.errors import JournalError, PayloadError
 from fedguide.protocol import Missing, State
 from fedguide.seeds import Root, Roots
@@ -34,7 +34,7 @@ class Trip(State):
     trip: int
     digest: bytes
     parties: tuple[PartyId, ...]
-    replies: tuple[bytes, ...] = field(repr=False)
+    replies: tuple[Buffer, ...] = field(repr=False)
     missing: tuple[Missing, ...]
     started_s: float
     ended_s: float
@@ -153,7 +153,7 @@ def journaled_roots(journal: Journal, fresh: Roots) -> Roots:
     return roots
 
 
-def trip_from(record: bytes) -> Trip:
+def trip_from(record: Buffer) -> Trip:
     """A trip from the bytes that ``codec.encode`` made of it, however large.
 
     Raises:

@@ -21,11 +21,23 @@ class Answered:
     reply: bytes = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a party answered last: the trip, and the SHA-256 of the message."""
+
+    trip: int
+    digest: bytes
+
+
 class PartyStore(Protocol):
     """Keeps every party's state and last answer of one task."""
 
     def state(self, party: PartyId) -> bytes | None:
         """The party's state, or ``None`` before its first answer."""
+        ...
+
+    def last_asked(self, party: PartyId) -> Asked | None:
+        """What the party answered last, without the answer; ``None`` before its first."""
         ...
 
     def last_answer(self, party: PartyId) -> Answered | None:
@@ -47,6 +59,11 @@ class MemoryPartyStore:
         """The party's state, or ``None`` before its first answer."""
         kept = self._kept.get(party)
         return None if kept is None else kept[1]
+
+    def last_asked(self, party: PartyId) -> Asked | None:
+        """What the party answered last, or ``None`` before its first answer."""
+        kept = self._kept.get(party)
+        return None if kept is None else Asked(kept[0].trip, kept[0].digest)
 
     def last_answer(self, party: PartyId) -> Answered | None:
         """The party's last answer, or ``None`` before its first."""

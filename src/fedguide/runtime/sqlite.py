@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from sqlalchemy import (
@@ -37,10 +40,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from fedguide.codec import encode
+from fedguide.codec import Buffer, encode_parts
 from fedguide.errors import ConfigError, JournalError
 from fedguide.runtime.journal import Checkpoint, Trip, taken, trip_from
-from fedguide.runtime.party_store import Answered
+from fedguide.runtime.party_store import Answered, Asked
 from fedguide.runtime.spill import LARGE_BYTES, Spill
 from fedguide.seeds import Entropy, Root
 from fedguide.values import PartyId
@@ -92,6 +95,8 @@ _FILES = Table(
 """Which file holds the value whose own column is empty."""
 
 _NONCE_BYTES = 12
+_BLOCK_BYTES = 16
+_PIECE_BYTES = 1 << 18
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -178,7 +183,7 @@ class SqliteJournal:
     def put_checkpoint(self, task: str, checkpoint: Checkpoint) -> None:
         """Replaces the checkpoint and forgets the trips and roots before it, all or nothing."""
         place = _Place("checkpoint", task)
-        kept, file = self._files.write(place, checkpoint.state)
+        kept, file = self._files.write(place, [checkpoint.state])
         values: dict[str, Any] = {
             "round": checkpoint.round,
             "trip": checkpoint.trip,
@@ -263,7 +268,7 @@ class SqliteJournal:
             JournalError: the trip is there already: another driver runs this task.
         """
         place = _Place("trip", task, trip=trip.trip)
-        kept, file = self._files.write(place, encode(trip))
+        kept, file = self._files.write(place, encode_parts(trip))
         try:
             with self._engine.begin() as db:
                 db.execute(insert(_TRIPS).values(task=task, trip=trip.trip, record=kept))
@@ -289,7 +294,7 @@ class SqlitePartyStore:
         self._engine = engine
         self._task = task
         self._cipher = _cipher(key)
-        self._large = AESGCM(HKDFExpand(SHA256(), 32, b"fedguide/files/1").derive(key))
+        self._large = HKDFExpand(SHA256(), 32, b"fedguide/files/1").derive(key)
         self._files = _Files(_spill(engine), large_bytes)
 
     def state(self, party: PartyId) -> bytes | None:
@@ -305,6 +310,16 @@ class SqlitePartyStore:
                 )
             ).scalar_one_or_none()
             return None if sealed is None else self._opened(db, sealed, party, "state")
+
+    def last_asked(self, party: PartyId) -> Asked | None:
+        """What the party answered last, or ``None`` before its first answer."""
+        with self._engine.connect() as db:
+            row = db.execute(
+                select(_PARTIES.c.trip, _PARTIES.c.digest).where(
+                    _PARTIES.c.task == self._task, _PARTIES.c.party == party
+                )
+            ).one_or_none()
+        return None if row is None else Asked(row.trip, row.digest)
 
     def last_answer(self, party: PartyId) -> Answered | None:
         """The party's last answer, or ``None`` before its first.
@@ -348,26 +363,26 @@ class SqlitePartyStore:
     def _bound(self, party: PartyId, what: str) -> list[bytes]:
         return [self._task.encode(), str(party).encode(), what.encode()]
 
+    def _bound_as_one(self, party: PartyId, what: str) -> bytes:
+        return b"".join(len(p).to_bytes(4, "little") + p for p in self._bound(party, what))
+
     def _sealed(self, value: bytes, party: PartyId, what: str) -> tuple[bytes, str | None]:
         """What goes into the row, and the file if there is one."""
-
-        def seal() -> list[bytes]:
-            # SIV passes over the value twice; with a random nonce once is enough.
-            nonce = os.urandom(_NONCE_BYTES)
-            bound = b"".join(len(p).to_bytes(4, "little") + p for p in self._bound(party, what))
-            return [nonce, self._large.encrypt(nonce, value, bound)]
-
         if len(value) < self._files.large_bytes:
             return self._cipher.encrypt(value, self._bound(party, what)), None
-        return self._files.write(self._place(party, what), value, seal)
+        # SIV passes over the value twice; with a random nonce once is enough.
+        nonce = os.urandom(_NONCE_BYTES)
+        pieces = _gcm(self._large, nonce, value, self._bound_as_one(party, what))
+        return b"", self._files.write_sealed(self._place(party, what), nonce, pieces)
 
     def _opened(self, db: Connection, kept: bytes, party: PartyId, what: str) -> bytes:
         try:
             if kept:
                 return self._cipher.decrypt(kept, self._bound(party, what))
-            value = memoryview(self._files.read(db, self._place(party, what), kept))
-            bound = b"".join(len(p).to_bytes(4, "little") + p for p in self._bound(party, what))
-            return self._large.decrypt(value[:_NONCE_BYTES], value[_NONCE_BYTES:], bound)
+            value = memoryview(self._files.read_sealed(db, self._place(party, what)))
+            bound = self._bound_as_one(party, what)
+            nonce, sealed = value[:_NONCE_BYTES], value[_NONCE_BYTES:]
+            return AESGCM(self._large).decrypt(nonce, sealed, bound)
         except InvalidTag as error:
             raise JournalError(
                 f"the {what} of {party} in {self._task} does not open with this key",
@@ -383,6 +398,10 @@ class _Place:
     task: str
     party: str = ""
     trip: int = -1
+
+    def name(self) -> str:
+        """The place as text."""
+        return f"{self.kind}/{self.task}/{self.party}/{self.trip}"
 
     def where(self) -> tuple[Any, ...]:
         """The place as conditions."""
@@ -401,17 +420,15 @@ class _Files:
     spill: Spill
     large_bytes: int
 
-    def write(
-        self, place: _Place, value: bytes, parts: Callable[[], list[bytes]] | None = None
-    ) -> tuple[bytes, str | None]:
-        """What goes into the row: the value, or nothing and a file, on disk already.
+    def write(self, place: _Place, parts: Sequence[Buffer]) -> tuple[bytes, str | None]:
+        """What goes into the row: the value, or nothing and a file, on disk already."""
+        if sum(map(len, parts)) < max(1, self.large_bytes):
+            return b"".join(parts), None
+        return b"", self.spill.put(place.name(), parts)
 
-        ``parts`` make of a large value what is written instead.
-        """
-        if len(value) < max(1, self.large_bytes):
-            return value, None
-        name = f"{place.kind}/{place.task}/{place.party}/{place.trip}"
-        return b"", self.spill.put(name, *(parts() if parts else [value]))
+    def write_sealed(self, place: _Place, nonce: bytes, pieces: Iterable[Buffer]) -> str:
+        """The file of a sealed value, on disk already."""
+        return self.spill.put_sealed(place.name(), nonce, pieces)
 
     def read(self, db: Connection, place: _Place, kept: bytes) -> bytes:
         """The value of a row."""
@@ -419,6 +436,11 @@ class _Files:
             return kept
         name = db.execute(select(_FILES.c.file).where(*place.where())).scalar_one_or_none()
         return kept if name is None else self.spill.get(name)
+
+    def read_sealed(self, db: Connection, place: _Place) -> bytes:
+        """The sealed value of a row that does not hold it itself."""
+        name = db.execute(select(_FILES.c.file).where(*place.where())).scalar_one_or_none()
+        return b"" if name is None else self.spill.get_sealed(name)
 
     def drop(self, names: set[str]) -> None:
         """Deletes files that no row names any more."""
@@ -443,6 +465,21 @@ def _forget_files(db: Connection, *where: Any) -> set[str]:
     if names:
         db.execute(delete(_FILES).where(*where))
     return names
+
+
+def _gcm(key: bytes, nonce: bytes, value: bytes, bound: bytes) -> Iterator[Buffer]:
+    """Nonce, AES-GCM of the value, and its tag, in pieces; each is over when the next is asked for.
+
+    The same bytes as sealing at once gives, without memory of the value's size.
+    """
+    sealing = Cipher(AES(key), GCM(nonce)).encryptor()
+    sealing.authenticate_additional_data(bound)
+    yield nonce
+    view, piece = memoryview(value), memoryview(bytearray(_PIECE_BYTES + _BLOCK_BYTES))
+    for start in range(0, len(value), _PIECE_BYTES):
+        size = sealing.update_into(view[start : start + _PIECE_BYTES], piece)
+        yield piece[:size]
+    yield sealing.finalize() + sealing.tag
 
 
 def _spill(engine: Engine) -> Spill:

@@ -51,8 +51,7 @@ class VerticalProposal(State):
         deadline_s: seconds that one answer may take.
 
     Raises:
-        ConfigError: a number is out of range, or a GLM comes without ``reveal_alignment`` or with
-            more than one partner.
+        ConfigError: a number is out of range, or a GLM comes without ``reveal_alignment``.
     """
 
     task: str
@@ -97,15 +96,7 @@ class VerticalProposal(State):
         for name, known in (("model", ("gbdt", "glm")), ("key_kind", get_args(KeyKind))):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
-        if self.model == "gbdt":
-            _ = self.tree_plan
-        else:
-            _ = self.glm_plan
-            if len(self.parties) != 1:
-                raise ConfigError(
-                    f"a GLM has one partner, got {len(self.parties)}",
-                    hint="--model gbdt takes any number",
-                )
+        _ = self.tree_plan if self.model == "gbdt" else self.glm_plan
 
     @property
     def tree_plan(self) -> TreePlan:
@@ -190,11 +181,15 @@ class VerticalProposal(State):
             "many rows it has"
         )
         if self.model == "glm":
+            common = f"customers of {self.driver}"
+            if len(self.parties) > 1:
+                common += " and of every partner"
             return (
                 f"{label}; its own weights at the end; your part of each score it asks for",
-                f"you: WHICH of your rows are customers of {self.driver} (reveal_alignment), your "
-                "own weights; no label, no score",
+                f"you: WHICH of your rows are {common} (reveal_alignment), your own weights; no "
+                "label, no score",
                 hub,
+                *self._pooled,
             )
         chosen = "which of your splits were chosen"
         if self.hide_choice:
@@ -205,6 +200,17 @@ class VerticalProposal(State):
             f"you: how many keys were asked, how many are common at most, {chosen}; no label, not "
             "who is common, not the trees",
             hub,
+        )
+
+    @property
+    def _pooled(self) -> tuple[str, ...]:
+        """What is learned by those who pool what they hold, with several partners of a GLM."""
+        if len(self.parties) == 1:
+            return ()
+        first = min(self.parties)
+        return (
+            f"{self.driver} and {first}, if they pool what they hold: {self.driver}'s own weights "
+            "after every step",
         )
 
 

@@ -173,7 +173,7 @@ def train_vertical(
 def score_glm(
     driving: VerticalDriving, proposal: VerticalProposal, columns: Columns, at: Rows
 ) -> Floats:
-    """Scores of some common customers by a GLM: the partner gives its part of each.
+    """Scores of some common customers by a GLM: partners give their part of each.
 
     Args:
         driving: as for training.
@@ -182,7 +182,7 @@ def score_glm(
         at: their places among the common customers, shape ``(n,)``.
 
     Raises:
-        RunError: nothing is trained, or the partner did not answer.
+        RunError: nothing is trained, or a partner did not answer.
     """
     durable = _durable(driving, proposal, lambda _report: None)
     progress = resume(durable, VerticalResult())
@@ -192,7 +192,8 @@ def score_glm(
     model, found = half.model, np.zeros(0)
 
     def ask(state: VerticalResult, root: Root) -> Coordinator[VerticalResult]:
-        inner = _part_scores(half.spec, model, columns, known[model.partner][at])
+        there = {party: known[party][at] for party in model.partners}
+        inner = _part_scores(half.spec, model, columns, there)
         nonlocal found
         found = yield from sealed(inner, _end(driving, proposal, root), driving.peers)
         return state
@@ -296,24 +297,24 @@ def _glm(
     """A GLM on bins over the customers that are not held."""
     spec = fit_spec(columns, GLM_BINS)
     codes = codes_of(spec, columns)
-    (party,) = rows
     own = bin_rows(codes[~held], spec.bins)
-    table = GlmTables(labels[~held], own, 0, party, rows[party][~held])
+    table = GlmTables(labels[~held], own, 0, {party: r[~held] for party, r in rows.items()})
     model, report = yield from fit_glm(table, proposal.glm_plan, root)
     others = {name: np.asarray(cells)[held] for name, cells in columns.items()}
     values = np.zeros((1, 0))
     if held.any():
-        scores = yield from _part_scores(spec, model, others, rows[party][held])
+        there = {party: r[held] for party, r in rows.items()}
+        scores = yield from _part_scores(spec, model, others, there)
         values = scores[None]
     classes = (0.0, 1.0) if proposal.objective == "binary" else ()
     half = LabelHalf(classes, spec, None, model)
-    return half, values, learned_from_glm("lattice", report, len(table.labels), party)
+    return half, values, learned_from_glm("lattice", report, len(table.labels))
 
 
 def _part_scores(
-    spec: FeatureSpec, model: GlmModel, columns: Columns, rows: Rows
+    spec: FeatureSpec, model: GlmModel, columns: Columns, rows: Mapping[PartyId, Rows]
 ) -> Coordinator[Floats]:
-    """Scores of customers by their own columns and their rows at the partner."""
+    """Scores of customers by their own columns and their rows at the partners."""
     found = yield from glm_scores(model, bin_rows(codes_of(spec, columns), spec.bins), rows)
     return found
 

@@ -219,10 +219,10 @@ class VerticalGBDTRegressor:
 
 @dataclass
 class VerticalGLM:
-    """A linear or logistic model in shares with one partner; parameters as in ``GlmPlan``.
+    """A linear or logistic model in shares; parameters as in ``GlmPlan``.
 
-    ``kind`` is ``bins`` (one-hot, any shape) or ``scaled`` (lines). Labels of two values 0 and 1
-    with ``objective="binary"``, numbers with ``"regression"``.
+    ``kind`` is ``bins`` (one-hot, any shape) or ``scaled`` (lines, one partner). Labels of
+    two values 0 and 1 with ``objective="binary"``, numbers with ``"regression"``.
     """
 
     objective: str = "binary"
@@ -261,15 +261,11 @@ class VerticalGLM:
         """Fits the weights over the common customers; arguments as the trees' ``fit``.
 
         Raises:
-            ConfigError: not one partner, no consent, or a parameter out of range.
-            FedGuideError: tables or labels are unusable, or the partner refuses.
+            ConfigError: no partner, no consent, or a parameter out of range.
+            FedGuideError: tables or labels are unusable, or a partner refuses.
         """
-        if len(partners) != 1 or self.kind not in ("bins", "scaled"):
-            raise ConfigError(
-                f"a GLM has one partner and kind bins or scaled, got {len(partners)} partners and "
-                f"{self.kind!r}",
-                hint="boosted trees take any number of partners",
-            )
+        if self.kind not in ("bins", "scaled"):
+            raise ConfigError(f"kind must be bins or scaled, got {self.kind!r}")
         plan = GlmPlan(
             self.objective,  # type: ignore[arg-type]  # the plan checks it
             self.steps,
@@ -278,8 +274,6 @@ class VerticalGLM:
             self.reveal_alignment,
             self.same_masks,
         )
-        (party,) = partners
-        there = rows_of(partners, rows)
         spec, scaling = FeatureSpec(()), None
         if self.kind == "scaled":
             scaling = fit_scaling(columns)
@@ -287,16 +281,17 @@ class VerticalGLM:
             spec = fit_spec(columns, self.most_bins, self.least_bin)
         own = _own_rows(spec, scaling, columns)
         bits = 0 if scaling is None else SCALED_BITS
-        table = GlmTables(np.asarray(labels, np.float64), own, bits, party, there[party])
+        numbers = np.asarray(labels, np.float64)
+        table = GlmTables(numbers, own, bits, rows_of(partners, rows))
         model, report = drive(fit_glm(table, plan, root), partners)
         classes = (0.0, 1.0) if self.objective == "binary" else ()
         self.half_ = LabelHalf(classes, spec, scaling, model)
-        self.report_ = learned_from_glm(self.scheme, report, len(table.labels), party)
+        self.report_ = learned_from_glm(self.scheme, report, len(table.labels))
         self.partners_ = partners
         return self
 
     def decision_function(self, columns: Columns, rows: CommonRows) -> Floats:
-        """Scores; the partner gives its part of each.
+        """Scores; partners give their part of each.
 
         Raises:
             NotFoundError: it is not fitted.
@@ -305,9 +300,8 @@ class VerticalGLM:
         half = _fitted(self.half_)
         if not isinstance(half.model, GlmModel):
             raise NotFoundError("this half is one of trees")
-        there = rows_of(self.partners_, rows)[half.model.partner]
         own = _own_rows(half.spec, half.scaling, columns)
-        return drive(glm_scores(half.model, own, there), self.partners_)
+        return drive(glm_scores(half.model, own, rows_of(self.partners_, rows)), self.partners_)
 
     def predict_proba(self, columns: Columns, rows: CommonRows) -> Floats:
         """The chance of 0 and of 1 by the linear sigmoid, shape ``(c, 2)``.

@@ -70,7 +70,7 @@ def learned_from_trees(plan: TreePlan, report: Report, customers: int) -> tuple[
 def _partners_view(plan: TreePlan, report: Report, party: PartyId, customers: int) -> Learned:
     """What a partner saw of a run."""
     vectors, splits = report.vectors[party], report.splits[party]
-    if plan.hide_choice and plan.scheme == "lattice":
+    if plan.hide_choice and plan.scheme != "plain":
         return Learned(
             party,
             f"the size of the run: {customers} common customers at most, {vectors} hidden vectors, "
@@ -92,35 +92,20 @@ def _partners_view(plan: TreePlan, report: Report, party: PartyId, customers: in
     )
 
 
-def learned_from_glm(
-    scheme: str, report: GlmReport, customers: int, party: str
-) -> tuple[Learned, ...]:
+def learned_from_glm(scheme: str, report: GlmReport, customers: int) -> tuple[Learned, ...]:
     """What a GLM told each party."""
+    parties = sorted(report.columns)
     facts = [
         ALIGNED,
         Learned(
             LABEL_PARTY,
-            f"its own {report.opened} weights at the end; that {party} has "
-            f"{report.partner_columns} columns of curvature {report.partner_curvature}. Of "
+            f"its own {report.opened} weights at the end; {_columns(report)[0]}. Of "
             f"{report.shared} shared numbers none was opened",
-            f"最终只得到自己的 {report.opened} 个权重；"
-            f"{party} 有 {report.partner_columns} 列、"
-            f"曲率上界 {report.partner_curvature}。{report.shared} 个份额数值均未打开",
+            f"最终只得到自己的 {report.opened} 个权重；{_columns(report)[1]}。"
+            f"{report.shared} 个份额数值均未打开",
         ),
-        Learned(
-            party,
-            f"WHICH {customers} of its rows are common customers (reveal_alignment, consented on "
-            f"both sides); that there were {report.steps} steps over {report.opened} columns; its "
-            "own weights. Not the labels, no score, no slope",
-            f"其表中哪 {customers} 行是共同客户（双方同意 reveal_alignment）；"
-            f"共 {report.steps} 步、"
-            f"对方 {report.opened} 列；自己的权重。不知道标签、分数和梯度",
-        ),
-        Learned(
-            LABEL_PARTY,
-            f"when customers are scored: {party}'s part of each score",
-            f"打分时：{party} 对每个分数的贡献",
-        ),
+        *(_of_a_partner(report, customers, party) for party in parties),
+        *(_of_a_score(party) for party in parties),
         Learned(
             "nobody",
             "a rounding of shares went wrong unseen with a chance of at most "
@@ -128,7 +113,57 @@ def learned_from_glm(
             f"份额舍入未被发现地出错的概率至多 {report.chance_of_failure:.1e}",
         ),
     ]
-    return (*facts, _in_the_open(party)) if scheme == "plain" else tuple(facts)
+    if len(parties) > 1:
+        facts.append(_pooled(parties[0]))
+    if scheme == "plain":
+        facts += [_in_the_open(party) for party in parties]
+    return tuple(facts)
+
+
+def _columns(report: GlmReport) -> tuple[str, str]:
+    """How many columns partners have, as the label party was told."""
+    shown = sorted(
+        (party, count, report.curvature[party]) for party, count in report.columns.items()
+    )
+    return (
+        ", ".join(f"that {p} has {count} columns of curvature {c}" for p, count, c in shown),
+        "，".join(f"{p} 有 {count} 列、曲率上界 {c}" for p, count, c in shown),
+    )
+
+
+def _of_a_partner(report: GlmReport, customers: int, party: PartyId) -> Learned:
+    """What one partner learned of a GLM."""
+    others = sorted((name, count) for name, count in report.columns.items() if name != party)
+    en = "".join(f", {count} of {name}" for name, count in others)
+    zh = "".join(f"、{name} {count} 列" for name, count in others)
+    return Learned(
+        party,
+        f"WHICH {customers} of its rows are common customers (reveal_alignment, consented on all "
+        f"sides); that there were {report.steps} steps over {report.opened} columns{en}; its own "
+        "weights. Not the labels, no score, no slope",
+        f"其表中哪 {customers} 行是共同客户（各方同意 reveal_alignment）；"
+        f"共 {report.steps} 步、对方 {report.opened} 列{zh}；自己的权重。不知道标签、分数和梯度",
+    )
+
+
+def _of_a_score(party: PartyId) -> Learned:
+    """What scoring tells of one partner."""
+    return Learned(
+        LABEL_PARTY,
+        f"when customers are scored: {party}'s part of each score",
+        f"打分时：{party} 对每个分数的贡献",
+    )
+
+
+def _pooled(first: PartyId) -> Learned:
+    """What is known only if the label party and the first partner pool what they hold."""
+    return Learned(
+        f"{LABEL_PARTY} + {first}",
+        "only if they pool what they hold: the label party's own weights after every step, not "
+        "those of other partners, no score, no slope of other columns",
+        "仅当双方合谋汇总所持内容时：标签方自己每一步之后的权重；"
+        "不含其他合作方的权重、任何分数或其他列的梯度",
+    )
 
 
 def _in_the_open(party: str) -> Learned:

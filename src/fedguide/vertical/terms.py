@@ -27,10 +27,10 @@ VERTICAL_TERMS: dict[str, tuple[str, str]] = {
         "至少 --least-node 名客户的节点；合作方无法验证这一点，它能强制执行的是求和预算。",
     ),
     "share-mode": (
-        "GLMs: every number is split into two random shares, one at each side. Neither sees the "
-        "other's scores, slopes or weights; at the end each opens its own weights.",
-        "用于 GLM：每个数值拆成双方各持一份的随机份额。任何一方都看不到对方的分数、梯度和权重；"
-        "结束时各自只打开自己的权重。",
+        "GLMs: every number is split into random shares that are held by different parties. None "
+        "sees another's scores, slopes or weights; at the end each opens its own weights.",
+        "用于 GLM：每个数值拆成由不同参与方持有的随机份额。任何一方都看不到其他方的分数、"
+        "梯度和权重；结束时各自只打开自己的权重。",
     ),
     "host-blind": (
         "Every question covers the partner's whole table, with hidden zeros where a row is not a "
