@@ -31,6 +31,7 @@ from tests.guide.judged import (
     MORE,
     SHOPPERS,
     SHOPPERS_HELD_OUT,
+    THIRD,
     a_market_guide,
     parts_right,
     scores,
@@ -42,7 +43,7 @@ from fedguide.guide.engine import Guide
 
 RIGHT, RELEVANT, SLOWEST_MS, SLOWEST_LARGE_MS = 0.95, 0.90, 50.0, 500.0
 LARGE = 100_000
-HALVES = (DEVELOPMENT, HELD_OUT, FRESH, SHOPPERS, SHOPPERS_HELD_OUT, AGAIN, MORE, LAST)
+HALVES = (DEVELOPMENT, HELD_OUT, FRESH, SHOPPERS, SHOPPERS_HELD_OUT, AGAIN, MORE, THIRD, LAST)
 
 
 def times_ms(guide: Guide, repeats: int) -> list[tuple[float, float]]:

@@ -16,9 +16,10 @@ FIGURE = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 
 CURRENCIES: Mapping[str, str] = {
     "¥": "CNY", "元": "CNY", "块": "CNY", "块钱": "CNY", "圆": "CNY", "人民币": "CNY",
+    "大洋": "CNY", "软妹币": "CNY",
     "yuan": "CNY", "rmb": "CNY", "cny": "CNY",
     "$": "USD", "usd": "USD", "dollar": "USD", "dollars": "USD", "buck": "USD", "bucks": "USD",
-    "美元": "USD", "美金": "USD",
+    "美元": "USD", "美金": "USD", "刀": "USD",
     "£": "GBP", "gbp": "GBP", "pound": "GBP", "pounds": "GBP", "quid": "GBP", "英镑": "GBP",
     "€": "EUR", "eur": "EUR", "euro": "EUR", "euros": "EUR", "欧元": "EUR",
 }  # fmt: skip

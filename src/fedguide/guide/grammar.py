@@ -51,6 +51,7 @@ from fedguide.guide.function_words import (
     OR_LESS,
     OR_MORE,
     OR_SO,
+    OTHERS,
     SORTS,
     TO,
     VAGUE,
@@ -100,7 +101,10 @@ def understand(vocabulary: Vocabulary, text: str) -> Wish:
         elif VAGUE in roles:
             reading.unknown.append(token.text)
         elif set(SORTS) & set(roles):
-            sort = next(role for role in SORTS if role in roles)
+            if reading.refusing:
+                reading.unknown.append(token.text)
+            else:
+                sort = next(role for role in SORTS if role in roles)
             reading.refusing = False
         else:
             _turn(reading, roles)
@@ -274,7 +278,9 @@ def _here(tokens: Sequence[Token], at: int) -> tuple[str, ...]:
     """The roles a token can have where it stands."""
     roles = tokens[at].roles
     if NOT in roles and (_ends_its_part(tokens, at) or _hangs_on(tokens, at)):
-        return (EXCEPT_AFTER,)
+        return (FILLER,) if _is_of_others(tokens, at) else (EXCEPT_AFTER,)
+    if EXCEPT_AFTER in roles and _is_of_others(tokens, at):
+        return (FILLER,)
     if EXCEPT_END in roles:
         return (EXCEPT_AFTER,) if any(NOT in token.roles for token in tokens[:at]) else ()
     if WITHOUT_AFTER in roles and (at == 0 or tokens[at - 1].term is None):
@@ -289,6 +295,16 @@ def _ends_its_part(tokens: Sequence[Token], at: int) -> bool:
         return False
     behind = next((t for t in tokens[at + 1 :] if FILLER not in t.roles), None)
     return behind is None or BREAK in behind.roles
+
+
+def _is_of_others(tokens: Sequence[Token], at: int) -> bool:
+    """Does a refusal behind a word speak of all others ("灶台记，别的牌子不要")?"""
+    for token in reversed(tokens[:at]):
+        if token.text in OTHERS:
+            return True
+        if FILLER not in token.roles:
+            return False
+    return False
 
 
 def _hangs_on(tokens: Sequence[Token], at: int) -> bool:
@@ -386,7 +402,12 @@ def _bounds(
     named = ABOUT if any(_currency(tokens[place]) for place in span) else ""
     # "预算两百上下": what is said behind is the closer word.
     loose = bool(behind) and any(OR_LESS in tokens[place].roles for place in left)
-    bounds = _bounded((behind if loose else before) or behind or named, amount)
+    closer = (behind if loose else before) or behind or named
+    # "预算三四百" is a budget of 300 to 400, "不超过三四百" is not.
+    open_range = math.isfinite(amount.low) and amount.low < amount.high
+    if closer == AT_MOST and open_range and any(OR_LESS in tokens[p].roles for p in left):
+        closer = ""
+    bounds = _bounded(closer, amount)
     return ({at}, -math.inf, math.inf, math.nan) if bounds is None else (span, *bounds)
 
 

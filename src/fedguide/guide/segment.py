@@ -45,7 +45,7 @@ _WITH, _WITH_OUT = re.compile(r"\bw/"), re.compile(r"\bw/o\b")
 # What a token costs; see the head of the file. Only their order matters.
 _PHRASE, _NAME, _AMOUNT, _FUNCTION, _LATIN_PART = 0.9, 1.0, 1.0, 1.0, 1.0
 _FILLER, _WORD, _PART, _SHORT = 1.05, 1.1, 1.3, 1.5
-_SYNONYM = 1.25
+_SYNONYM, _AMOUNT_CUT = 1.25, 1.05
 _RUN_CHARACTER, _HEAD, _UNKNOWN, _SHADE = 0.9, 1.9, 2.0, 2.5
 
 _SHORTEST_BEGINNING = 4
@@ -131,12 +131,12 @@ def segment(vocabulary: Vocabulary, text: str) -> tuple[Token, ...]:
     """The tokens of a wish, in their order."""
     kept = _without_hyphens(_atoms_and_gaps(text))
     atoms = _in_the_shops_script(vocabulary, [atom for atom, _ in kept])
-    plain = [simplified(atom) for atom in atoms]
+    plain, gaps = [simplified(atom) for atom in atoms], [gap for _, gap in kept]
     count = len(atoms)
     best: list[tuple[float, int, Token | None]] = [(0.0, 0, None)]
     best += [(float("inf"), 0, None)] * count
     for at in range(count):
-        for cost, stop, token in _candidates(vocabulary, atoms, plain, at):
+        for cost, stop, token in _candidates(vocabulary, atoms, plain, at, gaps):
             # Of equal costs the one found first stays: its first tokens are the longer ones.
             if best[at][0] + cost < best[stop][0] - 1e-9:
                 best[stop] = (best[at][0] + cost, at, token)
@@ -145,7 +145,7 @@ def segment(vocabulary: Vocabulary, text: str) -> tuple[Token, ...]:
     while at:
         _, before, chosen = best[at]
         if chosen is not None:
-            tokens.append(replace(chosen, apart=kept[before][1]))
+            tokens.append(replace(chosen, apart=gaps[before]))
         at = before
     return tuple(_of_that_kind(vocabulary, token) for token in _joined(tokens[::-1]))
 
@@ -174,17 +174,20 @@ def _without_hyphens(atoms: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]
 
 
 def _candidates(
-    vocabulary: Vocabulary, atoms: Sequence[str], plain: Sequence[str], at: int
+    vocabulary: Vocabulary,
+    atoms: Sequence[str],
+    plain: Sequence[str],
+    at: int,
+    gaps: Sequence[bool],
 ) -> Iterator[tuple[float, int, Token]]:
     """What can start at an atom: its cost, where it ends, and the token.
 
     ``plain`` are the atoms in simplified characters, which the grammar's own words are.
     """
     atom = atoms[at]
-    amount = amount_at(plain, at)
-    if amount is not None:
+    for cost, amount in _amounts(plain, at, gaps):
         stop = at + amount.atoms
-        yield _AMOUNT, stop, Token(text_of(tuple(atoms[at:stop])), amount=amount)
+        yield cost, stop, Token(text_of(tuple(atoms[at:stop])), amount=amount)
     longest = min(len(atoms), at + max(vocabulary.longest, _LONGEST_FUNCTION))
     for stop in range(longest, at, -1):
         yield from _of_function(plain, at, stop)
@@ -193,6 +196,22 @@ def _candidates(
         yield from _of_character(vocabulary, atoms, at)
         yield from _of_shade(vocabulary, atoms, at)
     yield _UNKNOWN, at + 1, _other(vocabulary, atom)
+
+
+def _amounts(plain: Sequence[str], at: int, gaps: Sequence[bool]) -> Iterator[tuple[float, Amount]]:
+    """The amount at an atom, and in characters the one without the last ("两百三文鱼")."""
+    amount = amount_at(plain, at)
+    if amount is None:
+        return
+    if is_run(plain[at]):
+        # A space ends a number in characters: "两百 三文鱼".
+        inside = range(at + 1, at + amount.atoms)
+        cut = next((place for place in inside if gaps[place]), at + amount.atoms)
+        shorter = (amount_at(plain[:stop], at) for stop in range(at + 1, cut))
+        yield from ((_AMOUNT_CUT, one) for one in shorter if one is not None)
+        amount = amount_at(plain[:cut], at)
+    if amount is not None:
+        yield _AMOUNT, amount
 
 
 def _of_function(atoms: Sequence[str], at: int, stop: int) -> Iterator[tuple[float, int, Token]]:
@@ -291,26 +310,35 @@ def _of_character(
 def _of_shade(
     vocabulary: Vocabulary, atoms: Sequence[str], at: int
 ) -> Iterator[tuple[float, int, Token]]:
-    """A shade that the shop has under another name of the same colour: 藏青 for 海军蓝."""
+    """Shades that the shop has under another name of the same colour: 藏青 for 海军蓝."""
     for stop in range(at + 2, min(at + 5, len(atoms) + 1)):
         said = "".join(atoms[at:stop])
         name = said.removesuffix("色")
+        if set(name) <= _COLOURS and len(name) > 1 and name not in _SAME_COLOUR:
+            shades = _shades(vocabulary, name)
+            if len(shades) > 1:
+                yield _PART, stop, Token(said, Term(FEATURE, shades, said, slip=True))
+            continue
         colour = _SAME_COLOUR.get(name) or (
             name[-1:] if set(name[:-1]) <= _SHADING and name[-1:] in _COLOURS else ""
         )
         if not colour or len(vocabulary.held(tuple(name))):
             continue
         other = _LIGHT if name[0] in _DARK else _DARK if name[0] in _LIGHT else frozenset[str]()
-        shades = tuple(
-            key
-            for key, field in vocabulary.known.items()
-            if field == FEATURE
-            and len(key) <= 3
-            and "".join(key).removesuffix("色").endswith(colour)
-            and key[0] not in other
-        )
+        shades = tuple(key for key in _shades(vocabulary, colour) if key[0] not in other)
         if shades:
             yield _PART, stop, Token(said, Term(FEATURE, shades, said, slip=True))
+
+
+def _shades(vocabulary: Vocabulary, colours: str) -> tuple[Key, ...]:
+    """The shop's shades of these colours: 黑色 and 白色 for "黑白"."""
+    return tuple(
+        key
+        for key, field in vocabulary.known.items()
+        if field == FEATURE
+        and 1 < len(key) <= 3
+        and "".join(key).removesuffix("色")[-1:] in tuple(colours)
+    )
 
 
 def _other(vocabulary: Vocabulary, atom: str) -> Token:

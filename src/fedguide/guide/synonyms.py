@@ -126,7 +126,7 @@ T恤|短袖|体恤|汗衫|t shirt|tee|tshirt
 电竞|gaming|esports
 编织|尼龙编织|braided|woven
 保湿|补水|滋润|锁水|moisturising|moisturizing|hydrating
-控油|去油|祛油|不油|吸油|oil control|anti oil|mattifying
+控油|去油|祛油|吸油|oil control|anti oil|mattifying
 氨基酸|amino acid
 哑光|雾面|亚光|磨砂|matte|matt
 清爽|不油腻|不黏|fresh|refreshing|non greasy
