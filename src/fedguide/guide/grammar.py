@@ -52,6 +52,7 @@ from fedguide.guide.function_words import (
     OR_MORE,
     OR_SO,
     OTHERS,
+    RATED,
     SORTS,
     TO,
     VAGUE,
@@ -343,6 +344,8 @@ def _is_measure(token: Token) -> bool:
     """Is it a unit that is no currency? Behind "岁" and the long ones other words may hang."""
     # 片 is the end of 燕麦片, but "一千片" is a quantity.
     head = token.term is not None and len(token.text) == 1 and is_run(token.text)
+    if token.term is not None and token.term.slip and token.text in MEASURES:
+        return True
     if (token.term is not None and not head) or token.amount or CURRENCY in token.roles:
         return False
     return token.text in MEASURES or any(
@@ -359,6 +362,9 @@ def _prices(vocabulary: Vocabulary, tokens: list[Token]) -> tuple[Wish, list[Tok
     while at < len(tokens):
         amount = tokens[at].amount
         if amount is None:
+            at += 1
+            continue
+        if _is_rating(tokens, at):
             at += 1
             continue
         span, low, high, about = _bounds(tokens, at, amount)
@@ -383,6 +389,13 @@ def _prices(vocabulary: Vocabulary, tokens: list[Token]) -> tuple[Wish, list[Tok
         if place not in used
     ]
     return wish, left
+
+
+def _is_rating(tokens: Sequence[Token], at: int) -> bool:
+    """Does an amount say how good something is judged?"""
+    aside = {FILLER, BREAK, AT_LEAST}
+    before = next((t for t in reversed(tokens[:at]) if not aside & set(t.roles)), None)
+    return before is not None and before.text in RATED
 
 
 def _bounds(
