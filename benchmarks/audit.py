@@ -32,8 +32,8 @@ from fedguide.privacy import guard as guards
 from fedguide.runtime.arms import TrainPlan
 from fedguide.runtime.attack_canary import TOLERANCE, Leak, canary_leak
 from fedguide.runtime.attack_inversion import Inversion, inversion
-from fedguide.runtime.attack_membership import halved, membership_auc
-from fedguide.runtime.attack_test import AUC_WITH, AUC_WITHOUT, F1_WITHOUT, twin
+from fedguide.runtime.attack_membership import Membership, membership
+from fedguide.runtime.attack_test import AUC_WITH, AUC_WITHOUT, F1_WITHOUT, trial
 from fedguide.runtime.private_rounds import PrivatePlan, guard_of, seeded_actors, slopes_of
 from fedguide.seeds import seeded_root
 from fedguide.values import ShopData
@@ -130,28 +130,27 @@ def leak_row(name: str, leak: Leak) -> tuple[object, ...]:
 
 def attacked(
     shops: Sequence[ShopData], plan: GuidePlan, private: PrivatePlan, options: argparse.Namespace
-) -> tuple[dict[str, float], dict[str, Inversion]]:
+) -> tuple[dict[str, Membership], dict[str, Inversion]]:
     """Membership and inversion, without noise and with it."""
-    halves = halved(shops, SEED)
     start = first_params(plan, SEED)
-    aucs: dict[str, float] = {}
+    members: dict[str, Membership] = {}
     items: dict[str, Inversion] = {}
     smallest = min(shops, key=lambda shop: len(shop.catalogue))
     for label, dp in (("dp: none", None), (f"ε = {options.epsilon:g}", private)):
-        trained = twin(
-            [half.half for half in halves],
-            TrainPlan(plan, private=dp),
-            start,
-            seeded_actors(SEED),
-            time.monotonic,
-            options.bare_rounds if dp is None else options.rounds,
-            SEED,
-        )
-        aucs[label] = membership_auc(halves, {s.name: trained for s in shops}, start, plan)
+        rounds = options.bare_rounds if dp is None else options.rounds
+        plans = TrainPlan(plan, private=dp)
+        actors = seeded_actors(SEED)
+        trials = []
+        for number in range(options.shadows + 1):
+            told = (shops, plans, start, actors, time.monotonic, rounds, SEED, number)
+            trials.append(trial(*told))
+            print(f"  {label}: training {number} of {options.shadows}", flush=True)
+        members[label] = membership(trials[0], trials[1:], plan)
         guard = None if dp is None else guard_of(dp, plan, len(shops))
-        items[label] = inversion(smallest, plan, start, guard=guard, root=seeded_root(SEED))
-        print(f"  {label}: AUC {aucs[label]:.3f}, F1 {items[label].f1:.3f}", flush=True)
-    return aucs, items
+        trained = trials[0].params
+        items[label] = inversion(smallest, plan, trained, guard=guard, root=seeded_root(SEED))
+        print(f"  {label}: AUC {members[label].auc:.3f}, F1 {items[label].f1:.3f}", flush=True)
+    return members, items
 
 
 def main(options: argparse.Namespace) -> None:
@@ -171,28 +170,31 @@ def main(options: argparse.Namespace) -> None:
     bars: list[Bar] = []
     data: dict[str, Any] = {"data": name, "plan": vars(options) | {"json": None}}
     if "attacks" in options.parts:
-        aucs, items = attacked(shops, plan, private, options)
+        members, items = attacked(shops, plan, private, options)
         show(
             f"Membership inference and inversion of single shoppers' vectors, {name}",
-            ("training", "AUC", "item F1", "guessing F1", "shoppers attacked"),
+            ("training", "AUC", "95 %", "asked for", "item F1", "guessing F1", "shoppers attacked"),
             [
                 (
                     label,
-                    f"{aucs[label]:.3f}",
+                    f"{members[label].auc:.3f}",
+                    "{:.3f} to {:.3f}".format(*members[label].interval),
+                    members[label].members + members[label].others,
                     f"{items[label].f1:.3f}",
                     f"{items[label].guessing:.3f}",
                     items[label].shoppers,
                 )
-                for label in aucs
+                for label in members
             ],
         )
-        bare, noised = aucs
+        bare, noised = members
         bars += [
-            at_least("membership AUC without noise", aucs[bare], AUC_WITHOUT),
-            at_most(f"membership AUC at {noised}", aucs[noised], AUC_WITH),
+            at_least("membership AUC without noise", members[bare].auc, AUC_WITHOUT),
+            at_most(f"membership AUC at {noised}", members[noised].auc, AUC_WITH),
             at_least("inversion F1 without noise", items[bare].f1, F1_WITHOUT),
         ]
-        data |= {"auc": aucs, "inversion": {k: vars(v) for k, v in items.items()}}
+        data |= {"membership": {k: vars(v) for k, v in members.items()}}
+        data |= {"inversion": {k: vars(v) for k, v in items.items()}}
     if "canaries" in options.parts:
         found = leaks(shops, plan, private, options.canaries)
         show(
@@ -222,5 +224,6 @@ if __name__ == "__main__":
     made.add_argument("--bare-rounds", type=int, default=40, help="of the twin without noise")
     made.add_argument("--clip", type=float, default=2.0)
     made.add_argument("--rate", type=float, default=0.01)
+    made.add_argument("--shadows", type=int, default=4, help="of the membership attack")
     made.add_argument("--canaries", type=int, default=200)
     main(made.parse_args())

@@ -321,6 +321,18 @@ def test_a_run_without_noise_is_charged_every_round(
         ledger.verify()
 
 
+def test_a_comparison_that_keeps_nothing_is_charged_too(
+    trained: Path, market_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["eval", "compare", "--data", str(market_folder), "--rounds", "2"]
+    made = asked([*command, "--config", str(trained)], capsys)
+    ask = ["privacy", "report", "--run", made["ledgers"], "--config", str(trained)]
+    report = asked(ask, capsys)
+    (line,) = report["released"]
+    assert line["rounds"] == made["traffic"]["rounds"] > 0
+    assert report["accounts"][0]["unnoised"]
+
+
 def test_a_peer_whose_ledger_was_set_back_is_named(
     home: Path, config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,8 +2,10 @@
 
 A masked, noised run of three rounds over five real processes; whichever is SIGKILLed wherever, the
 model is the same bit for bit, every trip was answered with one content, no root was drawn twice,
-and every ledger has paid for each round once.
+every ledger has paid for each round once, and every party has seen the others' last heads.
 """
+
+import json
 
 import pytest
 
@@ -38,11 +40,19 @@ def test_the_undisturbed_run_trains_and_hands_over(undisturbed):
     result, counts = undisturbed
     assert any(result.model)
     assert len(set(result.models)) == 1
-    trips = 3 * 5 + 1  # five trips a masked round, and the hand-over
+    trips = 3 * (5 + 2) + 1  # five trips a masked round, two for heads, and the hand-over
     assert len(result.answers) == trips * len(PARTIES)
     assert len(result.fits) == len(result.draws) == 3 * len(PARTIES)
     assert [charges for _, charges in result.spent] == [3, 3, 3]
     assert min(counts.values()) > 30
+    for name, seen in zip(PARTIES, result.seen, strict=True):
+        peers = json.loads(seen)
+        assert set(peers) == set(PARTIES) - {name}
+        assert all(
+            sum(one["times"] for one in peer["last"]["head"]["spent"]) == 3
+            for peer in peers.values()
+        )
+        assert not any(peer["doubt"] for peer in peers.values())
 
 
 @pytest.mark.parametrize(("role", "share"), KILLS)

@@ -22,18 +22,22 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import event
 
-from fedguide.crypto.signing import key_of
+from fedguide.cli.ledgers import verifier
+from fedguide.crypto.signing import key_of, sign
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.private_fit import guarded_fit
 from fedguide.horizontal.roster import Policy, consent
 from fedguide.models.plan import GuidePlan
+from fedguide.privacy.chain import PURPOSE, Signer
 from fedguide.privacy.ledger import open_ledger
 from fedguide.privacy.policy import Policy as PrivacyPolicy
 from fedguide.privacy.policy import TaskTerms
 from fedguide.privacy.spend import Budget
+from fedguide.privacy.witness import Witness, head_text
 from fedguide.runtime.consent import Desk, Rules
 from fedguide.runtime.couriers import Party
 from fedguide.runtime.handover import with_handover
+from fedguide.runtime.heads import Heads, with_heads
 from fedguide.runtime.hub import HubPlan, hub_app
 from fedguide.runtime.hub_client import Access, HubClient, Surroundings
 from fedguide.runtime.hub_server import hub_server, listen, tls_context
@@ -238,7 +242,9 @@ class MarkedFiles:
 def ledger_of(folder, name):
     where = folder / name / "ledger.db"
     mark = where.with_suffix(".mark")
-    return open_ledger(str(where), name, mark, clock=time.time, entropy=os.urandom)
+    # A clock that stands and a drawn name that is known: heads are the same in every run.
+    entropy = seeded_entropy(zlib.crc32(f"{name} ledger".encode()))
+    return open_ledger(str(where), name, mark, clock=lambda: 0.0, entropy=entropy)
 
 
 def party(folder, mark, name):
@@ -287,7 +293,19 @@ def party(folder, mark, name):
             files.keep_model(task.task, adopt)
             mark("after keep_model")
 
-        return Work(with_handover(half, keep), ALLOWED, task_limits(task))
+        party = with_heads(with_handover(half, keep), Heads(show, keep_heads))
+        return Work(party, ALLOWED, task_limits(task))
+
+    witness = Witness(folder / name / "heads.json", verifier())
+    signer = Signer(str(key(name).public), lambda text: sign(key(name), PURPOSE, text))
+
+    def show():
+        return head_text(ledger.signed_head(signer))
+
+    def keep_heads(heads):
+        mark("before keep_heads")
+        witness.keep(heads)
+        mark("after keep_heads")
 
     def said(happened):
         if happened.what in ("answered", "proposed", "decided"):
@@ -327,6 +345,7 @@ def driver(folder, mark):
         time.monotonic,
         300.0,
         key(COORDINATOR),
+        heads=True,
     )
     book.begin(task, 0.0)
     finished = train_task(driving, task, np.zeros(SIZE, np.float32))

@@ -42,6 +42,7 @@ class Left:
         fits: party, seed and the parameters begun with.
         draws: roots drawn, in order of party, task and round.
         spent: what each party's ledger says was spent, and in how many charges.
+        seen: what each party keeps of the others' ledgers.
     """
 
     model: bytes
@@ -50,6 +51,7 @@ class Left:
     fits: tuple[str, ...]
     draws: tuple[str, ...]
     spent: tuple[tuple[str, int], ...]
+    seen: tuple[str, ...]
 
 
 class Killer:
@@ -148,6 +150,7 @@ def left(folder):
         tuple(sorted(set(lines(folder / "fits.txt")))),
         tuple(sorted(lines(folder / "draws.txt"))),
         tuple(spent(folder, name) for name in PARTIES),
+        tuple((folder / name / "heads.json").read_text() for name in PARTIES),
     )
 
 

@@ -228,5 +228,6 @@ def test_an_attack_on_a_tiny_private_run() -> None:
     assert outcome.leak is not None
     assert outcome.leak.flags == ()
     assert outcome.inversion is not None
-    assert outcome.members == 45
+    assert (outcome.membership.members, outcome.membership.others) == (45, 45)
+    assert outcome.membership.shadows == 2
     assert outcome.epsilon == 8.0

@@ -28,6 +28,9 @@ def attack_test(
     canaries: Annotated[
         int, typer.Option("--canaries", help="Canaries in each round that is run", min=10)
     ] = 200,
+    shadows: Annotated[
+        int, typer.Option("--shadows", help="Models the membership attack trains", min=2)
+    ] = 2,
     seed: Annotated[int, typer.Option("--seed", help="Of canaries and halves", min=0)] = 0,
     path: FileOption = None,
     as_json: JsonOption = False,
@@ -58,6 +61,7 @@ def attack_test(
         run_seed=record["plan"]["seeds"][0],
         seed=seed,
         canaries=canaries,
+        shadows=shadows,
         on_step=lambda step: out.note(f"… {step}", f"… {step}"),
     )
     out.finish(body(folder.name, outcome), *texts(out, outcome))
@@ -110,9 +114,11 @@ def body(run: str, outcome: Attacked) -> dict[str, Any]:
             "freshness": leak.fresh,
         },
         "membership": {
-            "auc": outcome.auc,
-            "error": outcome.auc_error,
-            "members": outcome.members,
+            "auc": outcome.membership.auc,
+            "error": outcome.membership.error,
+            "members": outcome.membership.members,
+            "others": outcome.membership.others,
+            "shadows": outcome.membership.shadows,
         },
         "inversion": None
         if found is None
@@ -153,7 +159,7 @@ def texts(out: Output, outcome: Attacked) -> list[Any]:
     rows.append(
         (
             out.pick("membership: AUC", "成员推断：AUC"),
-            f"{outcome.auc:.3f}",
+            f"{outcome.membership.auc:.3f} ± {1.96 * outcome.membership.error:.3f}",
             "> 0.6" if without else "<= 0.55",
         )
     )

@@ -45,8 +45,8 @@ def demo(
         f"synthetic market: {len(datasets)} shops, {shoppers:,} shoppers, no row leaves its shop",
         f"合成市场：{len(datasets)} 家商店，{shoppers:,} 位顾客，数据行不离开各自商店",
     )
-    comparison = compared(out, datasets, plan, settings)
     run = f"demo-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}"
+    comparison = compared(out, datasets, plan, settings, settings.home / "ledgers" / run)
     record = body(comparison, plan, datasets) | {"run": run}
     shared = comparison.outcomes[0].trained["together"].shared
     folder = save_run(settings.home, run, released(datasets, comparison, plan), record, shared)

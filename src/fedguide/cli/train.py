@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -261,8 +260,14 @@ def compare_command(
     )
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, lambda: public_figure(datasets)))
-    comparison = compared(out, datasets, plan, settings)
-    out.finish(body(comparison, plan, datasets), *texts(out, comparison, datasets, plan))
+    name = f"compare-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}"
+    comparison = compared(out, datasets, plan, settings, settings.home / "ledgers" / name)
+    record = body(comparison, plan, datasets) | {"ledgers": name}
+    charged = out.pick(
+        f"charged as {name}; fedguide privacy report --run {name}",
+        f"已记账为 {name}；fedguide privacy report --run {name}",
+    )
+    out.finish(record, *texts(out, comparison, datasets, plan), charged)
 
 
 def require_new(home: Path, run: str) -> None:
@@ -379,13 +384,10 @@ def compared(
     datasets: Sequence[Dataset],
     plan: ComparePlan,
     settings: Settings,
-    ledgers: Path | None = None,
+    ledgers: Path,
     match: str | None = None,
 ) -> Comparison:
-    """Trains and measures, with a progress bar; ``ledgers`` is where a run is charged.
-
-    Nothing of a run without them is kept: with noise it is judged all the same, without noise
-    there is nothing to judge.
+    """Trains and measures, with a progress bar; ``ledgers`` is the folder where it is charged.
 
     ``match`` says how catalogues are compared so that *together* shares counts.
 
@@ -400,14 +402,13 @@ def compared(
     private = plan.train.private
     with ExitStack() as stack:
         actors = None
-        charge: Charging = _free
-        if private is None and ledgers is not None:
+        charge: Charging = _paid
+        if private is None:
             charge = stack.enter_context(charging(settings, ledgers))
-        if private is not None:
-            folder = ledgers or Path(stack.enter_context(TemporaryDirectory(prefix="fedguide-")))
+        else:
             task = f"together-{plan.seeds[0]}"
             actors = stack.enter_context(
-                actors_of(settings, private, plan.train.guide, datasets, folder, task)
+                actors_of(settings, private, plan.train.guide, datasets, ledgers, task)
             )
         shops = split(datasets)
         shared = None if match is None else _shared_counts(out, shops, plan, match)
@@ -415,8 +416,8 @@ def compared(
         return compare(shops, plan, time.monotonic, on_step, actors, shared, charge)
 
 
-def _free(_task: str, _round: int) -> None:
-    """Charges nothing."""
+def _paid(_task: str, _round: int) -> None:
+    """Charges nothing: with noise every shop pays for itself."""
 
 
 def _shared_counts(

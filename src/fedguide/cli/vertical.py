@@ -246,7 +246,12 @@ def train(
     model: ModelOption = "gbdt",
     objective: ObjectiveOption = "binary",
     scheme: Annotated[
-        str, typer.Option("--scheme", help="lattice (hidden), or plain: NOTHING hidden, for tests")
+        str,
+        typer.Option(
+            "--scheme",
+            help="lattice (hidden); ou: trees by Okamoto-Uchiyama, slow, needs the extra heu; "
+            "plain: NOTHING hidden, for tests",
+        ),
     ] = "lattice",
     reveal_alignment: Annotated[
         bool,

@@ -1,10 +1,9 @@
 """``privacy attack-test``: three attacks on a run, side by side with what it claims.
 
 The canaries go through the guard of the run at its own model. Members are asked for in a training
-of the run's plan on half of its shoppers. Items are read off the vectors of single shoppers in the
-run's first round: whoever sees all rounds attacks the one that tells most, and at an untrained
-model no item stands out but those that a shopper touched. All of it at the model's real size, and
-all of it with the code that trained it.
+of the run's plan on half of its shoppers, by an attacker who trains shadow models of the same plan.
+Items are read off the vectors of single shoppers in the run's last round, at the model it ends
+with. All of it at the model's real size, and all of it with the code that trained it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from fedguide.models.shoppers import trained_slices
 from fedguide.runtime.arms import TrainPlan, algorithm_of, fits_of, parties_of, trainings_of
 from fedguide.runtime.attack_canary import Leak, canary_leak
 from fedguide.runtime.attack_inversion import Inversion, inversion
-from fedguide.runtime.attack_membership import halved, membership_auc
+from fedguide.runtime.attack_membership import Membership, Trial, halved, membership
 from fedguide.runtime.couriers import Clock, in_process
 from fedguide.runtime.private_rounds import (
     Actors,
@@ -30,7 +29,7 @@ from fedguide.runtime.private_rounds import (
     slopes_of,
 )
 from fedguide.runtime.rounds import RoundsPlan, in_memory, run_rounds
-from fedguide.seeds import seeded_roots
+from fedguide.seeds import derive, seeded_root, seeded_roots
 from fedguide.values import ShopData, Vector
 
 AUC_WITHOUT = 0.6
@@ -53,17 +52,13 @@ class Attacked:
     Attributes:
         epsilon: what the whole run claims; ∞ without noise.
         leak: of the canaries; ``None`` without noise, where nothing is claimed.
-        auc: of membership inference, 0.5 for guessing.
-        auc_error: its standard error, were it guessing.
-        members: shoppers the twin was trained on; about as many were not.
+        membership: of membership inference on a twin of the run.
         inversion: of single shoppers' vectors; ``None`` where the table was not trained.
     """
 
     epsilon: float
     leak: Leak | None
-    auc: float
-    auc_error: float
-    members: int
+    membership: Membership
     inversion: Inversion | None
 
     @property
@@ -74,13 +69,14 @@ class Attacked:
         with few shoppers it says little.
         """
         found = list(self.leak.flags) if self.leak is not None else []
+        area, error = self.membership.auc, 4 * self.membership.error
         if math.isinf(self.epsilon):
-            if self.auc + 4 * self.auc_error <= AUC_WITHOUT:
-                found.append(f"membership AUC {self.auc:.3f} without noise, > {AUC_WITHOUT} wanted")
+            if area + error <= AUC_WITHOUT:
+                found.append(f"membership AUC {area:.3f} without noise, > {AUC_WITHOUT} wanted")
             if self.inversion is not None and self.inversion.f1 < F1_WITHOUT:
                 found.append(f"inversion F1 {self.inversion.f1:.3f}, >= {F1_WITHOUT} wanted")
-        elif self.epsilon <= BOUND_EPSILON and self.auc - 4 * self.auc_error > AUC_WITH:
-            found.append(f"membership AUC {self.auc:.3f} > {AUC_WITH} at ε {self.epsilon:.3g}")
+        elif self.epsilon <= BOUND_EPSILON and area - error > AUC_WITH:
+            found.append(f"membership AUC {area:.3f} > {AUC_WITH} at ε {self.epsilon:.3g}")
         return tuple(found)
 
 
@@ -96,6 +92,7 @@ def attack_test(
     run_seed: int = 0,
     seed: int = 0,
     canaries: int = 200,
+    shadows: int = 2,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> Attacked:
     """Attacks a finished run.
@@ -111,7 +108,11 @@ def attack_test(
         run_seed: that of the run's first parameters.
         seed: of canaries and halves.
         canaries: see ``canary_leak``.
+        shadows: models that the membership attack trains beside the twin.
         on_step: told each attack when it begins.
+
+    Raises:
+        ConfigError: there are too few canaries or shadows.
     """
     leak = None
     private = plan.private
@@ -119,10 +120,12 @@ def attack_test(
         on_step("canaries")
         leak = _leak(shops, plan, private, shared, actors, seed, canaries)
     on_step("membership")
-    halves = halved(shops, seed)
     start = first_params(plan.guide, run_seed)
-    trained = twin([half.half for half in halves], plan, start, actors, clock, rounds, seed)
-    area = membership_auc(halves, {s.name: trained for s in shops}, start, plan.guide)
+    trials = [
+        trial(shops, plan, start, actors, clock, rounds, seed, number)
+        for number in range(shadows + 1)
+    ]
+    members = membership(trials[0], trials[1:], plan.guide)
     found = None
     if private is None or private.part == "tower":
         on_step("inversion")
@@ -130,12 +133,26 @@ def attack_test(
         # The shop with the smallest catalogue: the attack solves a system as large as it.
         smallest = min(shops, key=lambda shop: len(shop.catalogue))
         root = actors.roots("inversion")("audit", 0)
-        found = inversion(smallest, plan.guide, start, guard=guard, root=root)
-    members = sum(int(half.members.sum()) for half in halves)
-    others = sum(int((~half.members).sum()) for half in halves)
-    # Of the rank sum of two samples of one law (Mann and Whitney, 1947, section 4).
-    error = math.sqrt((members + others + 1) / (12 * members * others))
-    return Attacked(math.inf if leak is None else claimed, leak, area, error, members, found)
+        found = inversion(smallest, plan.guide, shared, guard=guard, root=root)
+    return Attacked(math.inf if leak is None else claimed, leak, members, found)
+
+
+def trial(
+    shops: Sequence[ShopData],
+    plan: TrainPlan,
+    start: Vector,
+    actors: Actors,
+    clock: Clock,
+    rounds: int,
+    seed: int,
+    number: int,
+) -> Trial:
+    """One training of a membership attack: number 0 is attacked, the others are its shadows."""
+    own = int.from_bytes(derive(seeded_root(seed), "trial", number, size=4), "big") >> 1
+    halves = halved(shops, own)
+    whole = [half.half for half in halves]
+    task = f"twin-{number}"  # of its own: no two trainings share a draw
+    return Trial(halves, twin(whole, plan, start, actors, clock, rounds, own, task))
 
 
 def _leak(
@@ -176,21 +193,22 @@ def twin(
     clock: Clock,
     rounds: int,
     seed: int,
+    task: str,
 ) -> Vector:
     """A training of the same plan and length on half of the shoppers."""
     if plan.private is not None:
         # The multiplier has to be the run's, which its own number of rounds gives.
         private = replace(plan.private, shoppers=max(1, plan.private.shoppers // 2))
         slopes = slopes_of(halves, plan.guide, private)
-        return run_privately(slopes, plan.guide, private, start, "twin", actors, clock).best_params
+        return run_privately(slopes, plan.guide, private, start, task, actors, clock).best_params
     trainings = trainings_of(halves, fits_of(halves, plan.guide), plan, start)
-    parties = parties_of(halves, trainings, both(weighted_mean()), "twin", seed)
+    parties = parties_of(halves, trainings, both(weighted_mean()), task, seed)
     run = run_rounds(
         algorithm_of(plan, weighted_mean()),
         start,
         tuple(parties),
         in_process(parties, clock),
         RoundsPlan(rounds, None),
-        durable=in_memory("twin", seeded_roots(seed), clock, 2 * start.size + 1),
+        durable=in_memory(task, seeded_roots(seed), clock, 2 * start.size + 1),
     )
     return run.best_params

@@ -132,6 +132,10 @@ class GlmPlan:
             raise ConfigError(f"l2 must be in [0, 10000], got {self.l2}")
         if self.objective not in ("binary", "regression"):
             raise ConfigError(f"objective must be binary or regression, got {self.objective!r}")
+        if self.scheme == "ou":
+            raise ConfigError(
+                "scheme ou gives sums, for trees and statistics; a GLM in shares takes lattice"
+            )
         if not self.reveal_alignment:
             raise ConfigError(
                 "a GLM tells the partner which of its rows are common customers; both sides must "

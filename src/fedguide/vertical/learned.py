@@ -70,7 +70,7 @@ def learned_from_trees(plan: TreePlan, report: Report, customers: int) -> tuple[
 def _partners_view(plan: TreePlan, report: Report, party: PartyId, customers: int) -> Learned:
     """What a partner saw of a run."""
     vectors, splits = report.vectors[party], report.splits[party]
-    if plan.hide_choice and plan.scheme == "lattice":
+    if plan.hide_choice and plan.scheme != "plain":
         return Learned(
             party,
             f"the size of the run: {customers} common customers at most, {vectors} hidden vectors, "

@@ -26,6 +26,7 @@ from fedguide.vertical.sums import (
     begin_session,
     opened_session,
     question_of,
+    session_key,
     sums_of,
 )
 
@@ -253,12 +254,13 @@ def _sums(
     # question over at most 2^12 rows only; further ones are charged to the table's budget alone.
     budget = 1 << 20 if kind == "bins" else len(vectors) << 12
     load = Load(vectors.shape[1], 1, most, budget)
-    begin = begin_session(f"statistics {kind}", own, scheme, load, party, kind)
+    key = session_key(scheme)
+    begin = begin_session(f"statistics {kind}", own, scheme, load, party, kind, key)
     replies = yield Ask({party: begin}, 1)
-    opened = opened_session(party, rows, begin, replies.answers[party])
+    opened = opened_session(party, rows, begin, replies.answers[party], key)
     question, asked = question_of(opened, vectors, own, 0)
     replies = yield Ask({party: question}, 1)
-    sums = sums_of(opened, asked, replies.answers[party])
+    sums = sums_of(opened, asked, replies.answers[party], len(vectors))
     if sums.shape != (int(opened.table.bins.sum()), len(vectors)):
         raise ProtocolError(f"{party} answered with another number of sums")
     return sums, opened.table.bins

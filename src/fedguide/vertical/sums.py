@@ -1,8 +1,9 @@
 """Sums over a partner's bins that neither side shows: the seam between trees and cryptography.
 
 The label party asks for the sums of whole-number vectors over every bin of a partner's features.
-Scheme ``lattice`` is the private linear query; ``plain`` sends the vectors in the open, for tests
-and for measuring what privacy costs, and a partner refuses it unless told otherwise. Every vector
+Scheme ``lattice`` is the private linear query; ``ou`` is Okamoto-Uchiyama encryption, slower and
+the conservative choice, in one process only; ``plain`` sends the vectors in the open, for tests and
+for measuring what privacy costs, and a partner refuses it unless told otherwise. Every vector
 covers the partner's *whole* table, with zeros where a row is not a common customer, so that the
 partner never learns who the common customers are.
 
@@ -41,6 +42,7 @@ from fedguide.crypto.linear_query import (
     open_session,
     reveal,
 )
+from fedguide.crypto.ou import OuKey, encrypt_pairs, make_ou_key, open_sums, sum_pairs
 from fedguide.crypto.product_query import ProductHint, ProductHolder
 from fedguide.crypto.rows import DenseRows, Rows, bin_rows
 from fedguide.errors import ConfigError, ProtocolError, RefusedError
@@ -60,7 +62,7 @@ from fedguide.vertical.choices import (
 from fedguide.vertical.features import MISSING
 from fedguide.vertical.scaling import SCALED_MOST
 
-Scheme: TypeAlias = Literal["lattice", "plain"]
+Scheme: TypeAlias = Literal["lattice", "ou", "plain"]
 
 Kind: TypeAlias = Literal["bins", "scaled", "pairs", "amounts"]
 """Rows of a partner: its bins, its scaled columns, the products of each two of those, or amounts
@@ -89,6 +91,7 @@ class Begin(Message):
         max_abs: largest absolute entry of a vector.
         budget: K, coordinates that will be asked for over the life of the table.
         kind: which rows are summed over.
+        key: the label party's public key in scheme ``ou``.
     """
 
     session: str
@@ -98,6 +101,7 @@ class Begin(Message):
     max_abs: int
     budget: int
     kind: str = "bins"
+    key: Annotated[bytes | None, Later()] = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,21 @@ class OpenAnswer(Message):
     """Scheme ``plain``: their sums, shape ``(R, T)``."""
 
     sums: Annotated[NDArray[np.int64], Array("int64", "R", "T")]
+
+
+@dataclass(frozen=True)
+class OuQuestion(Message):
+    """Scheme ``ou``: the vectors two by two, encrypted; ``count`` of them, shape ``(n,)`` each."""
+
+    count: int
+    pairs: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class OuAnswer(Message):
+    """Scheme ``ou``: the sums of each pair, encrypted."""
+
+    pairs: tuple[bytes, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -213,7 +232,7 @@ class FeatureEnv:
 
 FEATURE_WIRE: tuple[type, ...] = (
     *(Begin, Table, Question, Answer, Hint, OpenQuestion, OpenAnswer, TakeSplits, Parted),
-    *(Rule, FeatureState),
+    *(OuQuestion, OuAnswer, Rule, FeatureState),
     *CHOICE_WIRE,
 )
 """Every kind of message and state of these sessions."""
@@ -230,10 +249,8 @@ def answer(env: FeatureEnv, state: FeatureState, message: Message) -> tuple[Feat
     match message:
         case Begin():
             return FeatureState(message, state.rules, state.choices), _begin(env, message)
-        case Question() if state.begin is not None and state.begin.scheme == "lattice":
-            return state, reveal(_holder(env, state.begin), message, env.spend)
-        case OpenQuestion() if state.begin is not None and state.begin.scheme == "plain":
-            return state, _open(env, state.begin, message)
+        case Question() | OuQuestion() | OpenQuestion() if state.begin is not None:
+            return state, _summed(env, state.begin, message)
         case TakeSplits():
             return _part(env, state, message)
         case OpenChoices():
@@ -256,6 +273,7 @@ class Opened:
         table: what it said of its table.
         begin: what it was asked.
         session: of the lattice scheme, with its hint.
+        key: of scheme ``ou``.
     """
 
     party: PartyId
@@ -263,6 +281,7 @@ class Opened:
     table: Table
     begin: Begin
     session: tuple[Session, HintKept] | None = field(repr=False)
+    key: OuKey | None = field(default=None, repr=False)
 
     @property
     def offsets(self) -> NDArray[np.int64]:
@@ -271,20 +290,44 @@ class Opened:
 
 
 def begin_session(
-    name: str, root: Root, scheme: Scheme, load: Load, party: PartyId, kind: Kind = "bins"
+    name: str,
+    root: Root,
+    scheme: Scheme,
+    load: Load,
+    party: PartyId,
+    kind: Kind = "bins",
+    key: OuKey | None = None,
 ) -> Begin:
     """The first message to one partner; ``load.row_square`` is not used.
 
     Raises:
-        ConfigError: the scheme is unknown.
+        ConfigError: the scheme is unknown, or ``ou`` is asked to sum over something else than bins.
     """
     if scheme not in get_args(Scheme):
-        raise ConfigError(f"scheme must be lattice or plain, got {scheme!r}")
+        raise ConfigError(f"scheme must be lattice, ou or plain, got {scheme!r}")
+    if scheme == "ou" and kind != "bins":
+        raise ConfigError(f"scheme ou sums over bins, not over {kind}")
     nonce = derive(root, "session nonce", name, party, size=NONCE_BYTES)
-    return Begin(name, nonce, scheme, load.row_sum, load.max_abs, load.budget, kind)
+    public = None if key is None else key.public
+    return Begin(name, nonce, scheme, load.row_sum, load.max_abs, load.budget, kind, public)
 
 
-def opened_session(party: PartyId, rows: NDArray[np.int64], begin: Begin, reply: Message) -> Opened:
+def session_key(scheme: Scheme) -> OuKey | None:
+    """A fresh key pair of scheme ``ou``; one serves all partners of a run.
+
+    Raises:
+        ConfigError: sf-heu is not installed.
+    """
+    return make_ou_key() if scheme == "ou" else None
+
+
+def opened_session(
+    party: PartyId,
+    rows: NDArray[np.int64],
+    begin: Begin,
+    reply: Message,
+    key: OuKey | None = None,
+) -> Opened:
     """The session that a partner's reply opens.
 
     Raises:
@@ -294,8 +337,8 @@ def opened_session(party: PartyId, rows: NDArray[np.int64], begin: Begin, reply:
         raise ProtocolError(f"{party} did not open its session with a table")
     if len(rows) and int(rows.max()) >= reply.samples:
         raise ProtocolError(f"{party}: alignment names rows beyond its {reply.samples}")
-    if begin.scheme == "plain":
-        return Opened(party, rows, reply, begin, None)
+    if begin.scheme != "lattice":
+        return Opened(party, rows, reply, begin, None, key)
     if reply.hint is None or len(reply.hint.rows) != int(reply.bins.sum()):
         raise ProtocolError(f"{party}: the hint does not have a row for each bin")
     session = _session(begin, reply.nonce, reply.samples, reply.bins)
@@ -315,13 +358,15 @@ def question_of(
     """
     whole = np.zeros((len(values), opened.table.samples), np.int64)
     whole[:, opened.rows] = values
+    if opened.key is not None:
+        return OuQuestion(len(whole), encrypt_pairs(opened.key, whole)), None
     if opened.session is None:
         return OpenQuestion(whole), None
     return ask(opened.session[0], whole, Root(derive(root, "questions", opened.party)), number)
 
 
-def sums_of(opened: Opened, asked: Asked | None, reply: Message) -> NDArray[np.int64]:
-    """The sums in a partner's reply, shape ``(R, T)``.
+def sums_of(opened: Opened, asked: Asked | None, reply: Message, vectors: int) -> NDArray[np.int64]:
+    """The sums of so many vectors in a partner's reply, shape ``(R, T)``.
 
     Raises:
         ProtocolError: the reply is of another kind.
@@ -329,7 +374,9 @@ def sums_of(opened: Opened, asked: Asked | None, reply: Message) -> NDArray[np.i
     """
     if opened.session is not None and asked is not None and isinstance(reply, Answer):
         return open_answer(*opened.session, asked, reply)
-    if opened.session is None and isinstance(reply, OpenAnswer):
+    if opened.key is not None and isinstance(reply, OuAnswer):
+        return open_sums(opened.key, reply.pairs, opened.table.bins, vectors)
+    if opened.session is None and opened.key is None and isinstance(reply, OpenAnswer):
         return reply.sums
     raise ProtocolError(f"{opened.party} answered with a {type(reply).__name__}")
 
@@ -385,6 +432,10 @@ def _begin(env: FeatureEnv, message: Begin) -> Table:
         if not env.allow_plain:
             raise RefusedError("policy: vectors in the open are for tests only")
         return Table(bytes(NONCE_BYTES), samples, sizes)
+    if message.scheme == "ou":
+        if message.kind != "bins" or message.key is None:
+            raise ProtocolError("scheme ou comes with a key, and sums over bins")
+        return Table(_nonce(env, message), samples, sizes)
     return Table(_nonce(env, message), samples, sizes, _made(env, message)[1])
 
 
@@ -423,6 +474,35 @@ def _open(env: FeatureEnv, begin: Begin, message: OpenQuestion) -> OpenAnswer:
     rows = _rows(env, begin.kind)
     env.spend(rows.shape[0] * len(message.values))
     return OpenAnswer(rows.sums(np.ascontiguousarray(message.values.T)))
+
+
+def _summed(
+    env: FeatureEnv, begin: Begin, message: Question | OuQuestion | OpenQuestion
+) -> Message:
+    """The sums asked for, in the scheme of the session.
+
+    Raises:
+        ProtocolError: the question is of another one.
+    """
+    match message:
+        case Question() if begin.scheme == "lattice":
+            return reveal(_holder(env, begin), message, env.spend)
+        case OuQuestion() if begin.scheme == "ou":
+            return _ou(env, begin, message)
+        case OpenQuestion() if begin.scheme == "plain":
+            return _open(env, begin, message)
+        case _:
+            raise ProtocolError(f"there is no step here for {type(message).__name__}")
+
+
+def _ou(env: FeatureEnv, begin: Begin, message: OuQuestion) -> OuAnswer:
+    """The sums of encrypted vectors."""
+    rows = bin_rows(env.codes, env.bins)
+    if message.count < 1 or len(message.pairs) != -(-message.count // 2):
+        raise ProtocolError(f"{message.count} vectors come in pairs, got {len(message.pairs)}")
+    # What is paid for is what can be read: both halves of the last pair.
+    env.spend(rows.shape[0] * 2 * len(message.pairs))
+    return OuAnswer(sum_pairs(begin.key or b"", message.pairs, rows))
 
 
 def _part(env: FeatureEnv, state: FeatureState, message: TakeSplits) -> tuple[FeatureState, Parted]:

@@ -57,6 +57,7 @@ from fedguide.vertical.sums import (
     left_bits,
     opened_session,
     question_of,
+    session_key,
     sums_of,
 )
 
@@ -81,7 +82,7 @@ class TreePlan:
         scheme: how sums are hidden.
         check: adds one vector a level whose sums must fit the others.
         hide_choice: partners do not learn which of their splits were chosen (``choices``), nor
-            how full a tree's levels are; under ``lattice`` only.
+            how full a tree's levels are; not under ``plain``.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -433,13 +434,14 @@ def _open_all(
     if not table.rows:
         return []
     load = Load(len(table.labels), 1, plan.most_abs, budget)
+    key = session_key(plan.scheme)
     begins = {
-        party: begin_session("trees", root, plan.scheme, load, party)
+        party: begin_session("trees", root, plan.scheme, load, party, key=key)
         for party in sorted(table.rows)
     }
     replies = yield Ask(dict(begins), len(begins))
     return [
-        opened_session(party, table.rows[party], begin, replies.answers[party])
+        opened_session(party, table.rows[party], begin, replies.answers[party], key)
         for party, begin in begins.items()
     ]
 
@@ -448,7 +450,7 @@ def _open_choices(
     partners: Sequence[Opened], plan: TreePlan, root: Root, classes: int
 ) -> Coordinator[list[Chooser]]:
     """A session of hidden choices with every partner, if they are to be hidden."""
-    if not (plan.hide_choice and plan.scheme == "lattice" and partners):
+    if not (plan.hide_choice and plan.scheme != "plain" and partners):
         return []
     most = plan.trees * classes * ((1 << plan.depth) - 1)
     opened = {one.party: open_choices("trees", root, one.party, most) for one in partners}
@@ -622,7 +624,7 @@ class _Grower:
         result = []
         for party, opened in enumerate(self.partners):
             reply = replies.answers[opened.party]
-            sums = sums_of(opened, kept[opened.party], reply)
+            sums = sums_of(opened, kept[opened.party], reply, len(vectors))
             if sums.shape != (int(opened.table.bins.sum()), len(vectors)):
                 raise ProtocolError(f"{opened.party} answered with another number of sums")
             back = np.empty_like(sums)
