@@ -32,7 +32,7 @@ NOT, BUT, ANY, WITHOUT_AFTER, EXCEPT_AFTER = "not", "but", "any", "without_after
 EXCEPT_END = "except_end"
 """Ends what 除 began: "除米色外"."""
 
-OR, AND = "or", "and"
+OR, AND, EITHER = "or", "and", "either"
 CHEAP, DEAR, POPULAR = "price_asc", "price_desc", "popular"
 CURRENCY, BREAK, VAGUE, FILLER = "currency", "break", "vague", "filler"
 
@@ -83,6 +83,7 @@ _CHINESE = {
     "不好看 就别 就别来 就别推 就别了 就不用 就不用了 就不必 就不必了 就不考虑 不在考虑",
     EXCEPT_END: "外",
     OR: "或 或者 还是 或是",
+    EITHER: "都可以 都行 都成 都好 都能接受 皆可 均可 二选一 任选 哪个都行 哪种都行",
     AND: "和 与 及 跟 以及 、 又 且 并且 而且 还要 也 也要 还得 同时 外加 加上",
     CHEAP: "最便宜 便宜 便宜点 便宜一点 便宜些 实惠 价格最低 从低到高 从便宜到贵 便宜到贵 "
     "最低价 性价比 性价比高 性价比最高 高性价比 性价比好 划算 最划算 价格低 越便宜越好 "

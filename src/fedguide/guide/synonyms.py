@@ -140,7 +140,7 @@ T恤|短袖|体恤|汗衫|t shirt|tee|tshirt
 鸡肉|chicken
 低尘|少尘|无尘|不扬尘|low dust|dust free
 结实|牢固|坚固|扎实|sturdy|tough|strong
-夜光|反光|发光|reflective|glow in the dark
+夜光|反光|发光|reflective|glow in the dark|glow|glows at night
 方格|网格|格子|grid|squared|graph
 点阵|点点|圆点|dotted|dot grid
 水彩|水彩画|watercolour|watercolor
