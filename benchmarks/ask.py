@@ -31,6 +31,7 @@ from tests.guide.judged import (
     MORE,
     SHOPPERS,
     SHOPPERS_HELD_OUT,
+    TALK,
     THIRD,
     a_market_guide,
     parts_right,
@@ -43,7 +44,7 @@ from fedguide.guide.engine import Guide
 
 RIGHT, RELEVANT, SLOWEST_MS, SLOWEST_LARGE_MS = 0.95, 0.90, 50.0, 500.0
 LARGE = 100_000
-HALVES = (DEVELOPMENT, HELD_OUT, FRESH, SHOPPERS, SHOPPERS_HELD_OUT, AGAIN, MORE, THIRD, LAST)
+HALVES = (DEVELOPMENT, HELD_OUT, FRESH, SHOPPERS, SHOPPERS_HELD_OUT, AGAIN, MORE, THIRD, LAST, TALK)
 
 
 def times_ms(guide: Guide, repeats: int) -> list[tuple[float, float]]:

@@ -22,7 +22,7 @@ _MEASURES = (
     "粒 颗 包 袋 盒 箱 件 只 双 条 张 本 支 枝 瓶 罐 枚 层 格 色 毫安 瓦 页 m cm mm km kg g mg "
     "ml l litre litres liter liters inch inches oz lb lbs ft mah w year years yr yrs yo month "
     "months week weeks day days people person persons piece pieces pc pcs pack packs page pages "
-    "layer layers tier tiers sheet sheets"
+    "layer layers tier tiers sheet sheets star stars 星 星级 颗星 分 折"
 )
 MEASURES = frozenset(_MEASURES.split())
 """What makes of an amount before it a quantity and no price, such as "3-6岁" and "2 people"."""
@@ -32,9 +32,14 @@ NOT, BUT, ANY, WITHOUT_AFTER, EXCEPT_AFTER = "not", "but", "any", "without_after
 EXCEPT_END = "except_end"
 """Ends what 除 began: "除米色外"."""
 
-OR, AND = "or", "and"
+OR, AND, EITHER = "or", "and", "either"
 CHEAP, DEAR, POPULAR = "price_asc", "price_desc", "popular"
 CURRENCY, BREAK, VAGUE, FILLER = "currency", "break", "vague", "filler"
+
+RATED = frozenset(
+    ["rating", "ratings", "rated", "score", "scored", "评分", "评价", "打分", "得分", "星级"]
+)
+"""What makes of an amount behind it a judgement and no price ("rating 4.5+")."""
 
 OTHERS = frozenset(
     ["别的", "别家", "其他", "其它", "其他的", "其它的", "其余", "其余的", "剩下的", "另外的"]
@@ -78,6 +83,7 @@ _CHINESE = {
     "不好看 就别 就别来 就别推 就别了 就不用 就不用了 就不必 就不必了 就不考虑 不在考虑",
     EXCEPT_END: "外",
     OR: "或 或者 还是 或是",
+    EITHER: "都可以 都行 都成 都好 都能接受 皆可 均可 二选一 任选 哪个都行 哪种都行",
     AND: "和 与 及 跟 以及 、 又 且 并且 而且 还要 也 也要 还得 同时 外加 加上",
     CHEAP: "最便宜 便宜 便宜点 便宜一点 便宜些 实惠 价格最低 从低到高 从便宜到贵 便宜到贵 "
     "最低价 性价比 性价比高 性价比最高 高性价比 性价比好 划算 最划算 价格低 越便宜越好 "
@@ -183,6 +189,10 @@ _ENGLISH = {
     "cost|costs|costing|made|made by|really|just|also|too|very|so|any kind of|kind of|sort of|"
     "search|search for|help|thanks|thank|hi|hello|one|ones|then|ideally|preferably|maybe|"
     "recommend|suggest|range|in the range of|spend|pay|money|each|only|should|must|will|if|"
+    "a gift|a present|present|gift idea|gift ideas|as a gift|gift under|idea|ideas|in stock|"
+    "available|on the market|pack of|a pack of|pair of|a pair of|bottle of|a bottle of|bag of|"
+    "box of|a box of|piece of|suitable for|suited for|ideal for|perfect for|made of|made from|"
+    "comes in|that comes in|preferably|right now|today|option|options|"
     "possible|other|others|else|am|us|her|him|his|she|he|they|them|whose|gift for|from|w",
 }
 
