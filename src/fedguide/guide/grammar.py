@@ -243,7 +243,8 @@ def _that_fit(
             for term in other.terms
         )
         mere = _never_of_the_kind(vocabulary, wanted, left) or (
-            beside and all(_is_mere_part(vocabulary, term) for term in wanted.terms)
+            beside
+            and all(_is_head(term) or _is_mere_part(vocabulary, term) for term in wanted.terms)
         )
         if mere and _fit_together(vocabulary, left):
             return left, [term.text for term in wanted.terms]
@@ -277,6 +278,11 @@ def _is_guessed(vocabulary: Vocabulary, term: Term) -> bool:
     key = term.keys[0]
     part = key not in vocabulary.known and (is_run(key[0]) or key[0] in vocabulary.bound)
     return term.slip or part
+
+
+def _is_head(term: Term) -> bool:
+    """Is it one character, read as the end of a kind's name ("油" of 橄榄油)?"""
+    return term.field == CATEGORY and len(term.text) == 1 and len(term.keys[0]) > 1
 
 
 def _is_mere_part(vocabulary: Vocabulary, term: Term) -> bool:
