@@ -499,8 +499,11 @@ def _before(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
             return BETWEEN, seen | {place}
         elif role := next((r for r in (AT_MOST, AT_LEAST, ABOUT) if r in roles), ""):
             seen.add(place)
-            if place and NOT in tokens[place - 1].roles and role in _FLIPPED:
-                return _FLIPPED[role], seen | {place - 1}
+            denied = place - 1
+            while denied > 0 and FILLER in tokens[denied].roles:
+                denied -= 1
+            if place and NOT in tokens[denied].roles and role in _FLIPPED:
+                return _FLIPPED[role], seen | {denied}
             # "最贵不超过八百" asks for no order.
             if place and _EXTREME.get(role) in tokens[place - 1].roles:
                 seen.add(place - 1)
