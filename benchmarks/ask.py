@@ -27,8 +27,12 @@ from tests.guide.judged import (
     FRESH,
     HELD_OUT,
     LANGUAGES,
+    LAST,
+    MORE,
     SHOPPERS,
     SHOPPERS_HELD_OUT,
+    TALK,
+    THIRD,
     a_market_guide,
     parts_right,
     scores,
@@ -40,7 +44,7 @@ from fedguide.guide.engine import Guide
 
 RIGHT, RELEVANT, SLOWEST_MS, SLOWEST_LARGE_MS = 0.95, 0.90, 50.0, 500.0
 LARGE = 100_000
-HALVES = (DEVELOPMENT, HELD_OUT, FRESH, SHOPPERS, SHOPPERS_HELD_OUT, AGAIN)
+HALVES = (DEVELOPMENT, HELD_OUT, FRESH, SHOPPERS, SHOPPERS_HELD_OUT, AGAIN, MORE, THIRD, LAST, TALK)
 
 
 def times_ms(guide: Guide, repeats: int) -> list[tuple[float, float]]:

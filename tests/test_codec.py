@@ -830,6 +830,16 @@ def test_a_later_field_at_its_default_may_not_travel():
 
 
 @dataclass(frozen=True)
+class Signed(Message):
+    first: Annotated[float, Later()] = 0.0
+
+
+def test_minus_zero_is_not_the_default_zero():
+    assert str(decode(encode(Signed(-0.0)), (Signed,), WIDE).first) == "-0.0"
+    assert encode(Signed(0.0)) != encode(Signed(-0.0))
+
+
+@dataclass(frozen=True)
 class Middle(Message):
     first: Annotated[int, Later()] = 0
     second: int = 1

@@ -44,6 +44,15 @@ def _said(wish: Wish) -> tuple[list[set[str]], set[str]]:
         ("soundbar from 100 to 200", 100, 200),
         ("soundbar < 200", -INF, 200),
         ("百元以内的衬衫", -INF, 100),
+        ("在100和200之间的衬衫", 100, 200),
+        ("衬衫 100——200", 100, 200),
+        ("衬衫 200+", 200, INF),
+        ("rmb200以下的衬衫", -INF, 200),
+        ("衬衫 三百元以內", -INF, 300),
+        ("撑死两百的衬衫", -INF, 200),
+        ("几十块的衬衫", -INF, 100),
+        ("衬衫预算三四百", 300, 400),
+        ("衬衫不超过三四百", -INF, 400),
         ("衬衫 预算两百上下", 160, 240),
         ("soundbar, 200 budget", -INF, 200),
         ("200元预算 衬衫", -INF, 200),
@@ -78,6 +87,11 @@ def test_what_bounds_an_amount_bounds_the_price(text: str, low: float, high: flo
     assert not wish.unknown
 
 
+def test_a_rating_is_no_price() -> None:
+    wish = _read("soundbar, rating 4.5+, under 90")
+    assert (wish.at_least, wish.at_most) == (-INF, 90)
+
+
 def test_an_amount_that_nothing_bounds_is_no_price() -> None:
     wish = _read("soundbar 42")
     assert not wish.has_price
@@ -90,6 +104,7 @@ def test_an_amount_that_nothing_bounds_is_no_price() -> None:
         ("3-6岁的衬衫", "3-6岁", INF),
         ("不超过3斤的衬衫", "3斤", INF),
         ("soundbar for 2 people", "2 people", INF),
+        ("soundbar with at least 4 stars", "4 stars", INF),
         ("soundbar, at least 2 pieces, under 90", "2 pieces", 90),
     ],
 )
@@ -145,6 +160,10 @@ def test_the_currency_that_was_named(text: str, currency: str) -> None:
         ("除了白桦都可以的衬衫", [{"衬衫"}], {"白桦"}),
         ("衬衫，米色的不要，藏青的", [{"衬衫"}, {"藏青"}], {"米色"}),
         ("衬衫，米色除外", [{"衬衫"}], {"米色"}),
+        ("衬衫 米色不要 藏青", [{"衬衫"}, {"藏青"}], {"米色"}),
+        ("米色衬衫，别的颜色不要", [{"米色"}, {"衬衫"}], set()),
+        ("衬衫，修身和真丝的都不要", [{"衬衫"}], {"修身", "真丝"}),
+        ("讨厌米色的，要真丝襯衫", [{"真丝"}, {"衬衫"}], {"米色"}),
     ],
 )
 def test_a_refusal_reaches_what_it_names(
@@ -163,6 +182,7 @@ def test_a_refusal_reaches_what_it_names(
         # An item has one brand.
         ("Kestrel Nordlys soundbar", [{"kestrel", "nordly"}, {"soundbar"}]),
         ("米色或者藏青的衬衫", [{"米色", "藏青"}, {"衬衫"}]),
+        ("深红色牛仔裤", [{"酒红"}, {"牛仔裤"}]),
     ],
 )
 def test_words_are_joined_as_the_shop_allows(text: str, wants: list[set[str]]) -> None:
@@ -180,11 +200,32 @@ def test_words_are_joined_as_the_shop_allows(text: str, wants: list[set[str]]) -
         ("卖得最好的衬衫", "popular"),
         ("销量最好的衬衫", "popular"),
         ("最贵不超过800的衬衫", ""),
+        ("衬衫 价格升序", "price_asc"),
+        ("衬衫，不要便宜货", ""),
+        ("衬衫按价位由高到低", "price_desc"),
+        ("大家都在买的衬衫", "popular"),
         ("soundbar", ""),
     ],
 )
 def test_the_order_that_is_asked_for(text: str, sort: str) -> None:
     assert _read(text).sort == sort
+
+
+def test_a_thing_s_other_name_is_read_as_the_shop_s_and_shown_like_a_slip() -> None:
+    (wanted,) = _read("牛仔裤").wants
+    assert not wanted.terms[0].slip
+    (wanted,) = understand(CLOTHES, "jeans").wants
+    assert (wanted.label, wanted.terms[0].slip) == ("牛仔裤", True)
+
+
+def test_what_is_said_by_another_name_and_no_such_kind_has_is_unknown() -> None:
+    titles = ["Warm Socks", "Warm Hat", "Durable Tent", "Foldable Tent"] * 2
+    kinds = ["Wear/Socks", "Wear/Hats", "Camp/Tents", "Camp/Tents"] * 2
+    ids, none, prices = tuple("abcdefgh"), ("",) * 8, np.ones(8, np.float32)
+    shop = guide_over(Catalogue(ids, tuple(titles), none, tuple(kinds), prices)).words()
+    wish = understand(shop, "collapsible socks")
+    assert (_said(wish)[0], wish.unknown) == ([{"sock"}], ("collapsible",))
+    assert _said(understand(shop, "collapsible tent"))[0] == [{"foldable"}, {"tent"}]
 
 
 def test_what_nobody_knows_is_said_and_kept_for_the_text_tower() -> None:

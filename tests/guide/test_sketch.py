@@ -108,8 +108,7 @@ def test_items_that_the_scan_leaves_out_are_scored_one_by_one() -> None:
     query = np.array([1, 0, 0, 0, 0, 0, 0, 0], np.float32)
     assert highest(sketch, query, 600) is None
     none = np.zeros(0, np.int64)
-    sparse, touched, raised = np.zeros(N, np.float32), none.astype(np.int32), static[:0, 0]
-    question = Question(query, sparse, touched, raised, none)
+    question = Question(query, np.zeros(N, np.float32), none)
     best = best_items(Index(sketch, vectors, static, 1e6), question, 10)
     assert best.scanned
     assert best.items.tolist() == np.argsort(-vectors[:, 0], kind="stable")[:10].tolist()

@@ -25,9 +25,12 @@ def test_without_faults_every_round_gives_its_sum():
 
 
 def test_the_schedules_find_a_sum_that_is_not_authenticated(monkeypatch):
-    """The mutant: masked vectors are taken in without their tags."""
+    """The mutant: masked vectors are taken in without their tags.
+
+    Of the first 200 schedules two find it; one of them is here.
+    """
     monkeypatch.setattr(masked_sum, "check_tag", lambda *_: None)
-    assert any("a wrong sum" in one for number in range(200) for one in play(number).wrong)
+    assert any("a wrong sum" in one for number in range(100, 104) for one in play(number).wrong)
 
 
 def test_every_fault_is_drawn_on_every_trip():

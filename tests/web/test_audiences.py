@@ -66,7 +66,7 @@ def test_the_page_shows_the_report_and_follows_it(console, reports, lang):
     page = read(response)
     assert not page.forbidden
     assert "<script>alert" not in response.text
-    for figure in ("0.644 [0.630, 0.659]", "5,593", "49.8%", "1.5800", "1840", "&lt;50", "2,000"):
+    for figure in ("0.644 [0.630, 0.659]", "5,593", "49.8%", ">1.58<", "1,840", "&lt;50", "2,000"):
         assert figure in response.text, figure
     assert "+0.005 [-0.006, +0.016]" in response.text
     assert ">12<" not in response.text

@@ -211,7 +211,7 @@ def _tables(out: Output, picks: tuple[Pick, ...], why: bool) -> list[Any]:
     """A table for each slate; with ``why`` the reasons stand in a last column."""
     names = {
         "again": out.pick("Buy again", "再次购买"),
-        "discover": out.pick("Discover", "为你发现"),
+        "discover": out.pick("Discover", "为您发现"),
         "both": out.pick("Best sellers", "畅销品"),
         "": out.pick("Found", "找到"),
     }

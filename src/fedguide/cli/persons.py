@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.util
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from fedguide.api.inbox import Inbox
     from fedguide.config import Settings
     from fedguide.data.contract import Dataset
-    from fedguide.office.persons import Erased, Kept, Known
+    from fedguide.office.persons import Bound, Erased, Kept, Known
 
 LATEST = 5
 """Events that ``facts_of`` shows."""
@@ -56,6 +57,7 @@ class HomePersons:
         rights = rights_of(self._settings, lasting=True)
         rows, holding = self._rows(shop, shopper)
         kinds = [row["kind"] for row in rows]
+        bounds = bounds_of(self._settings, holding)
         return Known(
             shop=shop,
             said=rights.register.said(shopper),
@@ -64,8 +66,9 @@ class HomePersons:
             kinds={kind: kinds.count(kind) for kind in sorted(set(kinds))},
             latest=tuple(_kept(row) for row in rows[::-1][:latest]),
             ignored=tuple(self._inbox.ignored(shop, shopper)),
-            residual=residual_of(self._settings, holding),
+            residual=_in_words(bounds),
             epsilon=self._epsilon(shop),
+            bounds=bounds,
         )
 
     def personalise(self, shopper: str, *, wanted: bool) -> bool:
@@ -292,22 +295,40 @@ def _time(seconds: int, *, clocked: bool) -> str | int:
 
 
 def residual_of(settings: Settings, holding: Sequence[Path]) -> str:
-    """What trained models may still tell of somebody in these stores, in words.
+    """What trained models may still tell of somebody in these stores, in words."""
+    return _in_words(bounds_of(settings, holding))
+
+
+def bounds_of(settings: Settings, holding: Sequence[Path]) -> tuple[Bound, ...]:
+    """What trained models may still tell of somebody in these stores.
 
     Nothing takes that back; what bounds it is the noise that was added. A model trained without
     noise has no bound.
     """
+    from fedguide.office.persons import Bound
+
     bare, said = [], []
     for name, spent in _privacy_of_runs(holding):
         if spent.get("mechanism", "none") == "none":
-            bare.append(name)
+            bare.append(Bound(name, math.inf, 0.0))
         else:
             bound = spent["epsilon_insider"]
-            epsilon = "∞" if bound is None else f"{bound:.3g}"
-            said.append(f"ε = {epsilon} at δ = {spent['delta']:.1g} (run {name})")
-    if bare:
-        said.insert(0, f"no bound (trained without noise: {', '.join(bare)})")
-    return "; ".join([*said, *_ledgered(settings)]) or "nothing was trained"
+            said.append(Bound(name, math.inf if bound is None else bound, spent["delta"]))
+    return (*bare, *said, *_ledgered(settings))
+
+
+def _in_words(bounds: Sequence[Bound]) -> str:
+    from fedguide.cli.ledgers import figure
+
+    bare = [one.run for one in bounds if one.run and one.delta == 0]
+    said = [f"no bound (trained without noise: {', '.join(bare)})"] if bare else []
+    for one in bounds:
+        if one.epsilon is None:
+            said.append("ε of the ledger: pip install 'fedguide[train]'")
+        elif one.delta:
+            where = f"run {one.run}" if one.run else "ledger"
+            said.append(f"ε = {figure(one.epsilon)} at δ = {one.delta:.1g} ({where})")
+    return "; ".join(said) or "nothing was trained"
 
 
 def _privacy_of_runs(holding: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
@@ -322,17 +343,18 @@ def _privacy_of_runs(holding: Sequence[Path]) -> list[tuple[str, dict[str, Any]]
     ]
 
 
-def _ledgered(settings: Settings) -> list[str]:
+def _ledgered(settings: Settings) -> list[Bound]:
     """What the party's own ledger says of all its shoppers."""
-    from fedguide.cli.ledgers import budget_of, figure, is_there, opened, own_place
+    from fedguide.cli.ledgers import budget_of, is_there, opened, own_place
+    from fedguide.office.persons import Bound
 
     if not is_there(own_place(settings)):
         return []
+    budget = budget_of(settings)
     with opened(own_place(settings)) as ledger:
         counts = ledger.counts(settings.privacy.party)
     if not counts:
         return []
     if importlib.util.find_spec("dp_accounting") is None:
-        return ["ε of the ledger: pip install 'fedguide[train]'"]
-    budget = budget_of(settings)
-    return [f"ε = {figure(ledger.price(counts, budget))} at δ = {budget.delta:.1g} (ledger)"]
+        return [Bound("", None, budget.delta)]
+    return [Bound("", ledger.price(counts, budget), budget.delta)]

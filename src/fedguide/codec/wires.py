@@ -59,7 +59,9 @@ def _default(field: Field[Any], kind: type) -> object:
 
 
 def _is_default(value: object, default: object) -> bool:
-    """Is it the default itself? 0 is not False, and an array equals nothing here."""
+    """Is it the default itself? 0 is not False nor -0.0, and an array equals nothing here."""
+    if isinstance(value, float) and isinstance(default, float):
+        return value.hex() == default.hex()
     return type(value) is type(default) and value == default
 
 

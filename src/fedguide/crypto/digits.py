@@ -23,6 +23,7 @@ DIGIT_BITS = 24
 DIGIT_BYTES = DIGIT_BITS // 8
 _BASE = 1 << DIGIT_BITS
 _MASK = _BASE - 1
+_AT_ONCE = 1 << 15  # values transformed back together: they stay in a core's own cache
 _MOST_DISTANCE = 0.1  # to a whole number after an FFT; a half would be a wrong result
 
 Digits: TypeAlias = NDArray[np.int64]
@@ -88,21 +89,29 @@ def rounded_shift(digits: Digits, bits: int, keep: int) -> NDArray[np.int64]:
 
 def signed(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     """The values modulo 2^bits, within [-2^(bits-1), 2^(bits-1))."""
-    half = np.int64(1) << (bits - 1)
-    low = values & ((half << 1) - 1)
-    return np.where(low >= half, low - (half << 1), low)
+    # The highest bit kept becomes the sign: what is above it falls off, and is filled with it.
+    places = np.int64(64 - bits)
+    moved: NDArray[np.int64] = values << places
+    moved >>= places
+    return moved
 
 
 def to_spectrum(polynomials: NDArray[np.float64]) -> Spectrum:
     """Coefficients of shape ``(..., N)`` to values of shape ``(..., N/2)``."""
     half = polynomials.shape[-1] // 2
-    folded = polynomials[..., :half] + 1j * polynomials[..., half:]
-    return np.fft.fft(folded * _twist(half))
+    folded = np.empty((*polynomials.shape[:-1], half), np.complex128)
+    folded.real, folded.imag = polynomials[..., :half], polynomials[..., half:]
+    folded *= _twist(half)
+    return np.fft.fft(folded)
 
 
 def digit_spectra(digits: Digits) -> Spectrum:
     """Numbers of shape ``(..., N, d)`` to their balanced digits' spectra, ``(..., d, N/2)``."""
-    return to_spectrum(np.moveaxis(balanced(digits), -1, -2).astype(np.float64))
+    *blocks, n, places = digits.shape
+    rows = np.ascontiguousarray(digits).reshape(-1, n, places)
+    folded = np.empty((len(rows), places, n // 2), np.complex128)
+    kernels.fold_digits(rows, _twist(n // 2), folded)
+    return np.fft.fft(folded).reshape(*blocks, places, n // 2)
 
 
 def from_spectra(spectra: Spectrum) -> NDArray[np.int64]:
@@ -112,10 +121,14 @@ def from_spectra(spectra: Spectrum) -> NDArray[np.int64]:
         RunError: rounding is not certain, because the product was too large for double precision.
     """
     *blocks, digits, half = spectra.shape
-    folded = np.fft.ifft(spectra).reshape(-1, digits, half)
-    whole = np.empty((len(folded), 2 * half, digits), np.int64)
-    if not kernels.round_all(folded, _twist(half), whole) < _MOST_DISTANCE:
-        raise RunError("a product of polynomials is too large to be exact in double precision")
+    rows = spectra.reshape(-1, digits, half)
+    whole = np.empty((len(rows), 2 * half, digits), np.int64)
+    some = max(1, _AT_ONCE // (digits * half))
+    for start in range(0, len(rows), some):
+        block = slice(start, start + some)
+        folded = np.fft.ifft(rows[block])
+        if not kernels.round_all(folded, _twist(half), whole[block]) < _MOST_DISTANCE:
+            raise RunError("a product of polynomials is too large to be exact in double precision")
     return whole.reshape(*blocks, 2 * half, digits)
 
 

@@ -89,6 +89,22 @@ def unpack(flat: NDArray[np.uint8], digits: NDArray[np.int64]) -> None:
     _compiled(_unpack)(flat, digits)
 
 
+def fold_digits(
+    digits: NDArray[np.int64], twist: NDArray[np.complex128], folded: NDArray[np.complex128]
+) -> None:
+    """Carried digits of 24 bits, balanced to ±2^23, as what is transformed for each of them.
+
+    Args:
+        digits: of polynomials, shape ``(blocks, N, d)``.
+        twist: turns a transform into one modulo X^N + 1, shape ``(N/2,)``.
+        folded: written to, shape ``(blocks, d, N/2)``.
+
+    Raises:
+        ConfigError: numba is not installed.
+    """
+    _compiled(_fold_digits)(digits, twist, folded)
+
+
 def round_shift(digits: NDArray[np.int64], bits: int, keep: int, values: NDArray[np.int64]) -> None:
     """round(x / 2^bits) of digits of 24 bits, carried on the way, as signed ``keep``-bit numbers.
 
@@ -194,6 +210,20 @@ def _unpack(flat: Any, digits: Any) -> None:
         digits[at] = (
             np.int64(flat[first]) | np.int64(flat[first + 1]) << 8 | np.int64(flat[first + 2]) << 16
         )
+
+
+def _fold_digits(digits: Any, twist: Any, folded: Any) -> None:
+    half, base = folded.shape[2], 1 << 24
+    for block in range(digits.shape[0]):
+        for at in range(half):
+            low_over = high_over = 0
+            for place in range(digits.shape[2]):
+                low = digits[block, at, place] + low_over
+                low_over = 1 if low >= base >> 1 else 0
+                high = digits[block, at + half, place] + high_over
+                high_over = 1 if high >= base >> 1 else 0
+                value = complex(low - low_over * base, high - high_over * base)
+                folded[block, place, at] = value * twist[at]
 
 
 def _round_all(folded: Any, twist: Any, whole: Any) -> Any:

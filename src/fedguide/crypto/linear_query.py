@@ -286,7 +286,8 @@ def share(
     params = holder.session.params
     own = Root(derive(holder.root, "share", question_digest(question))) if mask is None else mask
     drawn, kept = share_mask(own, wide.shape[:2], params)
-    return Answer(packed(wide + drawn)), kept
+    wide += drawn
+    return Answer(packed(wide)), kept
 
 
 def share_mask(

@@ -238,10 +238,12 @@ def share_products(
     if mask is None:
         digest = hashlib.sha256(question.polynomials.tobytes()).digest()
         mask = Root(derive(holder.root, "share products", digest))
-    spectra = digit_spectra(unpacked(question.polynomials)) * session.fold
+    spectra = digit_spectra(unpacked(question.polynomials))
+    spectra *= session.fold
     wide = _scores(session, _sum(holder.blocks, spectra, session.per))
     drawn, kept = share_mask(mask, (session.samples,), params)
-    return Answer(packed(wide + drawn)[:, None]), kept
+    wide += drawn
+    return Answer(packed(wide)[:, None]), kept
 
 
 def open_products(
@@ -259,7 +261,8 @@ def open_products(
     secret = to_spectrum(asked.secret.astype(np.float64)) * session.fold
     folded = _sum(hint.blocks, secret[None, None], session.per)
     known = _scores(session, folded.reshape(session.blocks, params.digits, -1))
-    difference = unpacked(answer.numbers[:, 0]) - known
+    difference = unpacked(answer.numbers[:, 0])
+    difference -= known
     return rounded_shift(difference, params.delta_bits, params.sum_bits)
 
 

@@ -9,15 +9,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 FIGURE = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 """An amount in figures, with or without commas between thousands."""
 
 CURRENCIES: Mapping[str, str] = {
     "¥": "CNY", "元": "CNY", "块": "CNY", "块钱": "CNY", "圆": "CNY", "人民币": "CNY",
+    "大洋": "CNY", "软妹币": "CNY",
     "yuan": "CNY", "rmb": "CNY", "cny": "CNY",
     "$": "USD", "usd": "USD", "dollar": "USD", "dollars": "USD", "buck": "USD", "bucks": "USD",
-    "美元": "USD", "美金": "USD",
+    "美元": "USD", "美金": "USD", "刀": "USD",
     "£": "GBP", "gbp": "GBP", "pound": "GBP", "pounds": "GBP", "quid": "GBP", "英镑": "GBP",
     "€": "EUR", "eur": "EUR", "euro": "EUR", "euros": "EUR", "欧元": "EUR",
 }  # fmt: skip
@@ -46,7 +48,7 @@ class Amount:
     """An amount in the shop's money; ``low`` and ``high`` differ in "两三百" alone.
 
     Attributes:
-        low: at least this.
+        low: at least this; ``-inf`` in "几百".
         high: at most this.
         atoms: how many atoms it is made of.
     """
@@ -80,26 +82,39 @@ def _figure(atoms: Sequence[str], at: int) -> Amount | None:
 
 
 def _chinese(atoms: Sequence[str], at: int) -> Amount | None:
-    """``五百``, ``一百五`` (150), ``三百二十``, ``一千零五十``, ``两三百`` (200 to 300)."""
+    """``五百``, ``一百五`` (150), ``三百二十``, ``一千零五十``, and what ``_between`` reads."""
+    if atoms[at] == "几" and at + 1 < len(atoms) and atoms[at + 1] in _UNITS:
+        return Amount(-math.inf, 10 * _UNITS[atoms[at + 1]], 2)
     end = at
     while end < len(atoms) and (atoms[end] in _DIGITS or atoms[end] in _UNITS):
         end += 1
     said = atoms[at:end]
-    if len(said) == 3 and said[0] in _DIGITS and said[1] in _DIGITS and said[2] in _UNITS:
-        low, high = _DIGITS[said[0]], _DIGITS[said[1]]
-        if high == low + 1:
-            unit = _UNITS[said[2]]
-            return Amount(low * unit, high * unit, 3)
     value = _chinese_value(said)
-    return None if value is None else Amount(value, value, len(said))
+    return _between(said) if value is None else Amount(value, value, len(said))
+
+
+def _between(said: Sequence[str]) -> Amount | None:
+    """``两三百``, ``三五百``, ``十七八``, ``一百五六``: from one digit to the one beside it."""
+    if not any(part in _UNITS for part in said):
+        return None
+    for at, pair in enumerate(pairwise(said)):
+        one, other = (_DIGITS.get(part, 0) for part in pair)
+        if one > 0 and (other == one + 1 or (one, other) == (3, 5)):
+            low = _chinese_value([*said[: at + 1], *said[at + 2 :]])
+            high = _chinese_value([*said[:at], *said[at + 1 :]])
+            if low is not None and high is not None:
+                return Amount(low, high, len(said))
+    return None
 
 
 def _chinese_value(said: Sequence[str]) -> float | None:
     """The value of Chinese numerals; ``None`` where they are not one number."""
     if not said or (len(said) > 1 and not any(part in _UNITS for part in said)):
         return None
+    if any(part in _DIGITS and other in _DIGITS and part != "零" for part, other in pairwise(said)):
+        return None
     total = section = digit = last = 0
-    for part in said:
+    for at, part in enumerate(said):
         if part in _DIGITS:
             digit = _DIGITS[part]
             if digit == 0:
@@ -107,8 +122,8 @@ def _chinese_value(said: Sequence[str]) -> float | None:
         elif part == "万":
             total, section, digit, last = (total + section + digit) * 10_000, 0, 0, 10_000
         else:
-            # 十 is 10 wherever it stands; 百 and 千 alone are one of them (百元以内).
-            section += (digit or (1 if part == "十" or len(said) == 1 else 0)) * _UNITS[part]
+            # 十 is 10 wherever it stands; 百 and 千 with nothing before are one (百元以内, 百五).
+            section += (digit or (1 if part == "十" or at == 0 else 0)) * _UNITS[part]
             digit, last = 0, _UNITS[part]
     # 一百五 is 150 and 三千二 is 3200, but 二十五 is 25.
     return float(total + section + digit * (last // 10 if last >= 100 else 1))

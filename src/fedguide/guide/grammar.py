@@ -35,11 +35,13 @@ from fedguide.guide.function_words import (
     AT_LEAST,
     AT_MOST,
     BETWEEN,
+    BETWEEN_AFTER,
     BREAK,
     BUT,
     CHEAP,
     CURRENCY,
     DEAR,
+    EITHER,
     EXCEPT_AFTER,
     EXCEPT_END,
     FILLER,
@@ -50,6 +52,8 @@ from fedguide.guide.function_words import (
     OR_LESS,
     OR_MORE,
     OR_SO,
+    OTHERS,
+    RATED,
     SORTS,
     TO,
     VAGUE,
@@ -74,6 +78,7 @@ class _Reading:
     """What has been read so far; lives as long as one call of ``understand``."""
 
     wants: list[list[Term]] = field(default_factory=list)
+    linked: list[bool] = field(default_factory=list)
     refusals: list[Term] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     content: list[str] = field(default_factory=list)
@@ -98,10 +103,13 @@ def understand(vocabulary: Vocabulary, text: str) -> Wish:
         elif VAGUE in roles:
             reading.unknown.append(token.text)
         elif set(SORTS) & set(roles):
-            sort = next(role for role in SORTS if role in roles)
+            if reading.refusing:
+                reading.unknown.append(token.text)
+            else:
+                sort = next(role for role in SORTS if role in roles)
             reading.refusing = False
         else:
-            _turn(reading, roles)
+            _turn(vocabulary, reading, roles)
     wants, strange = _that_fit(vocabulary, _narrowed(vocabulary, _merged(reading.wants)))
     reading.unknown += strange
     return replace(
@@ -114,7 +122,7 @@ def understand(vocabulary: Vocabulary, text: str) -> Wish:
     )
 
 
-def _turn(reading: _Reading, roles: tuple[str, ...]) -> None:
+def _turn(vocabulary: Vocabulary, reading: _Reading, roles: tuple[str, ...]) -> None:
     """What a function word changes for the words that follow (or precede) it."""
     if NOT in roles:
         reading.refusing, reading.joint = True, ""
@@ -123,16 +131,37 @@ def _turn(reading: _Reading, roles: tuple[str, ...]) -> None:
     elif ANY in roles:
         reading.wide = True
     elif EXCEPT_AFTER in roles or WITHOUT_AFTER in roles:
-        if not reading.refused_last and reading.wants:
-            reading.refusals += reading.wants.pop()
-            reading.content = reading.content[:-1]
+        if not reading.refused_last:
+            _refuse_last(reading)
         reading.refusing = reading.refused_last = False
     elif BREAK in roles:
         reading.refusing = reading.refused_last = reading.wide = False
         reading.joint = ""
+    elif EITHER in roles:
+        _join_either(vocabulary, reading)
     elif OR in roles or AND in roles:
         reading.joint = OR if OR in roles else AND
         reading.refusing = reading.refusing or reading.refused_last
+
+
+def _join_either(vocabulary: Vocabulary, reading: _Reading) -> None:
+    """Makes one want of the last ones that no item is at once ("浅灰白色都可以")."""
+    while len(reading.wants) > 1:
+        before, last = reading.wants[-2:]
+        alike = {term.field for term in (*before, *last)}
+        if len(alike) > 1 or CATEGORY in alike or not _never_both(vocabulary, before[-1], last[0]):
+            return
+        reading.wants[-2:] = [[*before, *last]]
+        reading.linked.pop()
+
+
+def _refuse_last(reading: _Reading) -> None:
+    """Refuses what was wanted last, with all that "and" joined to it ("鸡肉和三文鱼的都不要")."""
+    linked = True
+    while reading.wants and linked:
+        terms, linked = reading.wants.pop(), reading.linked.pop()
+        reading.refusals += terms
+        reading.content = reading.content[: -len(terms)]
 
 
 def _take(vocabulary: Vocabulary, reading: _Reading, term: Term) -> None:
@@ -150,6 +179,7 @@ def _take(vocabulary: Vocabulary, reading: _Reading, term: Term) -> None:
             last.append(term)
         else:
             reading.wants.append([term])
+            reading.linked.append(reading.joint == AND)
         reading.refused_last = False
     reading.joint = ""
 
@@ -199,7 +229,7 @@ def _narrowed(vocabulary: Vocabulary, wants: tuple[Wanted, ...]) -> tuple[Wanted
 def _that_fit(
     vocabulary: Vocabulary, wants: tuple[Wanted, ...]
 ) -> tuple[tuple[Wanted, ...], list[str]]:
-    """The wants without a mere part of a kind's name that nothing else wanted goes with.
+    """The wants without a mere part of a kind's name, or a slip, that nothing else goes with.
 
     Gives what is left and the texts that were taken out.
     """
@@ -212,10 +242,41 @@ def _that_fit(
             for other in left
             for term in other.terms
         )
-        mere = beside and all(_is_mere_part(vocabulary, term) for term in wanted.terms)
+        mere = _never_of_the_kind(vocabulary, wanted, left) or (
+            beside and all(_is_mere_part(vocabulary, term) for term in wanted.terms)
+        )
         if mere and _fit_together(vocabulary, left):
             return left, [term.text for term in wanted.terms]
     return wants, []
+
+
+def _never_of_the_kind(vocabulary: Vocabulary, wanted: Wanted, others: Sequence[Wanted]) -> bool:
+    """Is it no name of the shop as it was said, and of other shelves than a kind that is wanted?"""
+    if not all(term.field == FEATURE and _is_guessed(vocabulary, term) for term in wanted.terms):
+        return False
+    held = np.concatenate([vocabulary.held(key) for term in wanted.terms for key in term.keys])
+    kinds = [other for other in others if all(term.field == CATEGORY for term in other.terms)]
+    return any(not np.isin(held, _shelf_of(vocabulary, kind)).any() for kind in kinds)
+
+
+def _shelf_of(vocabulary: Vocabulary, kind: Wanted) -> NDArray[np.int32]:
+    """Rows of the items beside a kind: of the smallest category that holds more than it."""
+    rows = np.concatenate(
+        [rows_of(vocabulary, CATEGORY, key) for term in kind.terms for key in term.keys]
+    )
+    wider = [
+        some
+        for (field, _), some in vocabulary.members.items()
+        if field == CATEGORY and len(some) > len(rows) and np.isin(rows, some).all()
+    ]
+    return min(wider, key=len, default=rows)
+
+
+def _is_guessed(vocabulary: Vocabulary, term: Term) -> bool:
+    """Was something else said, or a part of a name alone ("敏感" of "敏感肌")?"""
+    key = term.keys[0]
+    part = key not in vocabulary.known and (is_run(key[0]) or key[0] in vocabulary.bound)
+    return term.slip or part
 
 
 def _is_mere_part(vocabulary: Vocabulary, term: Term) -> bool:
@@ -252,8 +313,10 @@ def _ending_in(vocabulary: Vocabulary, term: Term) -> Term:
 def _here(tokens: Sequence[Token], at: int) -> tuple[str, ...]:
     """The roles a token can have where it stands."""
     roles = tokens[at].roles
-    if NOT in roles and _ends_its_part(tokens, at):
-        return (EXCEPT_AFTER,)
+    if NOT in roles and (_ends_its_part(tokens, at) or _hangs_on(tokens, at)):
+        return (FILLER,) if _is_of_others(tokens, at) else (EXCEPT_AFTER,)
+    if EXCEPT_AFTER in roles and (_is_of_others(tokens, at) or not _follows_a_term(tokens, at)):
+        return (FILLER,)
     if EXCEPT_END in roles:
         return (EXCEPT_AFTER,) if any(NOT in token.roles for token in tokens[:at]) else ()
     if WITHOUT_AFTER in roles and (at == 0 or tokens[at - 1].term is None):
@@ -268,6 +331,32 @@ def _ends_its_part(tokens: Sequence[Token], at: int) -> bool:
         return False
     behind = next((t for t in tokens[at + 1 :] if FILLER not in t.roles), None)
     return behind is None or BREAK in behind.roles
+
+
+def _follows_a_term(tokens: Sequence[Token], at: int) -> bool:
+    """Does a word of the catalogue stand before it, fillers aside?"""
+    before = next((t for t in reversed(tokens[:at]) if FILLER not in t.roles), None)
+    return before is not None and before.term is not None
+
+
+def _is_of_others(tokens: Sequence[Token], at: int) -> bool:
+    """Does a refusal behind a word speak of all others ("灶台记，别的牌子不要")?"""
+    for token in reversed(tokens[:at]):
+        if token.text in OTHERS:
+            return True
+        if FILLER not in token.roles:
+            return False
+    return False
+
+
+def _hangs_on(tokens: Sequence[Token], at: int) -> bool:
+    """Is a refusal written onto the word before it, and a space behind it ("沐野不要 控油")?"""
+    before, start = at - 1, at
+    while before >= 0 and FILLER in tokens[before].roles and not tokens[start].apart:
+        before, start = before - 1, before
+    hung = before >= 0 and tokens[before].term is not None and not tokens[start].apart
+    behind = tokens[at + 1] if at + 1 < len(tokens) else None
+    return hung and behind is not None and behind.apart and is_run(tokens[at].text[0])
 
 
 def _with_quantities(vocabulary: Vocabulary, tokens: Sequence[Token]) -> list[Token]:
@@ -296,6 +385,8 @@ def _is_measure(token: Token) -> bool:
     """Is it a unit that is no currency? Behind "岁" and the long ones other words may hang."""
     # 片 is the end of 燕麦片, but "一千片" is a quantity.
     head = token.term is not None and len(token.text) == 1 and is_run(token.text)
+    if token.term is not None and token.term.slip and token.text in MEASURES:
+        return True
     if (token.term is not None and not head) or token.amount or CURRENCY in token.roles:
         return False
     return token.text in MEASURES or any(
@@ -312,6 +403,9 @@ def _prices(vocabulary: Vocabulary, tokens: list[Token]) -> tuple[Wish, list[Tok
     while at < len(tokens):
         amount = tokens[at].amount
         if amount is None:
+            at += 1
+            continue
+        if _is_rating(tokens, at):
             at += 1
             continue
         span, low, high, about = _bounds(tokens, at, amount)
@@ -338,6 +432,13 @@ def _prices(vocabulary: Vocabulary, tokens: list[Token]) -> tuple[Wish, list[Tok
     return wish, left
 
 
+def _is_rating(tokens: Sequence[Token], at: int) -> bool:
+    """Does an amount say how good something is judged?"""
+    aside = {FILLER, BREAK, AT_LEAST}
+    before = next((t for t in reversed(tokens[:at]) if not aside & set(t.roles)), None)
+    return before is not None and before.text in RATED
+
+
 def _bounds(
     tokens: Sequence[Token], at: int, amount: Amount
 ) -> tuple[set[int], float, float, float]:
@@ -355,7 +456,12 @@ def _bounds(
     named = ABOUT if any(_currency(tokens[place]) for place in span) else ""
     # "预算两百上下": what is said behind is the closer word.
     loose = bool(behind) and any(OR_LESS in tokens[place].roles for place in left)
-    bounds = _bounded((behind if loose else before) or behind or named, amount)
+    closer = (behind if loose else before) or behind or named
+    # "预算三四百" is a budget of 300 to 400, "不超过三四百" is not.
+    open_range = math.isfinite(amount.low) and amount.low < amount.high
+    if closer == AT_MOST and open_range and any(OR_LESS in tokens[p].roles for p in left):
+        closer = ""
+    bounds = _bounded(closer, amount)
     return ({at}, -math.inf, math.inf, math.nan) if bounds is None else (span, *bounds)
 
 
@@ -435,13 +541,21 @@ def _within(tokens: Sequence[Token], place: int) -> str:
 
 def _is_to(tokens: Sequence[Token], place: int, before: str) -> bool:
     roles = tokens[place].roles
-    return TO in roles or (before == BETWEEN and AND in roles)
+    return TO in roles or (AND in roles and (before == BETWEEN or _ends_between(tokens, place)))
+
+
+def _ends_between(tokens: Sequence[Token], place: int) -> bool:
+    """Is what follows an amount and then 之间 ("100和200之间")?"""
+    found = _amount_behind(tokens, place)
+    behind = tokens[found[0] + 1 :] if found else ()
+    closing = next((token for token in behind if CURRENCY not in token.roles), None)
+    return closing is not None and BETWEEN_AFTER in closing.roles
 
 
 def _amount_behind(tokens: Sequence[Token], place: int) -> tuple[int, Amount] | None:
     """The place and amount right behind a token, a currency sign aside."""
     place += 1
-    if place < len(tokens) and CURRENCY in tokens[place].roles:
+    while place < len(tokens) and {TO, CURRENCY} & set(tokens[place].roles):
         place += 1
     amount = tokens[place].amount if place < len(tokens) else None
     return None if amount is None else (place, amount)

@@ -114,16 +114,11 @@ class SlateScore:
         shopper: ``(d,)``.
         columns: ``(2,)``.
         sparse: ``(n,)``.
-        touched: every item whose ``sparse`` is not 0, and perhaps others; items may repeat, and
-            -1 stands for none.
-        raised: ``sparse`` of each of these; of -1, anything.
     """
 
     shopper: Matrix
     columns: Matrix
     sparse: Matrix
-    touched: NDArray[np.int32]
-    raised: Matrix
 
 
 def prepare(model: ShopModel) -> Prepared:
@@ -180,13 +175,10 @@ def slate_score(moment: Moment, slate: str) -> SlateScore:
     weights = moment.prepared.weights[slate]
     sparse = scattered(spoke.targets, weights["neighbours"] * spoke.said, len(model))
     sparse[own.items] += moment.prepared.of_own[slate] @ own.table
-    touched = np.concatenate([spoke.targets.ravel(), own.items.astype(np.int32)])
     return SlateScore(
         np.float32(model.slates[slate].network) * moment.shopper,
         np.array([weights["recent"], weights["popularity"]], np.float32),
         sparse,
-        touched,
-        sparse.take(touched, mode="wrap"),  # now, while the array is still in the cache
     )
 
 

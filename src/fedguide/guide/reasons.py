@@ -96,10 +96,10 @@ def _spoken(moment: Moment, items: NDArray[np.int64]) -> Matrix:
     said = np.zeros((len(items), len(moment.own.items)), np.float32)
     # A small table, by the last bits of an item, finds the few that may be wanted among s x k
     # targets and stays in the processor's first cache; each is then looked at.
-    wanted = np.full(_BUCKETS, -1, np.int16)
-    wanted[items & (_BUCKETS - 1)] = 0
-    heard = np.flatnonzero(wanted.take(targets & (_BUCKETS - 1)) >= 0)
-    row, at = np.nonzero(items[:, None] == targets[heard])
+    wanted = np.zeros(_BUCKETS, np.bool_)
+    wanted[items & (_BUCKETS - 1)] = True
+    heard = wanted.take(targets & (_BUCKETS - 1)).nonzero()[0]
+    row, at = np.nonzero(items[:, None] == targets.take(heard))
     heard = heard[at]
     said[row, heard // spoke.targets.shape[1]] = spoke.said.ravel()[heard]
     return said

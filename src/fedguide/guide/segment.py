@@ -7,13 +7,16 @@ most. So "无糖" is a word where the shop sells sugar-free things, and "no suga
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedguide.guide.amounts import CURRENCIES, FIGURE, Amount, amount_at
 from fedguide.guide.function_words import FILLER, TO, role_table
+from fedguide.guide.scripts import SIMPLIFIED, simplified
+from fedguide.guide.synonyms import OTHERS
 from fedguide.guide.vocabulary import (
     BRAND,
     CATEGORY,
@@ -34,7 +37,7 @@ _LONGEST_FUNCTION = max(map(len, ROLES))
 _WORDY = r"[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 _GLUED = "|".join(["ish", *(word for word in CURRENCIES if word.isalpha() and word.isascii())])
 _ATOM = re.compile(
-    rf"(?:{FIGURE})(?:[kw]?(?!{_WORDY})|(?=(?:{_GLUED})(?!{_WORDY})))|{_WORDY}+|[^\s_]|\n"
+    rf"(?:{_GLUED})(?=\d)|(?:{FIGURE})(?:[kw]?(?!{_WORDY})|(?=(?:{_GLUED})(?!{_WORDY})))|{_WORDY}+|[^\s_]|\n"
 )
 
 _WITH, _WITH_OUT = re.compile(r"\bw/"), re.compile(r"\bw/o\b")
@@ -42,6 +45,7 @@ _WITH, _WITH_OUT = re.compile(r"\bw/"), re.compile(r"\bw/o\b")
 # What a token costs; see the head of the file. Only their order matters.
 _PHRASE, _NAME, _AMOUNT, _FUNCTION, _LATIN_PART = 0.9, 1.0, 1.0, 1.0, 1.0
 _FILLER, _WORD, _PART, _SHORT = 1.05, 1.1, 1.3, 1.5
+_SYNONYM, _AMOUNT_CUT = 1.25, 1.05
 _RUN_CHARACTER, _HEAD, _UNKNOWN, _SHADE = 0.9, 1.9, 2.0, 2.5
 
 _SHORTEST_BEGINNING = 4
@@ -57,6 +61,21 @@ _COLOURS = frozenset("黑白红橙黄绿青蓝紫灰粉棕金银")
 """Characters that are a colour where no other word goes on behind them ("黑或者白的")."""
 
 _ENDS_A_COLOUR = frozenset("的或和与跟及、也都要就")
+
+_DARK, _LIGHT = frozenset("深墨暗藏炭"), frozenset("浅淡嫩樱亮奶")
+_SHADING = _DARK | _LIGHT | frozenset("纯大米雪宝天湖军翠酒玫豆银正全哑海")
+"""Characters that say which shade of the colour behind them."""
+
+_SAME_COLOUR = {
+    "粉红": "粉",
+    "藏青": "蓝",
+    "桃红": "粉",
+    "玫红": "粉",
+    "驼": "棕",
+    "咖": "棕",
+    "卡其": "黄",
+}
+"""Names of colours that do not end with the colour they are a shade of."""
 
 
 @dataclass(frozen=True)
@@ -85,29 +104,39 @@ class Term:
 class Token:
     """A part of a wish; of ``term``, ``amount`` and ``roles`` at most one is there.
 
-    Without any of them nobody knows the text.
+    Without any of them nobody knows the text. ``apart`` says that a space stands before it.
     """
 
     text: str
     term: Term | None = None
     amount: Amount | None = None
     roles: tuple[str, ...] = ()
+    apart: bool = False
 
 
 def atoms_of(text: str) -> list[str]:
     """A text as atoms: characters of runs, words, figures and signs, lower-case."""
+    return [atom for atom, _ in _atoms_and_gaps(text)]
+
+
+def _atoms_and_gaps(text: str) -> list[tuple[str, bool]]:
+    """The atoms, each with whether a space stands before it."""
     plain = unicodedata.normalize("NFKC", text).casefold()
-    return _ATOM.findall(_WITH.sub("with ", _WITH_OUT.sub("without ", plain)))
+    plain = _WITH.sub("with ", _WITH_OUT.sub("without ", plain))
+    found = _ATOM.finditer(plain)
+    return [(match[0], plain[match.start() - 1 : match.start()].isspace()) for match in found]
 
 
 def segment(vocabulary: Vocabulary, text: str) -> tuple[Token, ...]:
     """The tokens of a wish, in their order."""
-    atoms = _without_hyphens(atoms_of(text))
+    kept = _without_hyphens(_atoms_and_gaps(text))
+    atoms = _in_the_shops_script(vocabulary, [atom for atom, _ in kept])
+    plain, gaps = [simplified(atom) for atom in atoms], [gap for _, gap in kept]
     count = len(atoms)
     best: list[tuple[float, int, Token | None]] = [(0.0, 0, None)]
     best += [(float("inf"), 0, None)] * count
     for at in range(count):
-        for cost, stop, token in _candidates(vocabulary, atoms, at):
+        for cost, stop, token in _candidates(vocabulary, atoms, plain, at, gaps):
             # Of equal costs the one found first stays: its first tokens are the longer ones.
             if best[at][0] + cost < best[stop][0] - 1e-9:
                 best[stop] = (best[at][0] + cost, at, token)
@@ -116,42 +145,73 @@ def segment(vocabulary: Vocabulary, text: str) -> tuple[Token, ...]:
     while at:
         _, before, chosen = best[at]
         if chosen is not None:
-            tokens.append(chosen)
+            tokens.append(replace(chosen, apart=gaps[before]))
         at = before
     return tuple(_of_that_kind(vocabulary, token) for token in _joined(tokens[::-1]))
 
 
-def _without_hyphens(atoms: Sequence[str]) -> list[str]:
+def _in_the_shops_script(vocabulary: Vocabulary, atoms: Sequence[str]) -> list[str]:
+    """Traditional characters that stand nowhere in the catalogue as their simplified ones."""
+    return [
+        SIMPLIFIED[atom] if atom in SIMPLIFIED and not len(vocabulary.held((atom,))) else atom
+        for atom in atoms
+    ]
+
+
+def _without_hyphens(atoms: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:
     """Leaves out signs that are inside a word, such as a hyphen or an apostrophe."""
     kept = []
-    for at, atom in enumerate(atoms):
+    for at, (atom, gap) in enumerate(atoms):
         inside = 0 < at < len(atoms) - 1 and not (
-            atoms[at - 1][0].isdigit() or atoms[at + 1][0].isdigit()
+            atoms[at - 1][0][0].isdigit() or atoms[at + 1][0][0].isdigit()
         )
         if len(atom) == 1 and not atom.isalnum():
             hyphen = (atom,) in ROLES and TO in ROLES[(atom,)]
             if (hyphen and inside) or (atom,) not in ROLES:
                 continue
-        kept.append(atom)
+        kept.append((atom, gap))
     return kept
 
 
 def _candidates(
-    vocabulary: Vocabulary, atoms: Sequence[str], at: int
+    vocabulary: Vocabulary,
+    atoms: Sequence[str],
+    plain: Sequence[str],
+    at: int,
+    gaps: Sequence[bool],
 ) -> Iterator[tuple[float, int, Token]]:
-    """What can start at an atom: its cost, where it ends, and the token."""
+    """What can start at an atom: its cost, where it ends, and the token.
+
+    ``plain`` are the atoms in simplified characters, which the grammar's own words are.
+    """
     atom = atoms[at]
-    amount = amount_at(atoms, at)
-    if amount is not None:
+    for cost, amount in _amounts(plain, at, gaps):
         stop = at + amount.atoms
-        yield _AMOUNT, stop, Token(text_of(tuple(atoms[at:stop])), amount=amount)
+        yield cost, stop, Token(text_of(tuple(atoms[at:stop])), amount=amount)
     longest = min(len(atoms), at + max(vocabulary.longest, _LONGEST_FUNCTION))
     for stop in range(longest, at, -1):
-        yield from _of_function(atoms, at, stop)
+        yield from _of_function(plain, at, stop)
         yield from _of_catalogue(vocabulary, atoms, at, stop)
     if is_run(atom):
         yield from _of_character(vocabulary, atoms, at)
+        yield from _of_shade(vocabulary, atoms, at)
     yield _UNKNOWN, at + 1, _other(vocabulary, atom)
+
+
+def _amounts(plain: Sequence[str], at: int, gaps: Sequence[bool]) -> Iterator[tuple[float, Amount]]:
+    """The amount at an atom, and in characters the one without the last ("两百三文鱼")."""
+    amount = amount_at(plain, at)
+    if amount is None:
+        return
+    if is_run(plain[at]):
+        # A space ends a number in characters: "两百 三文鱼".
+        inside = range(at + 1, at + amount.atoms)
+        cut = next((place for place in inside if gaps[place]), at + amount.atoms)
+        shorter = (amount_at(plain[:stop], at) for stop in range(at + 1, cut))
+        yield from ((_AMOUNT_CUT, one) for one in shorter if one is not None)
+        amount = amount_at(plain[:cut], at)
+    if amount is not None:
+        yield _AMOUNT, amount
 
 
 def _of_function(atoms: Sequence[str], at: int, stop: int) -> Iterator[tuple[float, int, Token]]:
@@ -192,6 +252,26 @@ def _of_catalogue(
         yield _WORD, stop, Token(said, Term(FEATURE, (whole,), said))
     elif not run and len(key) == 1 and (apart := _apart(vocabulary, key[0])):
         yield _WORD, stop, Token(said, Term(vocabulary.known.get(apart, FEATURE), (apart,), said))
+    elif others := _other_names(vocabulary, key):
+        field = vocabulary.known.get(others[0], FEATURE)
+        yield _SYNONYM, stop, Token(said, Term(field, others, said, slip=True))
+
+
+def _other_names(vocabulary: Vocabulary, key: Key) -> tuple[Key, ...]:
+    """What the catalogue calls a thing that is known by other names; nothing where it has none."""
+    others = OTHERS.get(key, ())
+    if len(vocabulary.held(key)) or not others:
+        return ()
+    known = tuple(other for other in others if other in vocabulary.known)
+    ending = tuple(
+        name
+        for name, field in vocabulary.known.items()
+        if field == CATEGORY and any(name[-len(other) :] == other for other in others)
+    )
+    held = (other for other in others if len(vocabulary.held(other)))
+    found = known or ending or tuple(itertools.islice(held, 1))
+    # Names in the shopper's script come first: the first ones are shown.
+    return tuple(sorted(found, key=lambda name: (is_run(name[0]) != is_run(key[0]), name)))
 
 
 def _apart(vocabulary: Vocabulary, word: str) -> Key:
@@ -225,6 +305,40 @@ def _of_character(
     # A doubled character is a word of its own: 宝宝 is no 充电宝.
     if kinds and atom not in (*atoms[max(at - 1, 0) : at], *atoms[at + 1 : at + 2]):
         yield _HEAD, at + 1, Token(atom, Term(CATEGORY, kinds, atom))
+
+
+def _of_shade(
+    vocabulary: Vocabulary, atoms: Sequence[str], at: int
+) -> Iterator[tuple[float, int, Token]]:
+    """Shades that the shop has under another name of the same colour: 藏青 for 海军蓝."""
+    for stop in range(at + 2, min(at + 5, len(atoms) + 1)):
+        said = "".join(atoms[at:stop])
+        name = said.removesuffix("色")
+        if set(name) <= _COLOURS and len(name) > 1 and name not in _SAME_COLOUR:
+            shades = _shades(vocabulary, name)
+            if len(shades) > 1:
+                yield _PART, stop, Token(said, Term(FEATURE, shades, said, slip=True))
+            continue
+        colour = _SAME_COLOUR.get(name) or (
+            name[-1:] if set(name[:-1]) <= _SHADING and name[-1:] in _COLOURS else ""
+        )
+        if not colour or len(vocabulary.held(tuple(name))):
+            continue
+        other = _LIGHT if name[0] in _DARK else _DARK if name[0] in _LIGHT else frozenset[str]()
+        shades = tuple(key for key in _shades(vocabulary, colour) if key[0] not in other)
+        if shades:
+            yield _PART, stop, Token(said, Term(FEATURE, shades, said, slip=True))
+
+
+def _shades(vocabulary: Vocabulary, colours: str) -> tuple[Key, ...]:
+    """The shop's shades of these colours: 黑色 and 白色 for "黑白"."""
+    return tuple(
+        key
+        for key, field in vocabulary.known.items()
+        if field == FEATURE
+        and 1 < len(key) <= 3
+        and "".join(key).removesuffix("色")[-1:] in tuple(colours)
+    )
 
 
 def _other(vocabulary: Vocabulary, atom: str) -> Token:

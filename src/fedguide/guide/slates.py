@@ -17,7 +17,7 @@ def question_of(moment: Moment, slate: str) -> Question:
     """A slate's score as a question to the index; what was bought before is excluded."""
     score = slate_score(moment, slate)
     query = np.concatenate([score.shopper, score.columns])
-    return Question(query, score.sparse, score.touched, score.raised, moment.bought)
+    return Question(query, score.sparse, moment.bought)
 
 
 def best_discover(moment: Moment, index: Index, k: int) -> Best:

@@ -21,6 +21,21 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """How much a trained model may tell of somebody who took part.
+
+    Attributes:
+        run: which trained it; empty for all that the party's own ledger was charged for.
+        epsilon: ∞ for something without noise; ``None`` where no accountant is installed.
+        delta: at which δ; 0 for something without noise.
+    """
+
+    run: str
+    epsilon: float | None
+    delta: float
+
+
+@dataclass(frozen=True)
 class Known:
     """What is kept of a shopper, and what they said about it.
 
@@ -34,6 +49,7 @@ class Known:
         ignored: items they do not want to be reckoned with.
         residual: what trained models may still tell of them: ε with its δ, in words.
         epsilon: the largest ε of the models that are served; ``None`` where there is no bound.
+        bounds: what ``residual`` says, for pages that say it in another language.
     """
 
     shop: str
@@ -45,6 +61,7 @@ class Known:
     ignored: tuple[str, ...]
     residual: str
     epsilon: float | None
+    bounds: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def _shown(here: Inside, report: Mapping[str, Any]) -> dict[str, Any]:
     lifts = [Bar(str(row["group"]), *row["lift"]) for row in tested["lift"]]
     floor = counts["floor"]
     bands = [
-        (cell, str(value) if value >= floor else f"<{floor}")
+        (cell, f"{value:,}" if value >= floor else f"<{floor}")
         for cell, value in zip(counts["cells"], counts["values"], strict=True)
     ]
     return {
@@ -37,7 +37,7 @@ def _shown(here: Inside, report: Mapping[str, Any]) -> dict[str, Any]:
             *_partners(here, report),
             *_chosen(here, report),
         ],
-        "chart": bar_chart(here.say("audience.lift"), lifts),
+        "chart": bar_chart(here.say("audience.lift"), lifts, decimals=2),
         "bands": bands,
         "charged": here.say(
             "audience.charged", epsilon=f"{counts['epsilon']:g}", record=counts["ledger_record"]

@@ -35,7 +35,7 @@ _BAR = Markup(
     '<rect class="bar" x="140" y="{y:.0f}" width="{width:.1f}" height="28" rx="5"/>'
     '<path class="whisker" d="M{low:.1f} {middle}H{high:.1f}'
     'M{low:.1f} {end}v12M{high:.1f} {end}v12"/>'
-    '<text x="{right}" y="{text:.0f}" text-anchor="end" class="figure">{value:.4f}</text>'
+    '<text x="{right}" y="{text:.0f}" text-anchor="end" class="figure">{value}</text>'
 )
 _GAUGE = Markup(
     '<svg class="gauge" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" '
@@ -76,13 +76,16 @@ def line_chart(title: str, points: Sequence[tuple[float, float]]) -> Markup:
     return _svg(f"{title}: {_short(ys[0])} → {_short(ys[-1])}", _HEIGHT, inside)
 
 
-def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
+def bar_chart(title: str, bars: Sequence[Bar], decimals: int = 4) -> Markup:
     """Horizontal bars from zero, each with the interval it is known to."""
     if not bars:
         return Markup("")
     most = max(*(bar.high for bar in bars), 1e-12)
-    rows = [_bar(bar, 12 + 44 * number, most) for number, bar in enumerate(bars)]
-    said = "; ".join(f"{b.label} {b.value:.4f} ({b.low:.4f} – {b.high:.4f})" for b in bars)
+    rows = [_bar(bar, 12 + 44 * number, most, decimals) for number, bar in enumerate(bars)]
+    said = "; ".join(
+        f"{b.label} {b.value:.{decimals}f} ({b.low:.{decimals}f} – {b.high:.{decimals}f})"
+        for b in bars
+    )
     return _svg(f"{title}: {said}", 12 + 44 * len(bars), Markup("").join(rows))
 
 
@@ -92,7 +95,7 @@ def gauge(title: str, share: float) -> Markup:
     return _GAUGE.format(title=title, kind=kind, width=width)
 
 
-def _bar(bar: Bar, y: int, most: float) -> Markup:
+def _bar(bar: Bar, y: int, most: float, decimals: int) -> Markup:
     room = _WIDTH - 140 - 90
     width, low, high = (room * max(0.0, v) / most for v in (bar.value, bar.low, bar.high))
     return _BAR.format(
@@ -105,7 +108,7 @@ def _bar(bar: Bar, y: int, most: float) -> Markup:
         middle=y + 14,
         end=y + 8,
         right=_WIDTH,
-        value=bar.value,
+        value=f"{bar.value:.{decimals}f}",
     )
 
 

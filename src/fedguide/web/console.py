@@ -138,6 +138,9 @@ def models(here: Inside) -> Page:
                 "row": one,
                 "made": one.made[:16].replace("T", " "),
                 "figure": _interval(one.ndcg10, one.low, one.high),
+                "privacy": here.say("console.no_bound")
+                if one.privacy == "dp: none"
+                else one.privacy or "–",
             }
             for one in here.office.models()
         ],

@@ -76,6 +76,7 @@ def mine(visit: Visit) -> Page:
         "ignored": [(item, titles(item)) for item in known.ignored],
         "left": left_of(visit, opened.guide.release.card),
         "in_words": _in_words(visit, known),
+        "remains": _remains(visit, known),
     }
     return Page("mine.html", visit.say("mine.title"), values)
 
@@ -154,6 +155,21 @@ def _titles(guide: Guide) -> Callable[[str], str]:
         return item if row is None else catalogue.titles[row] or item
 
     return title
+
+
+def _remains(visit: Visit, known: Known) -> str:
+    """What trained models may still tell, in the visit's language."""
+    say = visit.say
+    bare = [one.run for one in known.bounds if one.run and one.delta == 0]
+    said = [say("mine.remains_bare", runs=", ".join(bare))] if bare else []
+    for one in known.bounds:
+        if one.epsilon is None:
+            said.append(say("console.forecast_unknown"))
+        elif one.delta:
+            epsilon = f"{one.epsilon:.3g}" if math.isfinite(one.epsilon) else "∞"
+            key = "mine.remains_run" if one.run else "mine.remains_ledger"
+            said.append(say(key, epsilon=epsilon, delta=f"{one.delta:.1g}", run=one.run))
+    return "; ".join(said) or say("mine.remains_none")
 
 
 def _in_words(visit: Visit, known: Known) -> str:
