@@ -34,7 +34,7 @@ from fedguide.seeds import seeded_root
 from fedguide.values import PartyId
 from fedguide.vertical import glm_partner, sums
 from fedguide.vertical.estimators import VerticalGBDTClassifier, VerticalGLM
-from fedguide.vertical.features import codes_of, fit_spec
+from fedguide.vertical.features import codes_of, fit_spec, neighbours
 from fedguide.vertical.glm import GlmPlan, GlmTables, fit_glm
 from fedguide.vertical.glm_messages import GlmState
 from fedguide.vertical.glm_partner import GlmEnv
@@ -191,6 +191,10 @@ def quality(splits: int) -> tuple[dict[str, float], dict[str, bool]] | None:
             if number == 0:
                 _, hidden = fitted(name, "lattice", cells, other.cells, labels, there, chosen)
                 exact[name] = hidden == half
+        scores = three_parties(cells, other.cells, labels, there, chosen)
+        found.setdefault("glm_three", []).append(auc(labels[~chosen], scores).value)
+        scores = shop_alone(cells, labels, chosen)
+        found.setdefault("glm_alone", []).append(auc(labels[~chosen], scores).value)
         alone = VerticalGBDTClassifier(least_node=1)
         alone.fit(part(cells, chosen), labels[chosen], {}, {}, seeded_root(1))
         chance = alone.predict_proba(part(cells, ~chosen), {})[:, 1]
@@ -219,6 +223,39 @@ def fitted(
     model.fit(part(cells, chosen), labels[chosen], partners, {BANK: there[chosen]}, seeded_root(1))
     chance = model.predict_proba(part(cells, ~chosen), {BANK: there[~chosen]})[:, 1]
     return chance, encode(model.half_)
+
+
+def three_parties(
+    cells: dict, others: dict, labels: np.ndarray, there: np.ndarray, chosen: np.ndarray
+) -> np.ndarray:
+    """Scores of a GLM over the shop and two partners, who have half of the other columns each."""
+    names = list(others)
+    partners = {
+        PartyId(f"bank-{at}"): LocalPartner(
+            {name: others[name] for name in names[at::2]},
+            seeded_root(5, at),
+            PartnerPlan(12, reveal_alignment=True, allow_plain=True),
+        )
+        for at in (0, 1)
+    }
+    model = VerticalGLM(scheme="plain", reveal_alignment=True)
+    rows = dict.fromkeys(partners, there[chosen])
+    model.fit(part(cells, chosen), labels[chosen], partners, rows, seeded_root(1))
+    held = dict.fromkeys(partners, there[~chosen])
+    return model.predict_proba(part(cells, ~chosen), held)[:, 1]
+
+
+def shop_alone(cells: dict, labels: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Scores of the same model, penalties and bins on the shop's columns, solved exactly."""
+    plan = GlmPlan(reveal_alignment=True)
+    spec = fit_spec(part(cells, chosen), 12)
+    rows = bin_rows(codes_of(spec, cells), spec.bins)
+    hot = rows.dense(slice(None), slice(None)).T
+    rises = np.diff(np.eye(hot.shape[1]), axis=0)[neighbours(spec)[1:]]
+    penalty = 4 * plan.l2 * np.eye(hot.shape[1]) + 4 * plan.smooth * rises.T @ rises
+    residuals = 4 * (labels[chosen] - labels[chosen].mean())
+    weights = np.linalg.solve(hot[chosen].T @ hot[chosen] + penalty, hot[chosen].T @ residuals)
+    return hot[~chosen] @ weights
 
 
 def part(cells: dict, chosen: np.ndarray) -> dict:
@@ -343,10 +380,13 @@ def quality_bars(found: dict[str, float], exact: dict[str, bool]) -> list[Bar]:
     bars = [Bar(f"{name} lattice equals plain", float(same), "== 1", same)
             for name, same in exact.items()]  # fmt: skip
     bars.append(at_least("GBDT over the shop alone", found["gbdt"] - found["gbdt_alone"], 0.045))
+    gain = found["glm"] - found["glm_alone"]
+    print(f"GLM over the shop alone, same penalties: {gain:+.4f}")
     if "lr" in found:
         bars += [
             at_least("GBDT - xgboost joined", found["gbdt"] - found["xgboost"], -0.003),
             at_least("GLM - sklearn joined", found["glm"] - found["lr"], -0.003),
+            at_least("GLM of three parties - sklearn", found["glm_three"] - found["lr"], -0.003),
             at_least("GLM over the shop alone, one-hot", found["glm"] - found["lr_alone"], 0.06),
             at_least("GLM over the shop alone, raw", found["glm"] - found["lr_raw_alone"], 0.06),
         ]

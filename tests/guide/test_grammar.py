@@ -87,6 +87,11 @@ def test_what_bounds_an_amount_bounds_the_price(text: str, low: float, high: flo
     assert not wish.unknown
 
 
+def test_a_rating_is_no_price() -> None:
+    wish = _read("soundbar, rating 4.5+, under 90")
+    assert (wish.at_least, wish.at_most) == (-INF, 90)
+
+
 def test_an_amount_that_nothing_bounds_is_no_price() -> None:
     wish = _read("soundbar 42")
     assert not wish.has_price
@@ -99,6 +104,7 @@ def test_an_amount_that_nothing_bounds_is_no_price() -> None:
         ("3-6岁的衬衫", "3-6岁", INF),
         ("不超过3斤的衬衫", "3斤", INF),
         ("soundbar for 2 people", "2 people", INF),
+        ("soundbar with at least 4 stars", "4 stars", INF),
         ("soundbar, at least 2 pieces, under 90", "2 pieces", 90),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fedguide.codec import Limits, decode, encode
 from fedguide.errors import ConfigError, DataError
-from fedguide.vertical.features import Feature, FeatureSpec, codes_of, fit_spec
+from fedguide.vertical.features import Feature, FeatureSpec, codes_of, fit_spec, neighbours
 
 
 def test_few_values_get_a_bin_each_and_missing_ones_have_bin_0():
@@ -98,3 +98,13 @@ def test_a_table_that_is_not_as_when_fitted_is_refused():
 def test_a_spec_survives_bytes():
     spec = fit_spec({"a": [1.0, 2.0] * 50, "w": ["x", "y"] * 50}, least_bin=1)
     assert decode(encode(spec), (FeatureSpec, Feature), Limits(10_000)) == spec
+
+
+def test_neighbours_are_bins_of_numbers_that_touch():
+    """Not the one of missing values, not the first, and no word."""
+    spec = FeatureSpec(
+        (Feature("n", edges=(1.0, 2.0)), Feature("w", words=("a", "b")), Feature("m", edges=(0.0,)))
+    )
+    wanted = [False, False, True, True, False, False, False, False, False, True]
+    assert neighbours(spec).tolist() == wanted
+    assert neighbours(FeatureSpec(())).shape == (0,)

@@ -85,7 +85,7 @@ def in_the_open(table, env, steps, objective, l2=1.0):
     mean, count = table.labels.mean(), len(both)
     factor = 4 if objective == "binary" else 1
     spread = 1.0 if objective == "binary" else table.labels.std()
-    curved = sum(curvature(r, table.column_bits) for r in (table.rows, env.rows))
+    curved = sum(curvature(r, table.column_bits) for r in (table.rows, env.rows)) + 1  # penalty
     rate = 2.0 ** -(max(0, int(np.ceil(np.log2(curved / 2)))) + int(np.ceil(np.log2(count))))
     weights = velocity = np.zeros(both.shape[1])
     for _ in range(steps):

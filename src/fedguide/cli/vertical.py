@@ -123,8 +123,14 @@ def start(
     learning_rate: RateOption = 0.3,
     least_node: LeastNodeOption = 200,
     show_choice: ShowOption = False,
-    steps: StepsOption = 40,
+    steps: StepsOption = 60,
     l2: Annotated[float, typer.Option("--l2", help="Penalty of a glm", min=0)] = 1.0,
+    smooth: Annotated[
+        float,
+        typer.Option(
+            "--smooth", help="Of a glm: penalty on steps between neighbouring bins", min=0
+        ),
+    ] = 100.0,
     most_rows: Annotated[
         int, typer.Option("--most-rows", help="Most rows of a partner's table", min=1)
     ] = 1_000_000,
@@ -179,6 +185,7 @@ def start(
         reveal_alignment=reveal_alignment,
         hide_choice=not show_choice,
         deadline_s=deadline_s,
+        smooth=smooth,
     )
     propose(settings, proposal, mine)
     _run_over_hub(out, settings, name, approvals_s)
@@ -268,7 +275,7 @@ def train(
     learning_rate: RateOption = 0.3,
     least_node: LeastNodeOption = 200,
     show_choice: ShowOption = False,
-    steps: StepsOption = 40,
+    steps: StepsOption = 60,
     as_json: JsonOption = False,
     lang: LangOption = None,
 ) -> None:

@@ -22,7 +22,7 @@ _MEASURES = (
     "粒 颗 包 袋 盒 箱 件 只 双 条 张 本 支 枝 瓶 罐 枚 层 格 色 毫安 瓦 页 m cm mm km kg g mg "
     "ml l litre litres liter liters inch inches oz lb lbs ft mah w year years yr yrs yo month "
     "months week weeks day days people person persons piece pieces pc pcs pack packs page pages "
-    "layer layers tier tiers sheet sheets"
+    "layer layers tier tiers sheet sheets star stars 星 星级 颗星 分 折"
 )
 MEASURES = frozenset(_MEASURES.split())
 """What makes of an amount before it a quantity and no price, such as "3-6岁" and "2 people"."""
@@ -32,9 +32,14 @@ NOT, BUT, ANY, WITHOUT_AFTER, EXCEPT_AFTER = "not", "but", "any", "without_after
 EXCEPT_END = "except_end"
 """Ends what 除 began: "除米色外"."""
 
-OR, AND = "or", "and"
+OR, AND, EITHER = "or", "and", "either"
 CHEAP, DEAR, POPULAR = "price_asc", "price_desc", "popular"
 CURRENCY, BREAK, VAGUE, FILLER = "currency", "break", "vague", "filler"
+
+RATED = frozenset(
+    ["rating", "ratings", "rated", "score", "scored", "评分", "评价", "打分", "得分", "星级"]
+)
+"""What makes of an amount behind it a judgement and no price ("rating 4.5+")."""
 
 OTHERS = frozenset(
     ["别的", "别家", "其他", "其它", "其他的", "其它的", "其余", "其余的", "剩下的", "另外的"]
@@ -78,6 +83,7 @@ _CHINESE = {
     "不好看 就别 就别来 就别推 就别了 就不用 就不用了 就不必 就不必了 就不考虑 不在考虑",
     EXCEPT_END: "外",
     OR: "或 或者 还是 或是",
+    EITHER: "都可以 都行 都成 都好 都能接受 皆可 均可 二选一 任选 哪个都行 哪种都行",
     AND: "和 与 及 跟 以及 、 又 且 并且 而且 还要 也 也要 还得 同时 外加 加上",
     CHEAP: "最便宜 便宜 便宜点 便宜一点 便宜些 实惠 价格最低 从低到高 从便宜到贵 便宜到贵 "
     "最低价 性价比 性价比高 性价比最高 高性价比 性价比好 划算 最划算 价格低 越便宜越好 "
@@ -128,7 +134,9 @@ _ENGLISH = {
     AT_MOST: "under|below|less than|cheaper than|up to|at most|no more than|not more than|max|"
     "maximum|maximum of|max of|within|budget|budget of|budget is|my budget is|not over|not above|"
     "no higher than|lower than|beneath|not exceeding|no over|fewer than|"
-    "sub|cap of|capped at|limit|limit of|ceiling|ceiling of|shy of|no pricier than|keep it under|"
+    "doesn t exceed|does not exceed|don t exceed|not exceed|on a budget of|a max of|sub|"
+    "cap of|capped at|limit|limit of|ceiling|ceiling of|shy of|no pricier than|"
+    "keep it under|"
     "i only have|i have only|only have|cheaper then|less then",
     AT_LEAST: "over|above|more than|at least|from|min|minimum|minimum of|no less than|"
     "not less than|not under|not below|starting at|starting from|upwards of|higher than|exceeding|"
@@ -146,7 +154,9 @@ _ENGLISH = {
     NOT: "not|no|without|except|except for|excluding|exclude|other than|apart from|rather than|"
     "avoid|anything but|nothing|don t want|do not want|don t like|do not like|don t need|never|"
     "neither|nor|isn t|is not|aren t|are not|no more|minus|hate|"
-    "hates|dislike|dislikes|detest|skip|skipping|leave out|leaving out|hold the|omit|allergic to|"
+    "free from|free of|sans|stay away from|keep away from|steer clear of|away from|don t|"
+    "doesn t|does not|do not|won t|will not|has no|have no|with no|hates|dislike|dislikes|"
+    "detest|skip|skipping|leave out|leaving out|hold the|omit|allergic to|"
     "not a fan of|no need for|instead of|but not|anything except|everything except|all except|"
     "everything but|all but|save for|besides|can t stand|cannot stand|doesn t like|does not like|"
     "doesn t want|sick of|fed up with|tired of|exclude the",
@@ -158,7 +168,9 @@ _ENGLISH = {
     AND: "and|plus|as well as|&",
     CHEAP: "cheapest|cheap|lowest price|lowest priced|least expensive|price low to high|"
     "price from low to high|low to high|by price|inexpensive|sorted by price|cheapest first|"
-    "cheaper|affordable|best value|good value|value for money|bang for the buck|"
+    "cheaper|affordable|on a budget|tight budget|on a tight budget|low budget|low cost|"
+    "won t break the bank|easy on the wallet|best value|good value|value for money|"
+    "bang for the buck|"
     "bang for my buck|budget friendly|economical|lowest first|cheap to expensive|cheap first|"
     "low price first|ascending price|price ascending|bargain|lowest cost|"
     "cheapest to dearest|cheapest to most expensive",
@@ -173,7 +185,8 @@ _ENGLISH = {
     "number of sales|by sales|bestsellers first|crowd favourite|crowd pleaser|in demand",
     VAGUE: "not too expensive|not expensive|too expensive|not too pricey|reasonably priced|"
     "newest|latest|new arrivals|just released|best reviewed|well reviewed|good reviews|"
-    "best reviews|reviews|ratings|highly rated|on sale|discounted|free shipping",
+    "best reviews|reviews|ratings|highly rated|on sale|discounted|free shipping|free delivery|"
+    "free of charge|for free",
     FILLER: "a|an|the|i|i m|im|i am|i d|we|me|my|you|your|it|its|want|wants|need|needs|look|"
     "looking|look for|looking for|for|please|can|could|would|like|show|find|give|get|buy|some|"
     "something|with|in|of|that|which|who|is|are|be|to|on|at|by|as|this|these|those|there|"
@@ -183,7 +196,13 @@ _ENGLISH = {
     "cost|costs|costing|made|made by|really|just|also|too|very|so|any kind of|kind of|sort of|"
     "search|search for|help|thanks|thank|hi|hello|one|ones|then|ideally|preferably|maybe|"
     "recommend|suggest|range|in the range of|spend|pay|money|each|only|should|must|will|if|"
-    "possible|other|others|else|am|us|her|him|his|she|he|they|them|whose|gift for|from|w",
+    "a gift|a present|present|gift idea|gift ideas|as a gift|gift under|idea|ideas|in stock|"
+    "available|on the market|pack of|a pack of|pair of|a pair of|bottle of|a bottle of|bag of|"
+    "box of|a box of|piece of|suitable for|suited for|ideal for|perfect for|made of|made from|"
+    "comes in|that comes in|preferably|right now|today|option|options|"
+    "don t mind|doesn t matter|don t care|do not mind|does not matter|do not care|no matter|"
+    "no preference|possible|other|others|else|am|us|her|him|his|she|he|they|them|whose|"
+    "gift for|from|w",
 }
 
 _SIGNS = {

@@ -41,6 +41,7 @@ from fedguide.guide.function_words import (
     CHEAP,
     CURRENCY,
     DEAR,
+    EITHER,
     EXCEPT_AFTER,
     EXCEPT_END,
     FILLER,
@@ -52,6 +53,7 @@ from fedguide.guide.function_words import (
     OR_MORE,
     OR_SO,
     OTHERS,
+    RATED,
     SORTS,
     TO,
     VAGUE,
@@ -107,7 +109,7 @@ def understand(vocabulary: Vocabulary, text: str) -> Wish:
                 sort = next(role for role in SORTS if role in roles)
             reading.refusing = False
         else:
-            _turn(reading, roles)
+            _turn(vocabulary, reading, roles)
     wants, strange = _that_fit(vocabulary, _narrowed(vocabulary, _merged(reading.wants)))
     reading.unknown += strange
     return replace(
@@ -120,7 +122,7 @@ def understand(vocabulary: Vocabulary, text: str) -> Wish:
     )
 
 
-def _turn(reading: _Reading, roles: tuple[str, ...]) -> None:
+def _turn(vocabulary: Vocabulary, reading: _Reading, roles: tuple[str, ...]) -> None:
     """What a function word changes for the words that follow (or precede) it."""
     if NOT in roles:
         reading.refusing, reading.joint = True, ""
@@ -135,9 +137,22 @@ def _turn(reading: _Reading, roles: tuple[str, ...]) -> None:
     elif BREAK in roles:
         reading.refusing = reading.refused_last = reading.wide = False
         reading.joint = ""
+    elif EITHER in roles:
+        _join_either(vocabulary, reading)
     elif OR in roles or AND in roles:
         reading.joint = OR if OR in roles else AND
         reading.refusing = reading.refusing or reading.refused_last
+
+
+def _join_either(vocabulary: Vocabulary, reading: _Reading) -> None:
+    """Makes one want of the last ones that no item is at once ("浅灰白色都可以")."""
+    while len(reading.wants) > 1:
+        before, last = reading.wants[-2:]
+        alike = {term.field for term in (*before, *last)}
+        if len(alike) > 1 or CATEGORY in alike or not _never_both(vocabulary, before[-1], last[0]):
+            return
+        reading.wants[-2:] = [[*before, *last]]
+        reading.linked.pop()
 
 
 def _refuse_last(reading: _Reading) -> None:
@@ -228,7 +243,8 @@ def _that_fit(
             for term in other.terms
         )
         mere = _never_of_the_kind(vocabulary, wanted, left) or (
-            beside and all(_is_mere_part(vocabulary, term) for term in wanted.terms)
+            beside
+            and all(_is_head(term) or _is_mere_part(vocabulary, term) for term in wanted.terms)
         )
         if mere and _fit_together(vocabulary, left):
             return left, [term.text for term in wanted.terms]
@@ -236,11 +252,37 @@ def _that_fit(
 
 
 def _never_of_the_kind(vocabulary: Vocabulary, wanted: Wanted, others: Sequence[Wanted]) -> bool:
-    """Is it what was probably meant, and no item of a kind that is wanted has it?"""
-    if any(term.field != FEATURE or not term.slip for term in wanted.terms):
+    """Is it no name of the shop as it was said, and of other shelves than a kind that is wanted?"""
+    if not all(term.field == FEATURE and _is_guessed(vocabulary, term) for term in wanted.terms):
         return False
-    kinds = (other for other in others if all(term.field == CATEGORY for term in other.terms))
-    return any(not _fit_together(vocabulary, (kind, wanted)) for kind in kinds)
+    held = np.concatenate([vocabulary.held(key) for term in wanted.terms for key in term.keys])
+    kinds = [other for other in others if all(term.field == CATEGORY for term in other.terms)]
+    return any(not np.isin(held, _shelf_of(vocabulary, kind)).any() for kind in kinds)
+
+
+def _shelf_of(vocabulary: Vocabulary, kind: Wanted) -> NDArray[np.int32]:
+    """Rows of the items beside a kind: of the smallest category that holds more than it."""
+    rows = np.concatenate(
+        [rows_of(vocabulary, CATEGORY, key) for term in kind.terms for key in term.keys]
+    )
+    wider = [
+        some
+        for (field, _), some in vocabulary.members.items()
+        if field == CATEGORY and len(some) > len(rows) and np.isin(rows, some).all()
+    ]
+    return min(wider, key=len, default=rows)
+
+
+def _is_guessed(vocabulary: Vocabulary, term: Term) -> bool:
+    """Was something else said, or a part of a name alone ("敏感" of "敏感肌")?"""
+    key = term.keys[0]
+    part = key not in vocabulary.known and (is_run(key[0]) or key[0] in vocabulary.bound)
+    return term.slip or part
+
+
+def _is_head(term: Term) -> bool:
+    """Is it one character, read as the end of a kind's name ("油" of 橄榄油)?"""
+    return term.field == CATEGORY and len(term.text) == 1 and len(term.keys[0]) > 1
 
 
 def _is_mere_part(vocabulary: Vocabulary, term: Term) -> bool:
@@ -279,7 +321,7 @@ def _here(tokens: Sequence[Token], at: int) -> tuple[str, ...]:
     roles = tokens[at].roles
     if NOT in roles and (_ends_its_part(tokens, at) or _hangs_on(tokens, at)):
         return (FILLER,) if _is_of_others(tokens, at) else (EXCEPT_AFTER,)
-    if EXCEPT_AFTER in roles and _is_of_others(tokens, at):
+    if EXCEPT_AFTER in roles and (_is_of_others(tokens, at) or not _follows_a_term(tokens, at)):
         return (FILLER,)
     if EXCEPT_END in roles:
         return (EXCEPT_AFTER,) if any(NOT in token.roles for token in tokens[:at]) else ()
@@ -295,6 +337,12 @@ def _ends_its_part(tokens: Sequence[Token], at: int) -> bool:
         return False
     behind = next((t for t in tokens[at + 1 :] if FILLER not in t.roles), None)
     return behind is None or BREAK in behind.roles
+
+
+def _follows_a_term(tokens: Sequence[Token], at: int) -> bool:
+    """Does a word of the catalogue stand before it, fillers aside?"""
+    before = next((t for t in reversed(tokens[:at]) if FILLER not in t.roles), None)
+    return before is not None and before.term is not None
 
 
 def _is_of_others(tokens: Sequence[Token], at: int) -> bool:
@@ -343,6 +391,8 @@ def _is_measure(token: Token) -> bool:
     """Is it a unit that is no currency? Behind "岁" and the long ones other words may hang."""
     # 片 is the end of 燕麦片, but "一千片" is a quantity.
     head = token.term is not None and len(token.text) == 1 and is_run(token.text)
+    if token.term is not None and token.term.slip and token.text in MEASURES:
+        return True
     if (token.term is not None and not head) or token.amount or CURRENCY in token.roles:
         return False
     return token.text in MEASURES or any(
@@ -359,6 +409,9 @@ def _prices(vocabulary: Vocabulary, tokens: list[Token]) -> tuple[Wish, list[Tok
     while at < len(tokens):
         amount = tokens[at].amount
         if amount is None:
+            at += 1
+            continue
+        if _is_rating(tokens, at):
             at += 1
             continue
         span, low, high, about = _bounds(tokens, at, amount)
@@ -383,6 +436,13 @@ def _prices(vocabulary: Vocabulary, tokens: list[Token]) -> tuple[Wish, list[Tok
         if place not in used
     ]
     return wish, left
+
+
+def _is_rating(tokens: Sequence[Token], at: int) -> bool:
+    """Does an amount say how good something is judged?"""
+    aside = {FILLER, BREAK, AT_LEAST}
+    before = next((t for t in reversed(tokens[:at]) if not aside & set(t.roles)), None)
+    return before is not None and before.text in RATED
 
 
 def _bounds(
@@ -439,8 +499,11 @@ def _before(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
             return BETWEEN, seen | {place}
         elif role := next((r for r in (AT_MOST, AT_LEAST, ABOUT) if r in roles), ""):
             seen.add(place)
-            if place and NOT in tokens[place - 1].roles and role in _FLIPPED:
-                return _FLIPPED[role], seen | {place - 1}
+            denied = place - 1
+            while denied > 0 and FILLER in tokens[denied].roles:
+                denied -= 1
+            if place and NOT in tokens[denied].roles and role in _FLIPPED:
+                return _FLIPPED[role], seen | {denied}
             # "最贵不超过八百" asks for no order.
             if place and _EXTREME.get(role) in tokens[place - 1].roles:
                 seen.add(place - 1)

@@ -91,7 +91,7 @@ T恤|短袖|体恤|汗衫|t shirt|tee|tshirt
 轻量|轻便|轻巧|超轻|轻盈|轻薄|很轻|lightweight|light weight|featherweight
 防水|不透水|防雨|防泼水|waterproof|water resistant|rainproof|watertight
 透气|通风|不闷|不闷热|breathable|airy|ventilated
-保暖|暖和|御寒|warm|thermal|cosy|cozy
+保暖|暖和|御寒|warm|thermal
 可折叠|折叠|能折叠|折叠式|可收折|foldable|folding|folds|collapsible
 耐磨|耐穿|hard wearing|hardwearing|abrasion resistant
 减震|缓震|避震|减振|cushioned|shock absorbing|padded
@@ -140,7 +140,7 @@ T恤|短袖|体恤|汗衫|t shirt|tee|tshirt
 鸡肉|chicken
 低尘|少尘|无尘|不扬尘|low dust|dust free
 结实|牢固|坚固|扎实|sturdy|tough|strong
-夜光|反光|发光|reflective|glow in the dark
+夜光|反光|发光|reflective|glow in the dark|glow|glows at night
 方格|网格|格子|grid|squared|graph
 点阵|点点|圆点|dotted|dot grid
 水彩|水彩画|watercolour|watercolor

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from fedguide.codec import Limits
+from fedguide.codec import Later, Limits
 from fedguide.crypto.requests import NAME
 from fedguide.crypto.signing import PublicKey
 from fedguide.errors import ConfigError
@@ -43,7 +43,7 @@ class VerticalProposal(State):
         model: boosted trees, or a GLM.
         objective: what is learned.
         trees, depth, learning_rate, least_node: of trees.
-        steps, l2: of a GLM.
+        steps, l2, smooth: of a GLM.
         sums: most sums over a partner's bins that are asked for.
         scores: most customers whose part of a score is asked for afterwards, of a GLM.
         reveal_alignment: the partner learns which of its rows are common customers.
@@ -77,6 +77,7 @@ class VerticalProposal(State):
     reveal_alignment: bool
     hide_choice: bool
     deadline_s: float
+    smooth: Annotated[float, Later()] = 100.0
 
     def __post_init__(self) -> None:
         """Checks what can be checked before anybody is asked."""
@@ -117,6 +118,7 @@ class VerticalProposal(State):
             self.objective,  # type: ignore[arg-type]  # the plan checks it
             self.steps,
             self.l2,
+            self.smooth,
             reveal_alignment=self.reveal_alignment,
         )
 

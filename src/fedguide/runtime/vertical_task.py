@@ -44,7 +44,7 @@ from fedguide.seeds import ROOT_BYTES, Root, Roots, derive
 from fedguide.values import PartyId
 from fedguide.vertical.align import align_all
 from fedguide.vertical.estimators import LabelHalf
-from fedguide.vertical.features import Columns, Feature, FeatureSpec, codes_of, fit_spec
+from fedguide.vertical.features import Columns, Feature, FeatureSpec, codes_of, fit_spec, neighbours
 from fedguide.vertical.glm import GlmModel, GlmTables, fit_glm, glm_scores
 from fedguide.vertical.learned import Learned, learned_from_glm, learned_from_trees
 from fedguide.vertical.scaling import Scaling
@@ -298,7 +298,8 @@ def _glm(
     spec = fit_spec(columns, GLM_BINS)
     codes = codes_of(spec, columns)
     own = bin_rows(codes[~held], spec.bins)
-    table = GlmTables(labels[~held], own, 0, {party: r[~held] for party, r in rows.items()})
+    mine = {party: r[~held] for party, r in rows.items()}
+    table = GlmTables(labels[~held], own, 0, mine, neighbours(spec))
     model, report = yield from fit_glm(table, proposal.glm_plan, root)
     others = {name: np.asarray(cells)[held] for name, cells in columns.items()}
     values = np.zeros((1, 0))

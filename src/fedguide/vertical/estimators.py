@@ -21,7 +21,7 @@ from fedguide.errors import ConfigError, DataError, NotFoundError
 from fedguide.protocol import State
 from fedguide.seeds import Root, derive
 from fedguide.values import PartyId
-from fedguide.vertical.features import Columns, Feature, FeatureSpec, codes_of, fit_spec
+from fedguide.vertical.features import Columns, Feature, FeatureSpec, codes_of, fit_spec, neighbours
 from fedguide.vertical.glm import GlmModel, GlmPlan, GlmTables, fit_glm, glm_scores
 from fedguide.vertical.histograms import Shape
 from fedguide.vertical.learned import Learned, learned_from_glm, learned_from_trees
@@ -226,8 +226,9 @@ class VerticalGLM:
     """
 
     objective: str = "binary"
-    steps: int = 40
+    steps: int = 60
     l2: float = 1.0
+    smooth: float = 100.0
     kind: str = "bins"
     most_bins: int = 12
     least_bin: int = 50
@@ -270,6 +271,7 @@ class VerticalGLM:
             self.objective,  # type: ignore[arg-type]  # the plan checks it
             self.steps,
             self.l2,
+            self.smooth,
             self.scheme,
             self.reveal_alignment,
             self.same_masks,
@@ -282,7 +284,8 @@ class VerticalGLM:
         own = _own_rows(spec, scaling, columns)
         bits = 0 if scaling is None else SCALED_BITS
         numbers = np.asarray(labels, np.float64)
-        table = GlmTables(numbers, own, bits, rows_of(partners, rows))
+        chained = neighbours(spec) if scaling is None else None
+        table = GlmTables(numbers, own, bits, rows_of(partners, rows), chained)
         model, report = drive(fit_glm(table, plan, root), partners)
         classes = (0.0, 1.0) if self.objective == "binary" else ()
         self.half_ = LabelHalf(classes, spec, scaling, model)

@@ -60,6 +60,18 @@ class FeatureSpec(State):
         return np.array([feature.bins for feature in self.features], np.int64)
 
 
+def neighbours(spec: FeatureSpec) -> NDArray[np.bool_]:
+    """Which bins stand right above the bin before them, shape ``(bins of all features,)``.
+
+    Bins of numbers do, but for the first one and that of missing values; those of words never.
+    """
+    found = [
+        np.arange(feature.bins) >= (feature.bins if feature.words or feature.has_rest else 2)
+        for feature in spec.features
+    ]
+    return np.concatenate(found) if found else np.zeros(0, np.bool_)
+
+
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 """Column name to its cells, one a row: numbers (NaN is missing) or texts (empty is missing)."""
 

@@ -86,6 +86,7 @@ from fedguide.vertical.glm_step import (
     Stepping,
     curvature,
     opened_weights,
+    steepest,
     stepped,
 )
 from fedguide.vertical.objectives import Floats, check_labels
@@ -109,6 +110,7 @@ class GlmPlan:
         objective: what to.
         steps: full-batch steps.
         l2: λ of the penalty λ/2 |w|² on the summed loss.
+        smooth: λ of λ/2 (w - w')² for weights of neighbouring bins of a number.
         scheme: how numbers are hidden.
         reveal_alignment: consents that the partner learns which of its rows are common customers.
         same_masks: see ``glm_channel.Held``; for comparing schemes.
@@ -118,8 +120,9 @@ class GlmPlan:
     """
 
     objective: GlmObjective = "binary"
-    steps: int = 40
+    steps: int = 60
     l2: float = 1.0
+    smooth: float = 100.0
     scheme: Scheme = "lattice"
     reveal_alignment: bool = False
     same_masks: bool = False
@@ -128,8 +131,9 @@ class GlmPlan:
         """Checks the ranges."""
         if not 1 <= self.steps <= 1000:
             raise ConfigError(f"steps must be in [1, 1000], got {self.steps}")
-        if not 0 <= self.l2 <= 10_000:
-            raise ConfigError(f"l2 must be in [0, 10000], got {self.l2}")
+        for name in ("l2", "smooth"):
+            if not 0 <= getattr(self, name) <= 10_000:
+                raise ConfigError(f"{name} must be in [0, 10000], got {getattr(self, name)}")
         if self.objective not in ("binary", "regression"):
             raise ConfigError(f"objective must be binary or regression, got {self.objective!r}")
         if self.scheme == "ou":
@@ -154,12 +158,14 @@ class GlmTables:
         column_bits: they are in units of 2^-this; 0 for bins.
         partners: who has the other columns, and the same customers' rows in each one's table,
             shape ``(n,)``.
+        chained: which of its columns are neighbours of the one before; ``None`` for none.
     """
 
     labels: Floats = field(repr=False)
     rows: Rows = field(repr=False)
     column_bits: int
     partners: Mapping[PartyId, NDArray[np.int64]] = field(repr=False)
+    chained: NDArray[np.bool_] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -234,10 +240,10 @@ def fit_glm(
     for step in range(plan.steps):
         weights = own[0], [other[0] for other in theirs]
         slopes, due = yield from _step(run, step, weights, offsets, due)
-        own = stepped(run.rule, _LABEL, own, slopes[0])
+        own = stepped(run.rule, _LABEL, own, slopes[0], run.chained)
         theirs = [
-            stepped(run.rule, _LABEL, kept, slope)
-            for kept, slope in zip(theirs, slopes[1], strict=True)
+            stepped(run.rule, _LABEL, kept, slope, chained)
+            for kept, slope, chained in zip(theirs, slopes[1], run.theirs_chained, strict=True)
         ]
         on_step(step + 1)
     last = [GlmEnd(due, other[0]) for other in theirs]
@@ -300,6 +306,8 @@ class _Run:
     others: tuple[Other, ...]
     rule: Stepping
     curvature: tuple[int, ...]
+    chained: NDArray[np.bool_]
+    theirs_chained: tuple[NDArray[np.bool_], ...]
 
 
 def _check(table: GlmTables, plan: GlmPlan) -> None:
@@ -313,6 +321,8 @@ def _check(table: GlmTables, plan: GlmPlan) -> None:
             f"scaled columns go with one partner, got {len(table.partners)}",
             hint="bins take any number",
         )
+    if table.chained is not None and table.chained.shape != table.rows.shape[:1]:
+        raise DataError("neighbours must be said of every column")
     if table.rows.shape[1] != count or any(r.shape != (count,) for r in table.partners.values()):
         raise DataError(f"{count} labels do not fit the columns and rows of as many customers")
     for party, there in table.partners.items():
@@ -345,7 +355,7 @@ def _opened(table: GlmTables, plan: GlmPlan, root: Root) -> Coordinator[_Run]:
     ]
     told = yield from _trip_to(parties, begins, GlmTable)
     for party, reply in zip(parties, told, strict=True):
-        if reply.columns < 1 or reply.curvature < 0:
+        if reply.columns < 1 or reply.curvature < 0 or len(reply.chained) != reply.columns:
             raise ProtocolError(f"{party} did not open its session with a table")
     sides = tuple(
         GlmSide(party, reply.nonce, reply.columns, reply.key, order_of(begin.rows))
@@ -360,26 +370,35 @@ def _opened(table: GlmTables, plan: GlmPlan, root: Root) -> Coordinator[_Run]:
         for side, reply in zip(sides, theirs, strict=True)
     )
     held, hints = hold_side(terms, LABEL, asker, table.rows, root, same_masks=plan.same_masks)
-    curved = tuple(reply.curvature for reply in told)
-    run = _Run(parties, begins[0], asker, held, others, _stepping(table, plan, curved), curved)
+    curved, links = (tuple(reply.curvature for reply in told), tuple(r.chained for r in told))
+    own_links = np.zeros(columns, np.bool_) if table.chained is None else table.chained
+    rule = _stepping(table, plan, curved, (own_links, *links))
+    run = _Run(parties, begins[0], asker, held, others, rule, curved, own_links, links)
     starts = []
     for place in range(len(sides)):
         more = [r.hints.slopes.rows for r in _without(theirs, place) if r.hints is not None]
         others_hints = GlmOthers(np.concatenate(more)) if more else None
         ours = hints if place == 0 or hints is None else replace(hints, scores=None)
-        starts.append(GlmStart(ours, others_hints, run.rule.shift, run.rule.ridge))
+        shown = own_links if place == 0 else np.zeros(0, np.bool_)
+        starts.append(GlmStart(ours, others_hints, rule.shift, rule.ridge, rule.smooth, shown))
     yield from _trip(run, starts, GlmReady)
     return run
 
 
-def _stepping(table: GlmTables, plan: GlmPlan, curvatures: Sequence[int]) -> Stepping:
+def _stepping(
+    table: GlmTables,
+    plan: GlmPlan,
+    curvatures: Sequence[int],
+    chained: Sequence[NDArray[np.bool_]],
+) -> Stepping:
     """The rate: the largest power of two that no direction of these columns makes unstable."""
     bits = table.column_bits
+    count, factor = len(table.labels), 4 if plan.objective == "binary" else 1
+    ridge, smooth = round(plan.l2 * factor), round(plan.smooth * factor)
     curved = curvature(table.rows, bits) + sum(curvatures)
+    curved += math.ceil(steepest(ridge, smooth, chained) / count)
     rate_bits = max(0, math.ceil(math.log2(curved / _MOST_CURVED)))
-    samples_bits = (len(table.labels) - 1).bit_length()
-    ridge = round(plan.l2 * (4 if plan.objective == "binary" else 1))
-    return Stepping(bits + rate_bits + samples_bits, ridge, bits)
+    return Stepping(bits + rate_bits + (count - 1).bit_length(), ridge, smooth, bits)
 
 
 def _step(

@@ -48,12 +48,15 @@ class GlmTable(Message):
         columns: how many.
         curvature: a bound on the largest eigenvalue of XᵀX / n of its columns, rounded up.
         key: its X25519 key of this session, for pads between partners.
+        chained: which columns are bins right above the one before, so that their weights should
+            not differ by much.
     """
 
     nonce: bytes
     columns: int
     curvature: int
     key: bytes
+    chained: Annotated[NDArray[np.bool_], Array("bool", "columns")]
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,16 @@ class GlmStart(Message):
         hints: of the label party's columns; of its scores to the first partner only.
         others: of the other partners' columns, if there are any, in scheme ``lattice``.
         shift: a slope is divided by 2^this.
-        ridge: this times the weight is added to its slope.
+        ridge, smooth: see ``glm_step.Stepping``.
+        chained: of the label party's columns, to the first partner only.
     """
 
     hints: Hints | None
     others: GlmOthers | None
     shift: int
     ridge: int
+    smooth: int
+    chained: Annotated[NDArray[np.bool_], Array("bool", "columns")]
 
 
 @dataclass(frozen=True)

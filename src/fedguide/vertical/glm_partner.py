@@ -69,7 +69,7 @@ from fedguide.vertical.shares import SHARE_BITS, Shares, reduced, rounded
 
 _PARTNER: Final = 1  # its side of the shares
 
-_MOST_RIDGE = 1 << 20
+_MOST = 1 << 20  # of a penalty
 _MOST_PARTNERS = 32
 LABEL: Final = "label party"
 
@@ -96,6 +96,7 @@ class GlmEnv:
         rows: its columns of its whole table, a row each.
         column_bits: they are in units of 2^-this; 0 for bins.
         root: its own of this task.
+        chained: which columns are neighbours of the one before, shape ``(d,)``; ``None`` for none.
         reveal_alignment: its consent to learn, and to be told, which rows are common customers.
         allow_plain: answers in the open: for tests.
         same_masks: see ``glm_channel.Held``; for comparing schemes.
@@ -106,6 +107,7 @@ class GlmEnv:
     rows: Rows = field(repr=False)
     column_bits: int
     root: Root = field(repr=False)
+    chained: NDArray[np.bool_] | None = None
     reveal_alignment: bool = False
     allow_plain: bool = False
     same_masks: bool = False
@@ -113,6 +115,12 @@ class GlmEnv:
     most_steps: int = 1000
     # Made again from the state after a crash; this only saves the second time.
     made: dict[bytes, Work] = field(default_factory=dict, repr=False)
+
+    @property
+    def neighbours(self) -> NDArray[np.bool_]:
+        """Which columns are neighbours of the one before, shape ``(d,)``."""
+        none = np.zeros(self.rows.shape[0], np.bool_)
+        return none if self.chained is None else self.chained
 
 
 def answer(env: GlmEnv, state: GlmState, message: Message) -> tuple[GlmState, Message]:
@@ -191,7 +199,7 @@ def _begin(env: GlmEnv, message: GlmBegin) -> tuple[GlmState, GlmTable]:
     key = _key(env, message).public
     curved = curvature(select(env.rows, message.rows), env.column_bits)
     begun = GlmState(message, stage="begun", own=np.zeros((2, count), np.int64))
-    return begun, GlmTable(_nonce(env, message), count, curved, key)
+    return begun, GlmTable(_nonce(env, message), count, curved, key, env.neighbours)
 
 
 def _meet(env: GlmEnv, state: GlmState, message: GlmMeet) -> tuple[GlmState, GlmHints]:
@@ -216,8 +224,11 @@ def _meet(env: GlmEnv, state: GlmState, message: GlmMeet) -> tuple[GlmState, Glm
 
 def _start(env: GlmEnv, state: GlmState, message: GlmStart) -> GlmState:
     """Takes everybody's hints; they are looked at before they are kept."""
-    if not 0 <= message.shift < SHARE_BITS or not 0 <= message.ridge < _MOST_RIDGE:
-        raise ProtocolError(f"shift {message.shift} or ridge {message.ridge} is out of range")
+    penalties = (message.ridge, message.smooth)
+    if not 0 <= message.shift < SHARE_BITS or not 0 <= min(penalties) <= max(penalties) < _MOST:
+        raise ProtocolError(f"shift {message.shift} or penalties {penalties} are out of range")
+    if len(message.chained) != state.other.shape[1]:
+        raise ProtocolError(f"{state.other.shape[1]} columns are due")
     started = replace(state, start=message, stage="ready")
     _work(env, started)
     return started
@@ -325,9 +336,11 @@ def _stepped(env: GlmEnv, state: GlmState, theirs: Shares) -> GlmState:
     start = state.start
     if start is None:
         raise ProtocolError("the session has not started")
-    rule = Stepping(start.shift, start.ridge, env.column_bits)
-    own = stepped(rule, _PARTNER, state.own, state.kept)
-    other = stepped(rule, _PARTNER, state.other, theirs) if _is_first(state) else state.other
+    rule = Stepping(start.shift, start.ridge, start.smooth, env.column_bits)
+    own = stepped(rule, _PARTNER, state.own, state.kept, env.neighbours)
+    if not _is_first(state):
+        return replace(state, own=own)
+    other = stepped(rule, _PARTNER, state.other, theirs, start.chained)
     return replace(state, own=own, other=other)
 
 

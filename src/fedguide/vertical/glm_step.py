@@ -7,6 +7,7 @@ Polyak, "Some methods of speeding up the convergence of iteration methods", 1964
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,18 +30,37 @@ class Stepping:
     Attributes:
         shift: a slope is divided by 2^this.
         ridge: this times the weight is added to its slope.
+        smooth: this times what it is above its neighbours is added too.
         column_bits: columns are in units of 2^-this.
     """
 
     shift: int
     ridge: int
+    smooth: int
     column_bits: int
 
 
-def stepped(rule: Stepping, side: Side, kept: NDArray[np.int64], slopes: Shares) -> Shares:
-    """The shares of weights and velocities after a step, shape ``(2, d)``."""
+def stepped(
+    rule: Stepping,
+    side: Side,
+    kept: NDArray[np.int64],
+    slopes: Shares,
+    chained: NDArray[np.bool_],
+) -> Shares:
+    """The shares of weights and velocities after a step, shape ``(2, d)``.
+
+    Args:
+        rule: of the session.
+        side: whose shares these are.
+        kept: weights and velocities before.
+        slopes: of the columns.
+        chained: columns that are neighbours of the one before them, shape ``(d,)``.
+    """
     weights, velocity = kept
-    slopes = reduced(slopes + ((rule.ridge * weights) << rule.column_bits))
+    rises = np.where(chained[1:], np.diff(weights), 0)
+    above = np.concatenate([[0], rises]) - np.concatenate([rises, [0]])
+    penalty = rule.ridge * weights + rule.smooth * above
+    slopes = reduced(slopes + (penalty << rule.column_bits))
     slower = velocity - rounded(velocity, MOMENTUM_BITS, side)
     velocity = reduced(slower + rounded(slopes, rule.shift, side))
     return np.stack([reduced(weights - velocity), velocity])
@@ -60,6 +80,11 @@ def opened_weights(mine: Shares, theirs: Shares) -> NDArray[np.int64]:
             hint="train again; if it happens twice, with a smaller learning rate",
         )
     return weights
+
+
+def steepest(ridge: int, smooth: int, chained: Sequence[NDArray[np.bool_]]) -> int:
+    """A bound on the curvature of the penalties: of a chain of neighbours it is below 4."""
+    return ridge + (4 * smooth if any(one.any() for one in chained) else 0)
 
 
 def curvature(rows: Rows, column_bits: int) -> int:

@@ -126,8 +126,11 @@ def _columns(report: GlmReport) -> tuple[str, str]:
         (party, count, report.curvature[party]) for party, count in report.columns.items()
     )
     return (
-        ", ".join(f"that {p} has {count} columns of curvature {c}" for p, count, c in shown),
-        "，".join(f"{p} 有 {count} 列、曲率上界 {c}" for p, count, c in shown),
+        ", ".join(
+            f"that {p} has {count} columns of curvature {c}, and which are neighbouring bins"
+            for p, count, c in shown
+        ),
+        "，".join(f"{p} 有 {count} 列、曲率上界 {c}，以及哪些是相邻分箱" for p, count, c in shown),
     )
 
 

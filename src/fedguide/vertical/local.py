@@ -21,7 +21,7 @@ from fedguide.protocol import Coordinator, Message, Replies, State, run
 from fedguide.seeds import Root, derive
 from fedguide.values import PartyId
 from fedguide.vertical import glm_partner, sums
-from fedguide.vertical.features import Columns, Feature, FeatureSpec, codes_of, fit_spec
+from fedguide.vertical.features import Columns, Feature, FeatureSpec, codes_of, fit_spec, neighbours
 from fedguide.vertical.glm_messages import GlmBegin, GlmState
 from fedguide.vertical.glm_partner import GlmEnv
 from fedguide.vertical.scaling import SCALED_BITS, Scaling, fit_scaling, is_numeric, scaled_rows
@@ -201,13 +201,15 @@ class LocalPartner:
     def glm_env_of(self, column_bits: int) -> GlmEnv:
         """What it brings to a GLM over bins or over scaled columns."""
         rows: Rows = bin_rows(self.codes, self.spec.bins)
+        chained: NDArray[np.bool_] | None = neighbours(self.spec)
         if column_bits == SCALED_BITS:
             self._scaling = self._scaling or fit_scaling(self._columns)
-            rows = scaled_rows(self._scaling, self._columns)
+            rows, chained = scaled_rows(self._scaling, self._columns), None
         return GlmEnv(
             rows,
             column_bits,
             Root(derive(self._root, "glm")),
+            chained,
             reveal_alignment=self.plan.reveal_alignment,
             allow_plain=self.plan.allow_plain,
             same_masks=self.plan.same_masks,
