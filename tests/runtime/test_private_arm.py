@@ -230,4 +230,5 @@ def test_an_attack_on_a_tiny_private_run() -> None:
     assert outcome.inversion is not None
     assert (outcome.membership.members, outcome.membership.others) == (45, 45)
     assert outcome.membership.shadows == 2
+    assert not any("membership" in flag for flag in outcome.flags)
     assert outcome.epsilon == 8.0

@@ -243,7 +243,8 @@ def _that_fit(
             for term in other.terms
         )
         mere = _never_of_the_kind(vocabulary, wanted, left) or (
-            beside and all(_is_mere_part(vocabulary, term) for term in wanted.terms)
+            beside
+            and all(_is_head(term) or _is_mere_part(vocabulary, term) for term in wanted.terms)
         )
         if mere and _fit_together(vocabulary, left):
             return left, [term.text for term in wanted.terms]
@@ -277,6 +278,11 @@ def _is_guessed(vocabulary: Vocabulary, term: Term) -> bool:
     key = term.keys[0]
     part = key not in vocabulary.known and (is_run(key[0]) or key[0] in vocabulary.bound)
     return term.slip or part
+
+
+def _is_head(term: Term) -> bool:
+    """Is it one character, read as the end of a kind's name ("油" of 橄榄油)?"""
+    return term.field == CATEGORY and len(term.text) == 1 and len(term.keys[0]) > 1
 
 
 def _is_mere_part(vocabulary: Vocabulary, term: Term) -> bool:
@@ -493,8 +499,11 @@ def _before(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
             return BETWEEN, seen | {place}
         elif role := next((r for r in (AT_MOST, AT_LEAST, ABOUT) if r in roles), ""):
             seen.add(place)
-            if place and NOT in tokens[place - 1].roles and role in _FLIPPED:
-                return _FLIPPED[role], seen | {place - 1}
+            denied = place - 1
+            while denied > 0 and FILLER in tokens[denied].roles:
+                denied -= 1
+            if place and NOT in tokens[denied].roles and role in _FLIPPED:
+                return _FLIPPED[role], seen | {denied}
             # "最贵不超过八百" asks for no order.
             if place and _EXTREME.get(role) in tokens[place - 1].roles:
                 seen.add(place - 1)
