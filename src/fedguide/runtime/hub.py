@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
-from anyio.to_thread import run_sync
+from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Connection, Engine, text
@@ -47,7 +47,7 @@ from fedguide.errors import (
 )
 from fedguide.runtime import mailbox, members
 from fedguide.runtime.bells import Bells
-from fedguide.runtime.hub_tables import reading, writing
+from fedguide.runtime.hub_tables import CONNECTIONS, reading, writing
 from fedguide.runtime.hub_watch import HubMetrics, Log
 from fedguide.runtime.hub_wire import (
     ASK_BODY_BYTES,
@@ -323,6 +323,8 @@ def hub_app(
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
+        # A thread more would wait for a connection, and keep memory of its own for good.
+        current_default_thread_limiter().total_tokens = CONNECTIONS
         yield
         hub.bells.close()
 
