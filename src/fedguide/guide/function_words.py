@@ -166,7 +166,7 @@ _ENGLISH = {
     EXCEPT_AFTER: "excluded|pass",
     OR: "or|either",
     AND: "and|plus|as well as|&",
-    CHEAP: "cheapest|cheap|lowest price|lowest priced|least expensive|price low to high|"
+    CHEAP: "cheapest|cheap|budget|lowest price|lowest priced|least expensive|price low to high|"
     "price from low to high|low to high|by price|inexpensive|sorted by price|cheapest first|"
     "cheaper|affordable|on a budget|tight budget|on a tight budget|low budget|low cost|"
     "won t break the bank|easy on the wallet|best value|good value|value for money|"

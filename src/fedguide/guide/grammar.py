@@ -59,6 +59,7 @@ from fedguide.guide.function_words import (
     VAGUE,
     WITHOUT_AFTER,
 )
+from fedguide.guide.scripts import simplified
 from fedguide.guide.segment import Term, Token, segment
 from fedguide.guide.vocabulary import BRAND, CATEGORY, FEATURE, Vocabulary, key_of
 from fedguide.guide.wish import Wanted, Wish
@@ -348,7 +349,7 @@ def _follows_a_term(tokens: Sequence[Token], at: int) -> bool:
 def _is_of_others(tokens: Sequence[Token], at: int) -> bool:
     """Does a refusal behind a word speak of all others ("灶台记，别的牌子不要")?"""
     for token in reversed(tokens[:at]):
-        if token.text in OTHERS:
+        if simplified(token.text) in OTHERS:
             return True
         if FILLER not in token.roles:
             return False
@@ -391,12 +392,13 @@ def _is_measure(token: Token) -> bool:
     """Is it a unit that is no currency? Behind "岁" and the long ones other words may hang."""
     # 片 is the end of 燕麦片, but "一千片" is a quantity.
     head = token.term is not None and len(token.text) == 1 and is_run(token.text)
-    if token.term is not None and token.term.slip and token.text in MEASURES:
+    said = simplified(token.text)
+    if token.term is not None and token.term.slip and said in MEASURES:
         return True
     if (token.term is not None and not head) or token.amount or CURRENCY in token.roles:
         return False
-    return token.text in MEASURES or any(
-        token.text.startswith(unit)
+    return said in MEASURES or any(
+        said.startswith(unit)
         for unit in MEASURES
         if unit == "岁" or (not unit.isascii() and len(unit) > 1)
     )
@@ -442,7 +444,7 @@ def _is_rating(tokens: Sequence[Token], at: int) -> bool:
     """Does an amount say how good something is judged?"""
     aside = {FILLER, BREAK, AT_LEAST}
     before = next((t for t in reversed(tokens[:at]) if not aside & set(t.roles)), None)
-    return before is not None and before.text in RATED
+    return before is not None and simplified(before.text) in RATED
 
 
 def _bounds(
@@ -571,7 +573,7 @@ def _amount_behind(tokens: Sequence[Token], place: int) -> tuple[int, Amount] | 
 
 
 def _currency(token: Token) -> str:
-    return CURRENCIES.get(token.text, "") if CURRENCY in token.roles else ""
+    return CURRENCIES.get(simplified(token.text), "") if CURRENCY in token.roles else ""
 
 
 def _plain(vocabulary: Vocabulary, token: Token) -> Token:
