@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.guide.judged import (
     AGAIN,
     DEVELOPMENT,
+    FINAL,
     FRESH,
     HELD_OUT,
     LANGUAGES,
@@ -44,7 +45,19 @@ from fedguide.guide.engine import Guide
 
 RIGHT, RELEVANT, SLOWEST_MS, SLOWEST_LARGE_MS = 0.95, 0.90, 50.0, 500.0
 LARGE = 100_000
-HALVES = (DEVELOPMENT, HELD_OUT, FRESH, SHOPPERS, SHOPPERS_HELD_OUT, AGAIN, MORE, THIRD, LAST, TALK)
+HALVES = (
+    DEVELOPMENT,
+    HELD_OUT,
+    FRESH,
+    SHOPPERS,
+    SHOPPERS_HELD_OUT,
+    AGAIN,
+    MORE,
+    THIRD,
+    LAST,
+    TALK,
+    FINAL,
+)
 
 
 def times_ms(guide: Guide, repeats: int) -> list[tuple[float, float]]:

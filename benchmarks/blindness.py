@@ -181,7 +181,7 @@ def main() -> None:
     args = made.parse_args()
     draws, trees = (8, 5) if args.quick else (args.draws, 30)
     table, bank, there = tables()
-    plan = TreePlan(trees=trees, depth=args.depth, scheme="plain", check=False)
+    plan = TreePlan(trees=trees, depth=args.depth, scheme="plain", check=False, hide_choice=False)
     open_run = watched(table, bank, there, plan)
     hiding = dataclasses.replace(plan, scheme="lattice", check=True, hide_choice=True)
     hidden_run = watched(table, bank, there, hiding)

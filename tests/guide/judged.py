@@ -38,7 +38,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "wishes"
 ITEMS, SEED, LANGUAGES = 2000, 7, ("zh", "en")
 DEVELOPMENT, HELD_OUT, FRESH = "development", "held-out", "fresh"
 SHOPPERS, SHOPPERS_HELD_OUT, AGAIN = "shoppers", "shoppers-held-out", "again"
-MORE, THIRD, LAST, TALK = "more", "third", "last", "talk"
+MORE, THIRD, LAST, TALK, FINAL = "more", "third", "last", "talk", "final"
 
 Mask = NDArray[np.bool_]
 
@@ -60,7 +60,7 @@ def half_of(text: str) -> str:
 
 def wishes(lang: str, half: str) -> list[dict[str, Any]]:
     """The wishes of a language and half; ``README.md`` says how the later ones came about."""
-    if half in (FRESH, AGAIN, MORE, THIRD, LAST, TALK):
+    if half in (FRESH, AGAIN, MORE, THIRD, LAST, TALK, FINAL):
         path = FOLDER / f"{lang}-{half}.json"
         whole: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
         return whole

@@ -42,7 +42,7 @@ def test_the_price_is_the_least_that_keeps_the_slot(bids, slots):
             less = Bid(one.bid.ad, one.price_fen - 1, one.bid.ctr)
             after = {w.bid.ad: w.slot for w in second_price([*others, less], len(bids))}
             assert after[one.bid.ad] >= one.slot
-            below = [bid for bid in others if bid.worth > less.worth * (1 + 1e-6)]
+            below = [bid for bid in others if bid.worth > less.worth]
             assert len(below) >= one.slot
 
 

@@ -143,6 +143,16 @@ _TEXT = st.text(max_size=80) | st.lists(
 ).map(" ".join)
 
 
+def test_traditional_characters_are_read_as_the_shop_writes_and_kept_as_they_were_said() -> None:
+    tokens = segment(CLOTHES, "不要襯衫")
+    assert [(token.text, token.roles != ()) for token in tokens] == [
+        ("不要", True),
+        ("襯衫", False),
+    ]
+    assert tokens[1].term is not None
+    assert tokens[1].term.keys == (tuple("衬衫"),)
+
+
 @settings(max_examples=200, deadline=None)
 @given(_TEXT)
 def test_any_text_is_cut_and_nothing_that_was_said_is_lost(text: str) -> None:

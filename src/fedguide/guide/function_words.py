@@ -134,7 +134,9 @@ _ENGLISH = {
     AT_MOST: "under|below|less than|cheaper than|up to|at most|no more than|not more than|max|"
     "maximum|maximum of|max of|within|budget|budget of|budget is|my budget is|not over|not above|"
     "no higher than|lower than|beneath|not exceeding|no over|fewer than|"
-    "sub|cap of|capped at|limit|limit of|ceiling|ceiling of|shy of|no pricier than|keep it under|"
+    "doesn t exceed|does not exceed|don t exceed|not exceed|on a budget of|a max of|sub|"
+    "cap of|capped at|limit|limit of|ceiling|ceiling of|shy of|no pricier than|"
+    "keep it under|"
     "i only have|i have only|only have|cheaper then|less then",
     AT_LEAST: "over|above|more than|at least|from|min|minimum|minimum of|no less than|"
     "not less than|not under|not below|starting at|starting from|upwards of|higher than|exceeding|"
@@ -152,7 +154,9 @@ _ENGLISH = {
     NOT: "not|no|without|except|except for|excluding|exclude|other than|apart from|rather than|"
     "avoid|anything but|nothing|don t want|do not want|don t like|do not like|don t need|never|"
     "neither|nor|isn t|is not|aren t|are not|no more|minus|hate|"
-    "hates|dislike|dislikes|detest|skip|skipping|leave out|leaving out|hold the|omit|allergic to|"
+    "free from|free of|sans|stay away from|keep away from|steer clear of|away from|don t|"
+    "doesn t|does not|do not|won t|will not|has no|have no|with no|hates|dislike|dislikes|"
+    "detest|skip|skipping|leave out|leaving out|hold the|omit|allergic to|"
     "not a fan of|no need for|instead of|but not|anything except|everything except|all except|"
     "everything but|all but|save for|besides|can t stand|cannot stand|doesn t like|does not like|"
     "doesn t want|sick of|fed up with|tired of|exclude the",
@@ -162,9 +166,11 @@ _ENGLISH = {
     EXCEPT_AFTER: "excluded|pass",
     OR: "or|either",
     AND: "and|plus|as well as|&",
-    CHEAP: "cheapest|cheap|lowest price|lowest priced|least expensive|price low to high|"
+    CHEAP: "cheapest|cheap|budget|lowest price|lowest priced|least expensive|price low to high|"
     "price from low to high|low to high|by price|inexpensive|sorted by price|cheapest first|"
-    "cheaper|affordable|best value|good value|value for money|bang for the buck|"
+    "cheaper|affordable|on a budget|tight budget|on a tight budget|low budget|low cost|"
+    "won t break the bank|easy on the wallet|best value|good value|value for money|"
+    "bang for the buck|"
     "bang for my buck|budget friendly|economical|lowest first|cheap to expensive|cheap first|"
     "low price first|ascending price|price ascending|bargain|lowest cost|"
     "cheapest to dearest|cheapest to most expensive",
@@ -179,7 +185,8 @@ _ENGLISH = {
     "number of sales|by sales|bestsellers first|crowd favourite|crowd pleaser|in demand",
     VAGUE: "not too expensive|not expensive|too expensive|not too pricey|reasonably priced|"
     "newest|latest|new arrivals|just released|best reviewed|well reviewed|good reviews|"
-    "best reviews|reviews|ratings|highly rated|on sale|discounted|free shipping",
+    "best reviews|reviews|ratings|highly rated|on sale|discounted|free shipping|free delivery|"
+    "free of charge|for free",
     FILLER: "a|an|the|i|i m|im|i am|i d|we|me|my|you|your|it|its|want|wants|need|needs|look|"
     "looking|look for|looking for|for|please|can|could|would|like|show|find|give|get|buy|some|"
     "something|with|in|of|that|which|who|is|are|be|to|on|at|by|as|this|these|those|there|"
@@ -193,7 +200,9 @@ _ENGLISH = {
     "available|on the market|pack of|a pack of|pair of|a pair of|bottle of|a bottle of|bag of|"
     "box of|a box of|piece of|suitable for|suited for|ideal for|perfect for|made of|made from|"
     "comes in|that comes in|preferably|right now|today|option|options|"
-    "possible|other|others|else|am|us|her|him|his|she|he|they|them|whose|gift for|from|w",
+    "don t mind|doesn t matter|don t care|do not mind|does not matter|do not care|no matter|"
+    "no preference|possible|other|others|else|am|us|her|him|his|she|he|they|them|whose|"
+    "gift for|from|w",
 }
 
 _SIGNS = {

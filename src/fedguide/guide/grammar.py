@@ -59,6 +59,7 @@ from fedguide.guide.function_words import (
     VAGUE,
     WITHOUT_AFTER,
 )
+from fedguide.guide.scripts import simplified
 from fedguide.guide.segment import Term, Token, segment
 from fedguide.guide.vocabulary import BRAND, CATEGORY, FEATURE, Vocabulary, key_of
 from fedguide.guide.wish import Wanted, Wish
@@ -243,7 +244,8 @@ def _that_fit(
             for term in other.terms
         )
         mere = _never_of_the_kind(vocabulary, wanted, left) or (
-            beside and all(_is_mere_part(vocabulary, term) for term in wanted.terms)
+            beside
+            and all(_is_head(term) or _is_mere_part(vocabulary, term) for term in wanted.terms)
         )
         if mere and _fit_together(vocabulary, left):
             return left, [term.text for term in wanted.terms]
@@ -277,6 +279,11 @@ def _is_guessed(vocabulary: Vocabulary, term: Term) -> bool:
     key = term.keys[0]
     part = key not in vocabulary.known and (is_run(key[0]) or key[0] in vocabulary.bound)
     return term.slip or part
+
+
+def _is_head(term: Term) -> bool:
+    """Is it one character, read as the end of a kind's name ("油" of 橄榄油)?"""
+    return term.field == CATEGORY and len(term.text) == 1 and len(term.keys[0]) > 1
 
 
 def _is_mere_part(vocabulary: Vocabulary, term: Term) -> bool:
@@ -342,7 +349,7 @@ def _follows_a_term(tokens: Sequence[Token], at: int) -> bool:
 def _is_of_others(tokens: Sequence[Token], at: int) -> bool:
     """Does a refusal behind a word speak of all others ("灶台记，别的牌子不要")?"""
     for token in reversed(tokens[:at]):
-        if token.text in OTHERS:
+        if simplified(token.text) in OTHERS:
             return True
         if FILLER not in token.roles:
             return False
@@ -385,12 +392,13 @@ def _is_measure(token: Token) -> bool:
     """Is it a unit that is no currency? Behind "岁" and the long ones other words may hang."""
     # 片 is the end of 燕麦片, but "一千片" is a quantity.
     head = token.term is not None and len(token.text) == 1 and is_run(token.text)
-    if token.term is not None and token.term.slip and token.text in MEASURES:
+    said = simplified(token.text)
+    if token.term is not None and token.term.slip and said in MEASURES:
         return True
     if (token.term is not None and not head) or token.amount or CURRENCY in token.roles:
         return False
-    return token.text in MEASURES or any(
-        token.text.startswith(unit)
+    return said in MEASURES or any(
+        said.startswith(unit)
         for unit in MEASURES
         if unit == "岁" or (not unit.isascii() and len(unit) > 1)
     )
@@ -436,7 +444,7 @@ def _is_rating(tokens: Sequence[Token], at: int) -> bool:
     """Does an amount say how good something is judged?"""
     aside = {FILLER, BREAK, AT_LEAST}
     before = next((t for t in reversed(tokens[:at]) if not aside & set(t.roles)), None)
-    return before is not None and before.text in RATED
+    return before is not None and simplified(before.text) in RATED
 
 
 def _bounds(
@@ -493,8 +501,11 @@ def _before(tokens: Sequence[Token], at: int) -> tuple[str, set[int]]:
             return BETWEEN, seen | {place}
         elif role := next((r for r in (AT_MOST, AT_LEAST, ABOUT) if r in roles), ""):
             seen.add(place)
-            if place and NOT in tokens[place - 1].roles and role in _FLIPPED:
-                return _FLIPPED[role], seen | {place - 1}
+            denied = place - 1
+            while denied > 0 and FILLER in tokens[denied].roles:
+                denied -= 1
+            if place and NOT in tokens[denied].roles and role in _FLIPPED:
+                return _FLIPPED[role], seen | {denied}
             # "最贵不超过八百" asks for no order.
             if place and _EXTREME.get(role) in tokens[place - 1].roles:
                 seen.add(place - 1)
@@ -562,7 +573,7 @@ def _amount_behind(tokens: Sequence[Token], place: int) -> tuple[int, Amount] | 
 
 
 def _currency(token: Token) -> str:
-    return CURRENCIES.get(token.text, "") if CURRENCY in token.roles else ""
+    return CURRENCIES.get(simplified(token.text), "") if CURRENCY in token.roles else ""
 
 
 def _plain(vocabulary: Vocabulary, token: Token) -> Token:

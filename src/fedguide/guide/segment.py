@@ -145,7 +145,8 @@ def segment(vocabulary: Vocabulary, text: str) -> tuple[Token, ...]:
     while at:
         _, before, chosen = best[at]
         if chosen is not None:
-            tokens.append(replace(chosen, apart=gaps[before]))
+            said = text_of(tuple(atom for atom, _ in kept[before:at]))
+            tokens.append(replace(chosen, text=said, apart=gaps[before]))
         at = before
     return tuple(_of_that_kind(vocabulary, token) for token in _joined(tokens[::-1]))
 
@@ -380,10 +381,11 @@ def _of_that_kind(vocabulary: Vocabulary, token: Token) -> Token:
     """
     if not (_is_strange_run(token) and is_run(token.text[0]) and len(token.text) > 2):
         return token
+    said = "".join(_in_the_shops_script(vocabulary, token.text))
     kinds = tuple(
         key
         for key, field in vocabulary.known.items()
-        if field == CATEGORY and key[-1] == token.text[-1] and _shares_most(token.text, key)
+        if field == CATEGORY and key[-1] == said[-1] and _shares_most(said, key)
     )
     return Token(token.text, Term(CATEGORY, kinds, token.text, slip=True)) if kinds else token
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
-from anyio.to_thread import run_sync
+from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Connection, Engine, text
@@ -47,7 +47,7 @@ from fedguide.errors import (
 )
 from fedguide.runtime import mailbox, members
 from fedguide.runtime.bells import Bells
-from fedguide.runtime.hub_tables import reading, writing
+from fedguide.runtime.hub_tables import CONNECTIONS, reading, writing
 from fedguide.runtime.hub_watch import HubMetrics, Log
 from fedguide.runtime.hub_wire import (
     ASK_BODY_BYTES,
@@ -323,6 +323,8 @@ def hub_app(
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
+        # A thread more would wait for a connection, and keep memory of its own for good.
+        current_default_thread_limiter().total_tokens = CONNECTIONS
         yield
         hub.bells.close()
 
@@ -684,16 +686,16 @@ def _length(request: Request) -> int | None:
 async def _read(request: Request, most: int, keep: _Keep | None) -> tuple[bytes, bytes]:
     """The body as it comes, given up at the first byte too many, and its SHA-256.
 
-    With ``keep`` it is handed on in larger pieces, and is not in what is returned; those are hashed
-    and kept in a thread, while the next ones come.
+    With ``keep`` it is handed on, some pieces at a time, and is not in what is returned; those are
+    hashed and kept in a thread, while the next ones come.
     """
     parts: list[bytes] = []
     size = waiting = 0
     digest = hashlib.sha256()
 
-    def hand_on(piece: bytes) -> None:
-        digest.update(piece)
-        if keep is not None:
+    def hand_on(pieces: list[bytes], keep: _Keep) -> None:
+        for piece in pieces:
+            digest.update(piece)
             keep(piece)
 
     async for part in request.stream():
@@ -705,11 +707,11 @@ async def _read(request: Request, most: int, keep: _Keep | None) -> tuple[bytes,
         if keep is None:
             digest.update(part)
         elif waiting >= PIECE_BYTES:
-            await run_sync(hand_on, b"".join(parts))
+            await run_sync(hand_on, parts, keep)
             parts, waiting = [], 0
     if keep is None:
         return b"".join(parts), digest.digest()
-    await run_sync(hand_on, b"".join(parts))
+    await run_sync(hand_on, parts, keep)
     return b"", digest.digest()
 
 

@@ -8,6 +8,8 @@ body's time is the hub's to judge), idle connections are closed, and there are n
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import socket
 import ssl
 from collections.abc import Callable
@@ -25,6 +27,7 @@ MOST_CONNECTIONS = 4096
 MAX_HEADER_BYTES = 1 << 14
 _BACKLOG = 512
 _GOODBYES = 3
+_M_ARENA_MAX, _ARENAS = -8, 2  # glibc's malloc.h
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -81,6 +84,7 @@ def hub_server(
         on_ready: called when requests are answered.
         header_s: seconds a connection has for a request's headers.
     """
+    _share_heaps()
     config = uvicorn.Config(
         app,
         http=_patient(header_s),
@@ -96,6 +100,16 @@ def hub_server(
     config.load()
     config.ssl = context
     return _Server(config, on_ready)
+
+
+def _share_heaps() -> None:
+    """Lets threads share heaps, where the C library is glibc.
+
+    A heap of its own for each thread keeps for good what its busiest moment took, and they all have
+    theirs at some time.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 class _Server(uvicorn.Server):

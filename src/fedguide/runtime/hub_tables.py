@@ -44,6 +44,9 @@ from fedguide.errors import ConfigError, JournalError
 if TYPE_CHECKING:
     from alembic.operations import Operations
 
+CONNECTIONS = 16
+"""To Postgres, of one hub process; it has as many threads to use them."""
+
 META = MetaData()
 PARTIES = Table(
     "parties",
@@ -257,7 +260,11 @@ def _engine(url: str) -> Engine:
             raise ConfigError(f"the hub's database must be SQLite or Postgres, got {dialect}")
         if where.drivername == "postgresql":
             where = where.set(drivername="postgresql+psycopg")
-        engine = create_engine(where, pool_pre_ping=dialect == "postgresql")
+        if dialect == "sqlite":
+            engine = create_engine(where)
+        else:
+            # Kept open, and never more: one beside the pool would be made and closed each time.
+            engine = create_engine(where, pool_pre_ping=True, pool_size=CONNECTIONS, max_overflow=0)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"this database needs {error.name}, which is not installed",

@@ -80,7 +80,7 @@ class VerticalGBDTClassifier:
     most_bins: int = 32
     least_bin: int = 50
     scheme: Scheme = "lattice"
-    hide_choice: bool = False
+    hide_choice: bool = True
     half_: LabelHalf | None = field(default=None, init=False, repr=False)
     report_: tuple[Learned, ...] = field(default=(), init=False, repr=False)
 
@@ -170,7 +170,7 @@ class VerticalGBDTRegressor:
     most_bins: int = 32
     least_bin: int = 50
     scheme: Scheme = "lattice"
-    hide_choice: bool = False
+    hide_choice: bool = True
     half_: LabelHalf | None = field(default=None, init=False, repr=False)
     report_: tuple[Learned, ...] = field(default=(), init=False, repr=False)
 

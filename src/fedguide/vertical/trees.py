@@ -99,7 +99,7 @@ class TreePlan:
     patience: int | None = None
     scheme: Scheme = "lattice"
     check: bool = True
-    hide_choice: bool = False
+    hide_choice: bool = True
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
