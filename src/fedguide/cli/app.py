@@ -65,6 +65,7 @@ def build() -> typer.Typer:
         stats,
         train,
         vertical,
+        vertical_task,
     )
 
     app = typer.Typer(
@@ -102,7 +103,7 @@ def build() -> typer.Typer:
     app.add_typer(model.app, name="model")
     app.command("align")(vertical.align)
     app.command("match")(matching.match)
-    app.add_typer(vertical.app, name="vertical")
+    app.add_typer(vertical_task.app, name="vertical")
     app.add_typer(federation.app, name="federation")
     app.add_typer(party.app, name="party")
     app.add_typer(coordinate.app, name="train")

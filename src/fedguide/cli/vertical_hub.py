@@ -1,4 +1,4 @@
-"""``fedguide vertical start|resume|status|end``: training with partners over a hub.
+"""What ``fedguide vertical start|resume|status|end`` does: training with partners over a hub.
 
 HOME/vertical/driver.db, driver.key   the journal of every task's trips, roots sealed
 HOME/vertical/TASK/proposal.fgc       what was proposed
