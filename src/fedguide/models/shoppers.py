@@ -13,7 +13,7 @@ round are the same for every shopper of a shop.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -79,11 +79,14 @@ class ShopperSlopes:
         places: int64 ``(a,)``, ascending: which coordinates of the flat parameters a slope
             holds. All others of the trained part are 0 for every shopper of this shop.
         each: the slopes; the numbers of its shoppers are places in ``shoppers``.
+        features: ``features(seed)`` says which text features the rows have in a round, after what
+            is dropped for everybody: a sparse matrix over the active buckets, ``(r, active)``.
     """
 
     shoppers: NDArray[np.int64]
     places: NDArray[np.int64]
     each: Each
+    features: Callable[[int], Any]
 
 
 def trained_slices(plan: GuidePlan, part: str) -> tuple[slice, ...]:
@@ -143,9 +146,7 @@ def shopper_slopes(
         seed: int,
         losses: NDArray[np.float64] | None = None,
     ) -> Iterator[Slopes]:
-        # Streams of their own, read in the shoppers' order: what a shopper draws does not depend
-        # on who comes after.
-        kept, order, own = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
+        kept, order, own = _streams(seed)
         arrays = layout.unflatten(params)
         factors = text.dropped(kept, plan.token_dropout)
         mixed = np.asarray(factors @ arrays["table"][text.active], np.float32) @ arrays["item"]
@@ -180,7 +181,20 @@ def shopper_slopes(
                     _by_bucket(spread, by_row[rows], arrays["item"], out[:, :behind])
                 yield out
 
-    return ShopperSlopes(shoppers, places, each)
+    def features(seed: int) -> Any:
+        kept, _, _ = _streams(seed)
+        return text.dropped(kept, plan.token_dropout)
+
+    return ShopperSlopes(shoppers, places, each, features)
+
+
+def _streams(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
+    """For dropped text features, chosen baskets, and the shoppers' own draws.
+
+    Each is read in the shoppers' order: what a shopper draws does not depend on who comes after.
+    """
+    kept, order, own = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
+    return kept, order, own
 
 
 def shopper_losses(

@@ -18,14 +18,15 @@ In an untrained model start is 0, and what a first basket asked for leaves no tr
 training later it does.
 
 The attacker is the strongest there is: everybody else's vector is known and subtracted, so that
-what is left is the vector of one shopper, and the noise, if there is any. Nothing is dropped at
-random: that is for the shop to choose, and no protection that anybody accounts for.
+what is left is the vector of one shopper, and the noise, if there is any. It also knows which text
+features the round dropped, for all shoppers alike (``models/shoppers`` counts them as public), and
+nothing of what was dropped or moved to the cart for the shopper alone.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,6 @@ from fedguide.models.encoders import TINY
 from fedguide.models.fit import layout_of
 from fedguide.models.plan import GuidePlan
 from fedguide.models.shoppers import PARTS, shopper_slopes
-from fedguide.models.text import item_features
 from fedguide.privacy.guard import Guard, whole_noise
 from fedguide.seeds import Root, derive
 from fedguide.values import BUY, Baskets, ShopData, Vector
@@ -50,6 +50,8 @@ FLOOR = 0.01
 RANK = 1e-4
 """Directions of the shopper layer's update that are shorter than this share of its longest, are
 rounding."""
+
+_SEED = 0  # of the round that is attacked
 
 
 @dataclass(frozen=True)
@@ -83,20 +85,19 @@ def inversion(
         ConfigError: the guard is not of the whole tower, see ``shopper_slopes``, or the encoder
             has no shopper layer.
     """
-    bare = replace(plan, token_dropout=0.0, event_dropout=0.0, dropout=0.0, cart=0.0)
-    slopes = shopper_slopes(shop.catalogue, shop.train, bare, baskets=baskets)
+    slopes = shopper_slopes(shop.catalogue, shop.train, plan, baskets=baskets)
     few = _with_few(shop.train, slopes.shoppers, baskets)[:shoppers]
     width = plan.size
     table = int((slopes.places < plan.text.buckets * width).sum())
     active = slopes.places[:table:width] // width
-    features = _matrix(shop, plan, active)
+    features = slopes.features(_SEED).toarray().astype(np.float64)
     model = _Model.of(params, plan, features, active)
     gram = features @ features.T
     gram[np.diag_indices_from(gram)] += RIDGE * features.sum(axis=1).mean()
     factor = cho_factor(gram, overwrite_a=True)
     sold = _best_sellers(shop)
     f1, guessed, row = [], [], 0
-    for some in slopes.each(params, few, 0):
+    for some in slopes.each(params, few, _SEED):
         for vector in some:
             seen = vector.astype(np.float64)
             if guard is not None and root is not None:
@@ -126,15 +127,6 @@ def _with_few(train: Baskets, shoppers: NDArray[np.int64], baskets: int) -> NDAr
     """Places in ``shoppers`` of those all of whose baskets are in one round."""
     counts = np.bincount(train.shoppers, minlength=len(train.shopper_ids))[shoppers]
     return np.flatnonzero(counts <= baskets)
-
-
-def _matrix(shop: ShopData, plan: GuidePlan, active: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How often each item has each active bucket, ``(n, a)``."""
-    found = item_features(shop.catalogue, plan.text)
-    rows, nth = np.nonzero(found >= 0)
-    matrix = np.zeros((len(found), len(active)))
-    np.add.at(matrix, (rows, np.searchsorted(active, found[rows, nth])), 1.0)
-    return matrix
 
 
 @dataclass(frozen=True)

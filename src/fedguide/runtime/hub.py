@@ -686,16 +686,16 @@ def _length(request: Request) -> int | None:
 async def _read(request: Request, most: int, keep: _Keep | None) -> tuple[bytes, bytes]:
     """The body as it comes, given up at the first byte too many, and its SHA-256.
 
-    With ``keep`` it is handed on in larger pieces, and is not in what is returned; those are hashed
-    and kept in a thread, while the next ones come.
+    With ``keep`` it is handed on, some pieces at a time, and is not in what is returned; those are
+    hashed and kept in a thread, while the next ones come.
     """
     parts: list[bytes] = []
     size = waiting = 0
     digest = hashlib.sha256()
 
-    def hand_on(piece: bytes) -> None:
-        digest.update(piece)
-        if keep is not None:
+    def hand_on(pieces: list[bytes], keep: _Keep) -> None:
+        for piece in pieces:
+            digest.update(piece)
             keep(piece)
 
     async for part in request.stream():
@@ -707,11 +707,11 @@ async def _read(request: Request, most: int, keep: _Keep | None) -> tuple[bytes,
         if keep is None:
             digest.update(part)
         elif waiting >= PIECE_BYTES:
-            await run_sync(hand_on, b"".join(parts))
+            await run_sync(hand_on, parts, keep)
             parts, waiting = [], 0
     if keep is None:
         return b"".join(parts), digest.digest()
-    await run_sync(hand_on, b"".join(parts))
+    await run_sync(hand_on, parts, keep)
     return b"", digest.digest()
 
 
