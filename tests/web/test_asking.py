@@ -50,6 +50,12 @@ def test_a_wish_that_nothing_fulfils_says_so() -> None:
     assert TABLES["en"]["ask.found"] not in shown
 
 
+def test_what_is_shown_for_a_wish_that_nobody_understood_is_only_near() -> None:
+    shown = text_of("/ask?shop=north&wish=zzqq")
+    assert TABLES["en"]["ask.nearest"] in shown
+    assert TABLES["en"]["ask.found"] not in shown
+
+
 @pytest.mark.parametrize("query", ["chip=brand:none-such", "chip=x", f"wish={'x' * 201}"])
 def test_a_bad_wish_is_an_error_page(query: str) -> None:
     response = ask(APP, f"/ask?shop=north&{query}")

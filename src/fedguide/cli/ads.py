@@ -102,7 +102,8 @@ def report(
     folder = run_folder(settings.home, run)
     guide = next(iter(open_guides(settings, folder, shop).values()))
     order = known_ad(orders(guide, ads), ad)
-    place = released.place_of(released.ads_folder(settings.home, guide.shop), {"ad": ad})
+    question = {"ad": ad, "item": order.item_id}
+    place = released.place_of(released.ads_folder(settings.home, guide.shop), question)
     body = None if again else released.kept(place)
     charged = body is None
     if body is None:

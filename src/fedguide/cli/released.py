@@ -45,8 +45,10 @@ def reports_of(home: Path, shop: str) -> dict[str, dict[str, Any]]:
     Raises:
         DataError: a file is damaged.
     """
-    found = [kept(path) for path in sorted(ads_folder(home, shop).glob("*.json"))]
-    return {one["ad"]: one for one in found if one is not None}
+    found = [kept(path) for path in ads_folder(home, shop).glob("*.json")]
+    # An order may come to show another item: the latest report is the ad's.
+    latest = sorted((one for one in found if one is not None), key=lambda one: str(one["made"]))
+    return {one["ad"]: one for one in latest}
 
 
 def all_reports(home: Path) -> dict[str, dict[str, dict[str, Any]]]:
