@@ -395,7 +395,8 @@ def share_kept(rows: Sequence[Row], population: str, epsilon: float, setting: st
 def main(options: argparse.Namespace) -> None:
     """Trains what is missing, prints everything, draws the picture."""
     rows = load(options.rows)
-    train(options, rows)
+    if not options.show:
+        train(options, rows)
     order = {name: i for i, name in enumerate(POPULATIONS)}
     rows.sort(key=lambda r: (order[r.population], r.part, -r.epsilon, r.arm))
     lines = []
@@ -454,21 +455,27 @@ def main(options: argparse.Namespace) -> None:
     finish("privacy_utility", bars, {"rows": made}, options.json)
 
 
+WORDS = {"discovery": "discovery", "all": "all items"}
+
+
 def picture(rows: Sequence[Row]) -> str:
-    """The curve of each population as SVG: gain in discovery NDCG@10 over local blend by ε."""
-    width, height, left, top, inner_w, inner_h = 760, 330, 64, 42, 200, 220
+    """The curve of each population and setting as SVG: gain over local blend by ε, with 95 %."""
+    height, left, top, inner_w, inner_h = 330, 64, 42, 200, 220
     places = {math.inf: 4, 8.0: 3, 4.0: 2, 2.0: 1, 1.0: 0}
     colours = {"tower": "#2563a8", "head": "#b45309"}
-    shown = [p for p in POPULATIONS if any(r.population == p for r in rows)]
-    gains = {}
+    panels = [(p, s) for p in POPULATIONS if any(r.population == p for r in rows) for s in WORDS]
+    width = max(850, left + len(panels) * (inner_w + 34))
+    gains: dict[tuple[str, str, str, str, float], tuple[float, float, float]] = {}
     for row in rows:
         local = next(r for r in rows if r.population == row.population and r.arm == LOCAL)
-        if row.arm != LOCAL:
-            gains[row.population, row.arm, row.part, row.epsilon] = 100 * (
-                row.mean("discovery") / local.mean("discovery") - 1
-            )
-    high = max([2.0, *gains.values()]) * 1.15
-    low = min([-1.0, *gains.values()]) * 1.15
+        for setting in WORDS:
+            if row.arm != LOCAL:
+                key = (row.population, setting, row.arm, row.part, row.epsilon)
+                found = gain_interval(row, local, setting)
+                share = 100 / local.mean(setting)
+                gains[key] = (share * found[0], share * found[1], share * found[2])
+    high = max([2.0, *(g[2] for g in gains.values())]) * 1.05
+    low = min([-1.0, *(g[1] for g in gains.values())]) * 1.05
 
     def y(value: float) -> float:
         return top + inner_h * (high - value) / (high - low)
@@ -478,15 +485,15 @@ def picture(rows: Sequence[Row]) -> str:
         'font-family="system-ui, sans-serif" font-size="12" role="img" '
         'aria-label="Gain of the federated guide over local blend by epsilon">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
-        '<text x="16" y="20" font-weight="bold">Discovery NDCG@10 over local blend, %</text>',
+        '<text x="16" y="20" font-weight="bold">NDCG@10 over local blend, %</text>',
     ]
-    for number, name in enumerate(shown):
+    for number, (name, setting) in enumerate(panels):
         x0 = left + number * (inner_w + 34)
 
         def x(epsilon: float, x0: float = x0) -> float:
             return x0 + 14 + places[epsilon] * (inner_w - 28) / 4
 
-        parts.append(f'<text x="{x0}" y="{top - 6}">{name}</text>')
+        parts.append(f'<text x="{x0}" y="{top - 6}">{name}, {WORDS[setting]}</text>')
         parts.append(
             f'<line x1="{x0}" x2="{x0 + inner_w}" y1="{y(0):.1f}" y2="{y(0):.1f}" stroke="#888"/>'
         )
@@ -496,42 +503,50 @@ def picture(rows: Sequence[Row]) -> str:
                 f'<text x="{x(epsilon):.1f}" y="{top + inner_h + 16}" '
                 f'text-anchor="middle">{label}</text>'
             )
-        for (part, colour), (arm, dash) in itertools.product(
+        for (part, colour), (arm, dash, shift) in itertools.product(
             colours.items(),
-            ((NOISES["fresh"], ""), (NOISES["correlated"], ' stroke-dasharray="5 4"')),
+            (
+                (NOISES["fresh"], "", 0.0),
+                (NOISES["correlated"], ' stroke-dasharray="5 4"', 3.0),
+            ),
         ):
+            aside = shift + (2.5 if part == "head" else -2.5)
             dots = sorted(
-                (x(e), y(v)) for (p, a, w, e), v in gains.items() if (p, a, w) == (name, arm, part)
+                (x(key[4]) + aside, *map(y, found))
+                for key, found in gains.items()
+                if key[:4] == (name, setting, arm, part)
             )
             if not dots:
                 continue
-            line = " ".join(f"{a:.1f},{b:.1f}" for a, b in dots)
+            line = " ".join(f"{dot[0]:.1f},{dot[1]:.1f}" for dot in dots)
             parts.append(
                 f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
             )
-            parts += [
-                f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>' for a, b in dots
-            ]
-        free = gains.get((name, FEDAVG, "tower", math.inf))
+            for at, middle, below, above in dots:
+                parts.append(
+                    f'<path d="M{at:.1f} {below:.1f}V{above:.1f}" stroke="{colour}" opacity=".4"/>'
+                )
+                parts.append(f'<circle cx="{at:.1f}" cy="{middle:.1f}" r="3.5" fill="{colour}"/>')
+        free = gains.get((name, setting, FEDAVG, "tower", math.inf))
         if free is not None:
-            a, b = x(math.inf), y(free)
+            at, middle = x(math.inf) + 9, y(free[0])
             parts.append(
-                f'<path d="M{a - 5:.1f} {b:.1f}h10M{a:.1f} {b - 5:.1f}v10" stroke="black"/>'
+                f'<path d="M{at - 5:.1f} {middle:.1f}h10M{at:.1f} {middle - 5:.1f}v10" '
+                'stroke="black"/>'
             )
         if number == 0:
-            for tick in (low / 1.15, 0.0, high / 1.15):
-                parts.append(
-                    f'<text x="{x0 - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:+.1f}</text>'
-                )
+            parts += [
+                f'<text x="{x0 - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:+.1f}</text>'
+                for tick in (low / 1.05, 0.0, high / 1.05)
+            ]
     foot = height - 12
     parts += [
         f'<circle cx="70" cy="{foot - 4}" r="3.5" fill="{colours["tower"]}"/>',
         f'<text x="80" y="{foot}">full tower</text>',
-        f'<circle cx="160" cy="{foot - 4}" r="3.5" fill="{colours["head"]}"/>',
-        f'<text x="170" y="{foot}">small head (dashed: correlated noise)</text>',
-        f'<path d="M385 {foot - 4}h10M390 {foot - 9}v10" stroke="black"/>',
-        f'<text x="400" y="{foot}">federated averaging, unprotected; '
-        "δ = 1e-6; 0: local blend</text>",
+        f'<circle cx="155" cy="{foot - 4}" r="3.5" fill="{colours["head"]}"/>',
+        f'<text x="165" y="{foot}">small head; thin: 95 %, dashed: correlated noise</text>',
+        f'<path d="M485 {foot - 4}h10M490 {foot - 9}v10" stroke="black"/>',
+        f'<text x="502" y="{foot}">federated averaging, unprotected; x: ε, δ = 1e-6</text>',
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -545,5 +560,6 @@ if __name__ == "__main__":
     made.add_argument("--epsilons", nargs="+", type=float, default=list(TARGETS))
     made.add_argument("--rows", type=Path, default=ROOT / "build" / "privacy_utility_rows.json")
     made.add_argument("--plot", action="store_true", help="draw docs/privacy_utility.svg")
+    made.add_argument("--show", action="store_true", help="train nothing, show the rows there are")
     made.add_argument("--quick", action="store_true", help="two rounds of everything: a smoke test")
     main(made.parse_args())

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
@@ -31,6 +34,7 @@ Entropy: TypeAlias = Callable[[int], bytes]
 Label: TypeAlias = str | int | bytes
 
 _SALT = b"fedguide/seeds/1"
+_FIRST_COUNTER = bytes(16)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # the odd number nearest to 2^64 / golden ratio
 _KEY, _STREAM = b"key", b"stream"  # so that a stream can never leak a key of the same label
 
@@ -76,6 +80,19 @@ def derive(root: Root, *labels: Label, size: int = 32) -> bytes:
         ConfigError: no label, or ``size`` is outside [1, 8160].
     """
     return _derive(root, _KEY, labels, size)
+
+
+def keystream(key: bytes) -> CipherContext:
+    """The AES-256-CTR keystream of a key (NIST SP 800-38A, section 6.5): what zeros become.
+
+    Its counter begins at 0, so a key is for ONE stream and for nothing else.
+
+    Raises:
+        ConfigError: the key is not 32 bytes long.
+    """
+    if len(key) != ROOT_BYTES:
+        raise ConfigError(f"the key of a keystream has {ROOT_BYTES} bytes, got {len(key)}")
+    return Cipher(AES(key), CTR(_FIRST_COUNTER)).encryptor()
 
 
 def stream(root: Root, *labels: Label) -> np.random.Generator:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -268,6 +269,20 @@ def test_a_large_payload_goes_in_chunks_and_can_be_gone_on_with(shared):
         fetch(party, shared.task, DRIVER, letter.content, 100)
     with pytest.raises(NotFoundError, match="no such payload for this party"):
         fetch(shared.client("shop-b"), shared.task, DRIVER, letter.content, len(payload))
+
+
+def test_a_driver_that_waits_where_it_asks_gets_the_first_replies_there(world):
+    body = pack(PostAsk(60.0, (content_of(b"question", inline=True),), (("shop-a", 0),)))
+    path, driver = f"/v1/tasks/{world.task}/trips/0", world.client(DRIVER)
+    assert driver.call("POST", path, body) == b""
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(driver.call, "POST", f"{path}?wait=20", body, wait_s=20)
+        reply(world, "shop-a", 0, b"question", b"answer")
+        heard = unpack(waiting.result(20), Returned)
+    assert [(one.party, one.content.inline) for one in heard.replies] == [("shop-a", b"answer")]
+    assert heard.open == 0
+    # What is there already is not waited for.
+    assert unpack(driver.call("POST", f"{path}?wait=20", body), Returned).replies == heard.replies
 
 
 def stored_files(world):

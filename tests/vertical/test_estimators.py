@@ -109,6 +109,16 @@ def test_reports_say_what_each_party_learned_with_the_runs_numbers():
     assert all(f.en and f.zh for f in facts)
 
 
+def test_one_partner_serves_one_model_after_another():
+    own, _, labels, partners, rows = market()
+    halves = []
+    for _ in range(2):
+        model = VerticalGBDTClassifier(trees=2, depth=2, least_node=50, least_bin=5)
+        model.fit(own, labels, partners, rows, seeded_root(9))
+        halves.append(model.half_)
+    assert np.array_equal(halves[0].model.weight, halves[1].model.weight)
+
+
 def test_parameters_by_name():
     model = VerticalGBDTClassifier(depth=4)
     assert model.get_params()["depth"] == 4

@@ -64,6 +64,7 @@ def build() -> typer.Typer:
         shopper,
         stats,
         train,
+        uplift,
         vertical,
         vertical_task,
     )
@@ -95,6 +96,7 @@ def build() -> typer.Typer:
     app.add_typer(privacy.app, name="privacy")
     app.add_typer(audit.app, name="audit")
     app.add_typer(bench.app, name="bench")
+    audience.app.command("uplift")(uplift.uplift)
     app.add_typer(audience.app, name="audience")
     app.add_typer(ads.app, name="ads")
     app.add_typer(shopper.app, name="shopper")

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +98,9 @@ def start(
     key: Annotated[
         str | None, typer.Option("--key", help="Of --table: the column that names the customer")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say every answer, not only their number")
+    ] = False,
     path: FileOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
@@ -121,7 +125,7 @@ def start(
     lock = settings.home / "party" / "lock"
     with homes.only_one(lock, "a party"), desk_of(settings) as desk:
         shop = Worker(settings, source, partners, key or settings.vertical.key, desk)
-        on_event = _reporter(out)
+        on_event = _reporter(out, verbose=verbose)
         try:
             with client_of(settings, member, patience_s=3600.0) as client:
                 process = PartyProcess(
@@ -403,9 +407,10 @@ def _say_online(out: Output, client: HubClient, member: Membership) -> None:
     )
 
 
-def _reporter(out: Output) -> Callable[[Happened], None]:
-    """One line for everything that happens."""
+def _reporter(out: Output, *, verbose: bool) -> Callable[[Happened], None]:
+    """One line for everything that happens; of answers, unless ``verbose``, the sum at the end."""
     lock = threading.Lock()
+    answers, sent_bytes = Counter[str](), Counter[str]()
     words = {
         "proposed": "收到提案",
         "decided": "已决定",
@@ -421,6 +426,17 @@ def _reporter(out: Output) -> Callable[[Happened], None]:
         sent = f" {event.bytes_sent:,} bytes left" if event.bytes_sent else ""
         detail = f": {event.detail}" if event.detail else ""
         with lock:
+            if event.what == "answered":
+                answers[event.task] += 1
+                sent_bytes[event.task] += event.bytes_sent
+                if not verbose:
+                    return
+            if event.what == "ended" and (count := answers.pop(event.task, 0)):
+                left = sent_bytes.pop(event.task)
+                detail = out.pick(
+                    f": {count} answers, {left:,} bytes left",
+                    f"：共回复 {count} 次，发出 {left:,} 字节",
+                )
             out.note(
                 f"{event.what} {event.task}{trip}{sent}{detail}",
                 f"{words.get(event.what, event.what)} {event.task}{trip}{sent}{detail}",

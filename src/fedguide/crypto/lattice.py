@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES256
-from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
 from fedguide.crypto.digits import DIGIT_BITS, DIGIT_BYTES, Digits, carried, unpacked
 from fedguide.errors import ConfigError
-from fedguide.seeds import Label, Root, derive
+from fedguide.seeds import Label, Root, derive, keystream
 
 SetName: TypeAlias = Literal["S", "W"]
 Mode: TypeAlias = Literal["reveal", "share"]
@@ -159,15 +156,14 @@ def _set_w(load: Load, need: int) -> Parameters:
     return Parameters("W", 8192, 6, _W_NOISE_BITS, 1, _W_DELTA_BITS, _W_SUM_BITS)
 
 
-def keystream(key: bytes, size: int) -> NDArray[np.uint8]:
-    """``size`` bytes of AES-256-CTR under a key that is used for nothing else."""
-    encryptor = Cipher(AES256(key), CTR(bytes(16))).encryptor()
-    return np.frombuffer(encryptor.update(bytes(size)), np.uint8)
+def expanded(key: bytes, size: int) -> NDArray[np.uint8]:
+    """The first ``size`` bytes of the keystream of a key that is used for nothing else."""
+    return np.frombuffer(keystream(key).update(bytes(size)), np.uint8)
 
 
 def secret_stream(root: Root, *labels: Label, size: int) -> NDArray[np.uint8]:
     """``size`` secret bytes that belong to these labels of a root."""
-    return keystream(derive(root, *labels), size)
+    return expanded(derive(root, *labels), size)
 
 
 def uniform(flat: NDArray[np.uint8], shape: tuple[int, ...], params: Parameters) -> Digits:

@@ -47,7 +47,7 @@ from fedguide.crypto.kernels import add_products
 from fedguide.crypto.lattice import (
     Parameters,
     errors,
-    keystream,
+    expanded,
     noise,
     secret_stream,
     ternary,
@@ -385,7 +385,7 @@ def _row_inner(blinds: NDArray[np.float64], keys: Digits) -> NDArray[np.int64]:
 def public_polynomial(seed: bytes, params: Parameters, number: int) -> Digits:
     """One public polynomial of a seed, shape ``(N, d)``; number ``KEY`` is p."""
     key = hashlib.sha256(b"PLQ1 public" + seed + number.to_bytes(4, "big", signed=True)).digest()
-    return uniform(keystream(key, params.n * params.number_bytes), (params.n,), params)
+    return uniform(expanded(key, params.n * params.number_bytes), (params.n,), params)
 
 
 def question_digest(question: Question) -> bytes:

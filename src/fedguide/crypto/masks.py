@@ -12,26 +12,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import AEADEncryptionContext, Cipher, CipherContext
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from fedguide.errors import ConfigError
 from fedguide.ring import RingVector
+from fedguide.seeds import keystream
 
-KEY_BYTES = 32
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import CipherContext
+
 # Keystream, its plaintext of zeros and the part of the sum stay in a core's own cache (2 MiB),
 # and a call into the cipher costs less than a tenth of its block.
 BLOCK_BYTES = 1 << 17
 _WORD_BYTES = 4
 _ZEROS = bytes(BLOCK_BYTES)
-_FIRST_COUNTER = bytes(16)
 _AT_ONCE = 256  # streams; more would keep too many cipher states in memory
-
-_Stream: TypeAlias = CipherContext | AEADEncryptionContext
 
 
 def add_masks(vector: RingVector, plus: Sequence[bytes], minus: Sequence[bytes] = ()) -> None:
@@ -41,12 +37,12 @@ def add_masks(vector: RingVector, plus: Sequence[bytes], minus: Sequence[bytes] 
         ConfigError: a key is not 32 bytes long.
     """
     for start in range(0, len(plus), _AT_ONCE):
-        _add(vector, [_keystream(key) for key in plus[start : start + _AT_ONCE]], np.add)
+        _add(vector, [keystream(key) for key in plus[start : start + _AT_ONCE]], np.add)
     for start in range(0, len(minus), _AT_ONCE):
-        _add(vector, [_keystream(key) for key in minus[start : start + _AT_ONCE]], np.subtract)
+        _add(vector, [keystream(key) for key in minus[start : start + _AT_ONCE]], np.subtract)
 
 
-def _add(vector: RingVector, streams: Sequence[_Stream], combine: np.ufunc) -> None:
+def _add(vector: RingVector, streams: Sequence[CipherContext], combine: np.ufunc) -> None:
     """Combines keystreams with a vector in place, block after block.
 
     All streams of a block before the next block: the part of the vector stays in the cache.
@@ -77,10 +73,3 @@ def mask_of(key: bytes, size: int) -> RingVector:
 def commitment(seed: bytes) -> bytes:
     """The 32 bytes by which others recognise a seed once it is shown to them."""
     return hashlib.sha256(b"fedguide/seed commitment/1" + seed).digest()
-
-
-def _keystream(key: bytes) -> _Stream:
-    """A keystream at its beginning."""
-    if len(key) != KEY_BYTES:
-        raise ConfigError(f"the key of a mask has {KEY_BYTES} bytes, got {len(key)}")
-    return Cipher(AES(key), CTR(_FIRST_COUNTER)).encryptor()

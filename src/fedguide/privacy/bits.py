@@ -12,12 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
-from fedguide.seeds import Label, Root, derive
+from fedguide.seeds import Label, Root, derive, keystream
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers import CipherContext
@@ -34,8 +31,7 @@ class Bits:
     def __init__(self, root: Root, *labels: Label) -> None:
         """Keyed by the root under the label "noise" and these ``labels``."""
         key = derive(root, "noise", *labels)
-        # The key is used for this one stream, so that its counter may begin at 0.
-        self._cipher: CipherContext = Cipher(AES(key), CTR(bytes(16))).encryptor()
+        self._cipher: CipherContext = keystream(key)
         self._zeros = bytes(_CHUNK_BYTES)
 
     def chunk(self) -> Words:

@@ -28,7 +28,7 @@ from typing import Annotated, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fedguide.codec import Array
+from fedguide.codec import Array, Later
 from fedguide.crypto.lattice import Parameters
 from fedguide.crypto.linear_query import Answer, joint_seed
 from fedguide.crypto.product_query import (
@@ -115,10 +115,11 @@ class HiddenSides(Message):
 
 @dataclass(frozen=True)
 class ChoiceState(State):
-    """What a partner keeps: the session, and how many questions it answered."""
+    """What a partner keeps: the session, how many questions it answered, and ``before`` it."""
 
     opened: OpenChoices
     answered: int = 0
+    before: Annotated[int, Later()] = 0
 
 
 CHOICE_WIRE: tuple[type, ...] = (
@@ -166,7 +167,7 @@ def opened_choices(
         )
     _, hint = _made(env, message)
     table = ChoiceTable(_nonce(env, message), env.rows.shape[1], env.bins, hint)
-    return ChoiceState(message, answered), table
+    return ChoiceState(message, answered, answered), table
 
 
 def answered_choices(
@@ -178,7 +179,7 @@ def answered_choices(
         RefusedError: more questions than were agreed.
         WrongShapeError: a question is of another session.
     """
-    left = min(state.opened.most, env.most) - state.answered
+    left = min(state.opened.most + state.before, env.most) - state.answered
     if len(message.questions) > left:
         raise RefusedError(
             f"policy: {len(message.questions)} hidden choices asked, {left} are left"

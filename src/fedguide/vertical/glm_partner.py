@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.crypto.agreement import AgreementKey, agree, agreement_key
-from fedguide.crypto.lattice import keystream
+from fedguide.crypto.lattice import expanded
 from fedguide.crypto.linear_query import NONCE_BYTES, Hint
 from fedguide.crypto.rows import BinRows, DenseRows, Rows
 from fedguide.errors import ProtocolError, RefusedError
@@ -436,7 +436,7 @@ def _pad(env: GlmEnv, state: GlmState, side: GlmSide, asked: bytes) -> Shares:
     if env.same_masks or begin.scheme == "plain":
         labels = (state.step,)
     key = agree(_key(env, begin), side.key, "glm pad", *labels)
-    return reduced(keystream(key, 8 * begin.columns).view("<i8").astype(np.int64))
+    return reduced(expanded(key, 8 * begin.columns).view("<i8").astype(np.int64))
 
 
 def _nonce(env: GlmEnv, begin: GlmBegin) -> bytes:
