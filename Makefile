@@ -10,6 +10,8 @@ BENCH_ARGS ?=
 TEST_ARGS ?=
 # One process more than there are cores: many tests wait for a server, a disk or a process.
 WORKERS ?= $(shell expr $$(nproc) + 1)
+# End-to-end tests wait for browsers, processes and deadlines for half of their time.
+E2E_WORKERS ?= $(shell expr 2 '*' $$(nproc) + 1)
 
 # Where this is set every process compiles every library it imports again: seconds for each command.
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,7 +46,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TEST_ARGS)
 
 e2e: $(VENV)/.dev
-	FEDGUIDE_LOOKS=$(LOOKS) $(BIN)/python -m pytest -m e2e -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/e2e $(TEST_ARGS)
+	FEDGUIDE_LOOKS=$(LOOKS) $(BIN)/python -m pytest -m e2e -n $(E2E_WORKERS) --dist loadfile --no-loadscope-reorder tests/e2e $(TEST_ARGS)
 
 # The pictures of the READMEs, from the same pages that the tests judge.
 screenshots: $(VENV)/.dev
