@@ -583,7 +583,7 @@ def connection(world):
     return pinned(world.authority).wrap_socket(plain, server_hostname="127.0.0.1")
 
 
-def test_junk_on_the_line_and_on_every_route(world):
+def test_junk_on_the_line_and_on_every_route(world, caplog):
     for junk in (b"\x00" * 100, b"GET / HTTP/9.9\r\n\r\n", b"\xff\xfe" * 50 + b"\r\n\r\n"):
         with connection(world) as line:
             line.sendall(junk)
@@ -593,6 +593,7 @@ def test_junk_on_the_line_and_on_every_route(world):
     with socket.create_connection(("127.0.0.1", world.port), timeout=20) as plain:
         plain.sendall(b"this is not TLS at all\r\n\r\n")
         plain.recv(100)
+    assert [one.name for one in caplog.records if one.name.startswith("uvicorn")] == []
     for target in ("/", "/v1/tasks/%00/trips/x", "/v1/../etc/passwd", "/v1/mailbox?wait=99999"):
         assert raw(world, "GET", target).status_code in (400, 401, 404, 405)
     assert raw(world, "GET", "/healthz").text == "ok\n"
