@@ -169,11 +169,7 @@ def name_of(number: int) -> str:
 @contextmanager
 def process(role: str, folder: Path, *more: str) -> Iterator[int]:
     """Another process of this script; gives its id."""
-    # What the hub says of junk that is no HTTP is a line for each.
-    made = subprocess.Popen(
-        [sys.executable, __file__, "--role", role, str(folder), *more],
-        stderr=subprocess.DEVNULL if role == "junked" else None,
-    )
+    made = subprocess.Popen([sys.executable, __file__, "--role", role, str(folder), *more])
     try:
         yield made.pid
     finally:
@@ -250,7 +246,7 @@ def junk(folder: Path, requests: int, connections: int) -> dict[str, Any]:
 
     url = f"sqlite:///{folder / 'hub.db'}"
     prepare(folder, url, ["shop-0000"])
-    with process("junked", folder) as hub, client(folder, DRIVER) as me:
+    with process("hub", folder) as hub, client(folder, DRIVER) as me:
         me.call("GET", "/v1/me")
 
         def rows() -> dict[str, int]:
@@ -360,7 +356,7 @@ def main() -> int:
     args = made.parse_args()
     if args.role:
         role, folder, *more = args.role
-        if role in ("hub", "junked"):
+        if role == "hub":
             serve_hub(Path(folder))
         else:
             serve_crowd(Path(folder), int(more[0]))

@@ -143,3 +143,26 @@ def test_what_does_not_fit_is_refused():
         with pytest.raises(ConfigError):
             open_product_session(TOY, **({"samples": 5, "columns": 3, "per": 2} | wrong), seed=SEED)
     assert "array" not in repr(holder) + repr(asked) + repr(replace(kept))
+
+
+@pytest.mark.parametrize(("samples", "bins"), [(200, (7, 5)), (64, (3, 9, 2)), (1, (4,))])
+def test_bins_added_up_one_by_one_give_the_same_bytes_as_transforms(samples, bins):
+    """In a ring of words, for blocks that are full or not, and columns that fill no polynomial."""
+    params = Parameters("toy", 256, 2, 0, 0, 46, 2)
+    rng = np.random.default_rng(samples)
+    codes = np.stack([rng.integers(0, size, samples) for size in bins], 1)
+    sparse = bin_rows(codes, np.array(bins))
+    dense = DenseRows(sparse.dense(slice(None), slice(None)).astype(np.int32))
+    columns = sum(bins)
+    session = open_product_session(params, samples, columns, 16, bytes(32))
+    holders = [hold_products(session, rows, seeded_root(1)) for rows in (sparse, dense)]
+    assert holders[0][0].bins is sparse, "this one adds"
+    assert np.array_equal(holders[0][1].blocks, holders[1][1].blocks)
+    weights = rng.integers(0, 2, columns)
+    question, asked = ask_products(session, weights, seeded_root(2), 0)
+    answers = [share_products(holder, question) for holder, _ in holders]
+    assert np.array_equal(answers[0][0].numbers, answers[1][0].numbers)
+    kept = keep_product_hint(session, holders[0][1])
+    mine = open_products(session, kept, asked, answers[0][0])
+    wanted = sparse.wrapped_products(weights.astype(np.int64))
+    assert ((mine + answers[0][1] - wanted) % 4 == 0).all()

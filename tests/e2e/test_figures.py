@@ -112,11 +112,18 @@ def test_orders_follow_the_book(browser: Browser, running: Running) -> None:
         assert spent[1] - spent[0] == pytest.approx(0.40)
 
 
+SEEN = "UPDATE parties SET seen_s = strftime('%s', 'now')"
 TILES = (
-    ("hub", "hub.db", "UPDATE parties SET seen_s = NULL", {0}),
-    ("driver", "driver.db", "DELETE FROM runs", {1}),
-    ("party", "party.db", "UPDATE tasks SET decision = 'refused'", {3}),
+    ("hub", "hub.db", (SEEN, "UPDATE parties SET seen_s = NULL"), 0),
+    ("driver", "driver.db", ("UPDATE runs SET stop = 0", "DELETE FROM runs"), 1),
+    (
+        "party",
+        "party.db",
+        ("UPDATE tasks SET decision = 'waiting'", "UPDATE tasks SET decision = 'refused'"),
+        3,
+    ),
 )
+"""Folder and database, two states of it, and the tile that tells them apart."""
 
 
 def test_the_tiles_count_rows(
@@ -124,16 +131,18 @@ def test_the_tiles_count_rows(
 ) -> None:
     with a_page(browser, running.address, java_script_enabled=False) as (page, _):
         sign_in(page, running.address, running.keys["auditor"])
+        for folder, database, statements, tile in TILES:
+            shown = []
+            for statement in statements:
+                copy = tmp_path_factory.mktemp(folder) / folder
+                shutil.copytree(running.home / folder, copy)
+                with sqlite3.connect(copy / database) as db:
+                    db.execute(statement)
+                db.close()
+                with exchanged(running.home / folder, copy):
+                    shown.append(cells(page, running, "", ".tiles b"))
+            assert {at for at in range(5) if shown[0][at] != shown[1][at]} == {tile}, shown
         before = cells(page, running, "", ".tiles b")
-        for folder, database, statement, tiles in TILES:
-            copy = tmp_path_factory.mktemp(folder) / folder
-            shutil.copytree(running.home / folder, copy)
-            with sqlite3.connect(copy / database) as db:
-                db.execute(statement)
-            db.close()
-            with exchanged(running.home / folder, copy):
-                after = cells(page, running, "", ".tiles b")
-            assert {at for at in range(5) if before[at] != after[at]} == tiles, (before, after)
         fewer = tmp_path_factory.mktemp("none")
         with exchanged(running.home / "runs", fewer):
             assert cells(page, running, "", ".tiles b")[4] != before[4]

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -268,6 +269,20 @@ def test_a_large_payload_goes_in_chunks_and_can_be_gone_on_with(shared):
         fetch(party, shared.task, DRIVER, letter.content, 100)
     with pytest.raises(NotFoundError, match="no such payload for this party"):
         fetch(shared.client("shop-b"), shared.task, DRIVER, letter.content, len(payload))
+
+
+def test_a_driver_that_waits_where_it_asks_gets_the_first_replies_there(world):
+    body = pack(PostAsk(60.0, (content_of(b"question", inline=True),), (("shop-a", 0),)))
+    path, driver = f"/v1/tasks/{world.task}/trips/0", world.client(DRIVER)
+    assert driver.call("POST", path, body) == b""
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(driver.call, "POST", f"{path}?wait=20", body, wait_s=20)
+        reply(world, "shop-a", 0, b"question", b"answer")
+        heard = unpack(waiting.result(20), Returned)
+    assert [(one.party, one.content.inline) for one in heard.replies] == [("shop-a", b"answer")]
+    assert heard.open == 0
+    # What is there already is not waited for.
+    assert unpack(driver.call("POST", f"{path}?wait=20", body), Returned).replies == heard.replies
 
 
 def stored_files(world):
@@ -568,7 +583,7 @@ def connection(world):
     return pinned(world.authority).wrap_socket(plain, server_hostname="127.0.0.1")
 
 
-def test_junk_on_the_line_and_on_every_route(world):
+def test_junk_on_the_line_and_on_every_route(world, caplog):
     for junk in (b"\x00" * 100, b"GET / HTTP/9.9\r\n\r\n", b"\xff\xfe" * 50 + b"\r\n\r\n"):
         with connection(world) as line:
             line.sendall(junk)
@@ -578,6 +593,7 @@ def test_junk_on_the_line_and_on_every_route(world):
     with socket.create_connection(("127.0.0.1", world.port), timeout=20) as plain:
         plain.sendall(b"this is not TLS at all\r\n\r\n")
         plain.recv(100)
+    assert [one.name for one in caplog.records if one.name.startswith("uvicorn")] == []
     for target in ("/", "/v1/tasks/%00/trips/x", "/v1/../etc/passwd", "/v1/mailbox?wait=99999"):
         assert raw(world, "GET", target).status_code in (400, 401, 404, 405)
     assert raw(world, "GET", "/healthz").text == "ok\n"

@@ -22,6 +22,7 @@ from fedguide.protocol import Message, State
 MAGIC = b"FGC"
 VERSION = 1
 _PREFIX = len(MAGIC) + 1 + 4
+_PADDING = tuple(map(bytes, range(ALIGNMENT)))
 
 
 def encode(value: Message | State) -> bytes:
@@ -52,9 +53,11 @@ def encode_parts(value: Message | State) -> list[Buffer]:
     ]
     at = _PREFIX + len(header)
     for buffer in writer.buffers:
-        padding = bytes(-at % ALIGNMENT)
-        parts += [padding, buffer]
-        at += len(padding) + len(buffer)
+        padding = -at % ALIGNMENT
+        if padding:
+            parts.append(_PADDING[padding])
+        parts.append(buffer)
+        at += padding + len(buffer)
     return parts
 
 

@@ -67,7 +67,7 @@ def bytes_wire(where: str) -> Wire:
     """Bytes travel as a buffer; the header holds their length. They are read as ``bytes``."""
 
     def write(value: object, writer: Writer) -> object:
-        if not isinstance(value, bytes | memoryview):
+        if not isinstance(value, (bytes, memoryview)):
             raise WrongDtypeError(f"{where} must be bytes, got {shown(value)}")
         writer.buffers.append(value)
         return len(value)

@@ -62,6 +62,26 @@ def add_folded(
     _compiled(_add_folded)(result, left, right)
 
 
+def add_shifted(
+    result: NDArray[np.int64],
+    table: NDArray[np.int64],
+    codes: NDArray[np.uint16],
+    offsets: NDArray[np.int64],
+) -> None:
+    """Of every block of M samples: result[m'] += table[bin of m, M + m' - m] over m and features.
+
+    Args:
+        result: added to modulo 2^64, of whole blocks.
+        table: a row for each bin, shape ``(rows, 2 M)``.
+        codes: shape ``(features, n)``.
+        offsets: first row of each feature, shape ``(features + 1,)``.
+
+    Raises:
+        ConfigError: numba is not installed.
+    """
+    _compiled(_add_shifted)(result, table, codes, offsets)
+
+
 def carry(digits: NDArray[np.int64], bits: int) -> None:
     """Carries rows of digits in place, modulo 2^(bits · their number): shape ``(n, d)``.
 
@@ -181,6 +201,19 @@ def _add_folded(result: Any, left: Any, right: Any) -> None:
                     other = right[column, digit, first : first + width]
                     for at in range(width):
                         out[at] += one[at] * other[at]
+
+
+def _add_shifted(result: Any, table: Any, codes: Any, offsets: Any) -> None:
+    size = table.shape[1] // 2
+    for block in range(result.shape[0] // size):
+        first = block * size
+        out = result[first : first + size]
+        for feature in range(codes.shape[0]):
+            for place in range(min(size, codes.shape[1] - first)):
+                row = offsets[feature] + codes[feature, first + place]
+                part = table[row, size - place : 2 * size - place]
+                for at in range(size):
+                    out[at] += part[at]
 
 
 def _carry(digits: Any, bits: Any) -> None:

@@ -11,6 +11,9 @@ Here a polynomial carries ``per`` columns, after the packing of Huang et al., "C
 Fast Secure Two-Party Deep Neural Network Inference", 2022, section 3.1: sample i of a block puts
 its column l at X^(i per + per - 1 - l) and w its at X^l, so that the product has the sample's score
 at X^(i per + per - 1). The question is ``per`` times smaller, the hint ``per`` times larger.
+
+A holder's answer is transformed (FFT) where X may be anything. Where X is bins, most of it zeros,
+and q fits a machine word, it adds up the few numbers that count instead: the same to the last bit.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from numpy.typing import NDArray
 
 from fedguide.codec import Array
 from fedguide.crypto.digits import (
+    DIGIT_BITS,
     Digits,
     Spectrum,
     digit_spectra,
@@ -35,15 +39,17 @@ from fedguide.crypto.digits import (
     to_spectrum,
     unpacked,
 )
-from fedguide.crypto.kernels import add_folded
+from fedguide.crypto.kernels import add_folded, add_shifted
 from fedguide.crypto.lattice import Parameters, errors, ternary
 from fedguide.crypto.linear_query import KEY, Answer, Numbers, public_polynomial, share_mask
-from fedguide.crypto.rows import Rows
+from fedguide.crypto.rows import BinRows, Rows
 from fedguide.errors import ConfigError, WrongShapeError
 from fedguide.protocol import Message
 from fedguide.seeds import Root, derive
 
 _MOST_PER = 32
+_WORD_BITS = 63
+_ADDS_A_PRODUCT = 5  # whole numbers added in the time of one product of complex ones
 _BLOCKS_AT_ONCE = 16  # of the hint, transformed together: 13 MB in set W
 
 
@@ -97,11 +103,20 @@ class ProductSession:
 
 @dataclass(frozen=True)
 class ProductHolder:
-    """The holder's side: spectra of the blocks and their secret r, shape ``(J + 1, C, N/2)``."""
+    """The holder's side.
+
+    Attributes:
+        session: of the joint seed.
+        root: its own.
+        blocks: spectra of the blocks and their secret r, shape ``(J + 1, C, N/2)``; of r alone,
+            shape ``(1, C, N/2)``, if there are ``bins``.
+        bins: X, if its numbers are added up one by one.
+    """
 
     session: ProductSession
     root: Root = field(repr=False)
     blocks: Spectrum = field(repr=False)
+    bins: BinRows | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -159,17 +174,20 @@ def hold_products(
             f"X must have shape ({session.samples}, {session.columns}), got {rows.shape[::-1]}"
         )
     params = session.params
+    bins = rows if isinstance(rows, BinRows) and _is_sparse(session, rows) else None
     blinds = ternary(root, "product blind", shape=(session.blocks, params.n))
-    parts = [to_spectrum(_blocks(session, rows, j)) for j in range(session.polynomials)]
-    spectra = np.stack([*parts, to_spectrum(blinds.astype(np.float64))])
     off = errors(root, "product hint error", shape=(session.blocks, params.n))
     hint = np.empty((session.blocks, params.n, params.number_bytes), np.uint8)
+    kept = []
     for start in range(0, session.blocks, _BLOCKS_AT_ONCE):
-        block = slice(start, start + _BLOCKS_AT_ONCE)
-        wide = from_spectra(_sum(np.ascontiguousarray(spectra[:, block]), session.public, 1))
+        block = slice(start, min(start + _BLOCKS_AT_ONCE, session.blocks))
+        parts = [to_spectrum(_blocks(session, rows, j, block)) for j in range(session.polynomials)]
+        spectra = np.stack([*parts, to_spectrum(blinds[block].astype(np.float64))])
+        wide = from_spectra(_sum(spectra, session.public, 1))
         wide[..., 0] += off[block]
         hint[block] = packed(wide)
-    return ProductHolder(session, root, spectra), ProductHint(hint)
+        kept.append(spectra if bins is None else spectra[-1:].copy())
+    return ProductHolder(session, root, np.concatenate(kept, 1), bins), ProductHint(hint)
 
 
 def keep_product_hint(session: ProductSession, hint: ProductHint) -> ProductHintKept:
@@ -238,9 +256,12 @@ def share_products(
     if mask is None:
         digest = hashlib.sha256(question.polynomials.tobytes()).digest()
         mask = Root(derive(holder.root, "share products", digest))
-    spectra = digit_spectra(unpacked(question.polynomials))
+    polynomials = unpacked(question.polynomials)
+    spectra = digit_spectra(polynomials[-len(holder.blocks) :])
     spectra *= session.fold
     wide = _scores(session, _sum(holder.blocks, spectra, session.per))
+    if holder.bins is not None:
+        wide += _added(session, holder.bins, polynomials[:-1])
     drawn, kept = share_mask(mask, (session.samples,), params)
     wide += drawn
     return Answer(packed(wide)[:, None]), kept
@@ -266,13 +287,40 @@ def open_products(
     return rounded_shift(difference, params.delta_bits, params.sum_bits)
 
 
-def _blocks(session: ProductSession, rows: Rows, number: int) -> NDArray[np.float64]:
-    """x_{c,j} of every block c as coefficients, shape ``(C, N)``."""
-    first = number * session.per
-    part = rows.dense(slice(first, min(first + session.per, session.columns)), slice(None))
-    whole = np.zeros((session.blocks * session.params.n // session.per, session.per))
-    whole[: session.samples, session.per - len(part) :] = part[::-1].T
-    return whole.reshape(session.blocks, session.params.n)
+def _is_sparse(session: ProductSession, rows: BinRows) -> bool:
+    """Is adding up single numbers less work than transforms?"""
+    params = session.params
+    added = len(rows.codes) * (params.n // session.per)
+    multiplied = (session.polynomials + 1) * session.per * params.digits
+    return params.digits * DIGIT_BITS < _WORD_BITS and added < _ADDS_A_PRODUCT * multiplied
+
+
+def _added(session: ProductSession, bins: BinRows, polynomials: Digits) -> Digits:
+    """Σ_j of X's products with a question's polynomials at the scores' places, shape ``(n, d)``.
+
+    Sample m of a block has its column l at X^(m per + per - 1 - l): at the place of sample m' it
+    meets coefficient (m' - m) per + l, or minus that of N more where m' < m.
+    """
+    size = session.params.n // session.per
+    words = np.zeros(polynomials.shape[:2], np.int64)
+    for place in range(session.params.digits):
+        words += polynomials[..., place] << (DIGIT_BITS * place)
+    columns = np.moveaxis(words.reshape(len(words), size, session.per), 1, 2).reshape(-1, size)
+    table = np.concatenate([-columns, columns], 1)
+    total = np.zeros(session.blocks * size, np.int64)
+    add_shifted(total, table, bins.codes, bins.offsets)
+    return shifted(total[: session.samples], 0, session.params.digits)
+
+
+def _blocks(session: ProductSession, rows: Rows, number: int, block: slice) -> NDArray[np.float64]:
+    """x_{c,j} of some blocks c as coefficients, shape ``(blocks, N)``."""
+    first, size = number * session.per, session.params.n // session.per
+    count = block.stop - block.start
+    samples = slice(block.start * size, min(block.stop * size, session.samples))
+    part = rows.dense(slice(first, min(first + session.per, session.columns)), samples)
+    whole = np.zeros((count * size, session.per))
+    whole[: part.shape[1], session.per - len(part) :] = part[::-1].T
+    return whole.reshape(count, session.params.n)
 
 
 def _sum(left: Spectrum, right: Spectrum, every: int) -> Spectrum:

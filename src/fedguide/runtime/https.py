@@ -1,9 +1,9 @@
 """The https courier: carries an ``Ask`` to parties through a hub, and brings back what came.
 
-The driver posts a trip once and collects the replies as they come; after a crash, its own or the
-hub's, it posts the same trip again and finds what is there already. A hub that does not know the
-trip any more (its database came from a backup) is told it again. Deadlines run on the hub's clock
-from the first posting.
+The driver posts a trip once, which brings the first replies, and collects the others as they come;
+after a crash, its own or the hub's, it posts the same trip again and finds what is there already. A
+hub that does not know the trip any more (its database came from a backup) is told it again.
+Deadlines run on the hub's clock from the first posting.
 """
 
 from __future__ import annotations
@@ -44,12 +44,13 @@ def over_https(client: HubClient, task: str, limits: Limits, allowed: Sequence[t
     messages = messages_of(allowed)
 
     def courier(ask: Ask) -> Replies:
-        _post(client, task, ask)
+        first = _post(client, task, ask, wait_s=LONGEST_WAIT_S)
         answers: dict[PartyId, Message] = {}
         payloads: dict[PartyId, Buffer] = {}
         missing: dict[PartyId, Missing] = {}
         while len(answers) < (ask.first or len(ask.to)):
-            heard = _collect(client, task, ask, [*answers, *missing])
+            heard = first or _collect(client, task, ask, [*answers, *missing])
+            first = None
             for reply in heard.replies:
                 got = _read(client, task, reply, limits, messages)
                 if isinstance(got, Missing):
@@ -68,8 +69,8 @@ def over_https(client: HubClient, task: str, limits: Limits, allowed: Sequence[t
     return courier
 
 
-def _post(client: HubClient, task: str, ask: Ask) -> None:
-    """Posts a trip, its payloads first."""
+def _post(client: HubClient, task: str, ask: Ask, wait_s: int = 0) -> Returned | None:
+    """Posts a trip, its payloads first; gives what is in by then, if it waits for any."""
     payloads: list[Content] = []
     places: dict[int, int] = {}
     room = _INLINE_ROOM
@@ -83,7 +84,9 @@ def _post(client: HubClient, task: str, ask: Ask) -> None:
         payloads.append(send(client, task, payload, inline=inline))
     to = tuple((str(name), places[id(message)]) for name, message in sorted(ask.to.items()))
     body = pack(PostAsk(ask.deadline_s, tuple(payloads), to))
-    client.call("POST", _path(task, ask), body, task=task, trip=ask.trip)
+    path = f"{_path(task, ask)}?wait={wait_s}" if wait_s else _path(task, ask)
+    answer = client.call("POST", path, body, task=task, trip=ask.trip, wait_s=wait_s)
+    return unpack(answer, Returned) if answer else None
 
 
 def _collect(client: HubClient, task: str, ask: Ask, have: Sequence[PartyId]) -> Returned:

@@ -584,19 +584,22 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
     """Asking, answering, collecting."""
 
     @app.post("/v1/tasks/{task}/trips/{trip}")
-    async def ask(request: Request, task: str, trip: int) -> Response:
+    async def ask(request: Request, task: str, trip: int, wait: WaitQuery = 0) -> Response:
         caller = await hub.caller(request, DRIVES, ASK_BODY_BYTES)
-        body = unpack(caller.body, PostAsk)
+        body, driver = unpack(caller.body, PostAsk), caller.member.party
 
-        def work(db: Connection) -> None:
-            driver = caller.member.party
+        def work(db: Connection) -> Returned:
             mailbox.post_ask(db, driver, task, trip, body, hub.plan.limits, hub.clock())
+            return mailbox.returned(db, driver, task, trip, (), hub.clock())
 
-        await hub.write(caller, work, light=True)
+        found = await hub.write(caller, work, light=True)
         for name, _ in body.to:
             hub.bells.ring(f"mailbox/{name}")
         await hub.tidy(task)
-        return Response(status_code=204)
+        if not wait:
+            return Response(status_code=204)
+        # Who waits here has the first replies without another request.
+        return _packed(await _heard(hub, driver, task, trip, set(), found, wait))
 
     @app.get("/v1/mailbox")
     async def mail(request: Request, seen: str = "", wait: WaitQuery = 0) -> Response:
@@ -640,16 +643,8 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
         def look(db: Connection) -> Returned:
             return mailbox.returned(db, driver, task, trip, have, hub.clock())
 
-        def worth(found: Returned) -> Returned | None:
-            return found if found.replies or not found.open else None
-
         found = await hub.write(caller, look, light=True)
-        # Nothing new can come after the deadline, so no poll waits beyond it.
-        longest_s = max(0.0, min(float(wait), found.left_s))
-        heard = worth(found) or await hub.bells.wait(
-            f"trip/{task}", driver, lambda: hub.read(lambda db: worth(look(db))), longest_s
-        )
-        return _packed(await hub.read(look) if heard is None else heard)
+        return _packed(await _heard(hub, driver, task, trip, have, found, wait))
 
     @app.post("/v1/tasks/{task}/trips/{trip}/close")
     async def close(request: Request, task: str, trip: int) -> Response:
@@ -657,6 +652,25 @@ def _trip_routes(app: FastAPI, hub: _Hub) -> None:
         driver = caller.member.party
         await hub.write(caller, lambda db: mailbox.close_trip(db, driver, task, trip), light=True)
         return Response(status_code=204)
+
+
+async def _heard(
+    hub: _Hub, driver: str, task: str, trip: int, have: set[str], found: Returned, wait: int
+) -> Returned:
+    """What is in of a trip beyond what the driver has: ``found``, or what comes while it waits."""
+
+    def look(db: Connection) -> Returned:
+        return mailbox.returned(db, driver, task, trip, have, hub.clock())
+
+    def worth(found: Returned) -> Returned | None:
+        return found if found.replies or not found.open else None
+
+    # Nothing new can come after the deadline, so no poll waits beyond it.
+    longest_s = max(0.0, min(float(wait), found.left_s))
+    heard = worth(found) or await hub.bells.wait(
+        f"trip/{task}", driver, lambda: hub.read(lambda db: worth(look(db))), longest_s
+    )
+    return await hub.read(look) if heard is None else heard
 
 
 def _standing(member: Member, hub: _Hub) -> Standing:

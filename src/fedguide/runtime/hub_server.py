@@ -91,6 +91,7 @@ def hub_server(
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="error",  # a line for whatever is no HTTP would let anybody fill the log
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -19,6 +19,13 @@ VERTICAL_TERMS: dict[str, tuple[str, str]] = {
         "unless told otherwise.",
         "不隐藏任何内容：仅用于测试和衡量隐私的代价。除非另行设置，合作方会拒绝。",
     ),
+    "ou": (
+        "Sums of trees by Okamoto-Uchiyama encryption (3072 bits) instead of the lattice: rests on "
+        "factoring, falls to a quantum computer, some ten times slower and more. The same trees. "
+        "In one process only; needs the extra heu.",
+        "以 Okamoto-Uchiyama 加密（3072 比特）代替格方案计算树的求和：基于大整数分解，"
+        "无法抵御量子计算机，慢十倍以上；得到的树相同。仅限单进程，需要附加包 heu。",
+    ),
     "reveal-mode": (
         "Trees and statistics: the label party learns exact sums over a partner's bins. Those of "
         "few customers say much about each, so that it asks for nodes of at least --least-node "
