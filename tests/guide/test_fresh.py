@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 
 from fedguide.guide.fresh import MOST_EACH, Fresh, Happened, extended
@@ -74,3 +76,25 @@ def test_what_is_held_of_one_shopper_is_bounded_and_the_oldest_goes() -> None:
     whole = fresh.whole("a", None)
     assert whole is not None
     assert whole.items.tolist() == list(range(3, MOST_EACH + 3))
+
+
+def test_a_search_among_many_events_keeps_its_words() -> None:
+    fresh, events = Fresh(), []
+    for number in range(2 * MOST_EACH):
+        searched = number in (MOST_EACH - 1, MOST_EACH + 7, 2 * MOST_EACH - 1)
+        event = Happened(-1, SEARCH, number, f"tea {number}") if searched else None
+        events.append(event or Happened(number, VIEW, number))
+        fresh.add("a", events[-1])
+        if number in (MOST_EACH - 2, MOST_EACH + 3, 2 * MOST_EACH - 1):
+            assert same(fresh.whole("a", PAST), extended(PAST, events[-MOST_EACH:]))
+
+
+def test_an_event_takes_a_few_bytes() -> None:
+    fresh = Fresh()
+    tracemalloc.start()
+    for shopper in range(100):
+        for number in range(400):
+            fresh.add(f"s{shopper}", Happened(number + 1000, VIEW, number + 1000))
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 100 * 400 * 16
