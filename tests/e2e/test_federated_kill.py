@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 # Marks spread over the run: its proposal, its first and later trips, its hand-over.
 KILLS = [
     ("hub", 0.02), ("hub", 0.3), ("hub", 0.61), ("hub", 0.97),
-    ("driver", 0.1), ("driver", 0.5), ("driver", 0.9),
+    ("driver", 0.1), ("driver", 0.5), ("driver", 0.99),
     ("shop-a", 0.15), ("shop-b", 0.55), ("shop-c", 0.95),
 ]  # fmt: skip
 

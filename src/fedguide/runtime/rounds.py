@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeAlias
 
-from fedguide.codec import Array, Limits
+from fedguide.codec import Array, Later, Limits
 from fedguide.errors import ConfigError, QuorumLostError, RunError
 from fedguide.horizontal.algorithm import Algorithm, ServerState
 from fedguide.horizontal.names import WIRE
@@ -95,13 +95,15 @@ class RoundReport(State):
 class RunState(State):
     """What a run keeps from round to round: the algorithm's state, the best model, the history.
 
-    ``best_round`` 0 means that no round is done yet; ``best_params`` has shape ``(p,)``.
+    ``best_round`` 0 means that no round is done yet; ``best_params`` has shape ``(p,)``. ``given``
+    names the parties that the model was handed to at the end, once it was.
     """
 
     server: ServerState
     best_params: Annotated[Vector, Array("float32", "p")]
     best_round: int = 0
     history: tuple[RoundReport, ...] = ()
+    given: Annotated[tuple[str, ...] | None, Later()] = None
 
 
 @dataclass(frozen=True)

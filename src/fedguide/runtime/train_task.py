@@ -198,12 +198,13 @@ def _train(
         on_round=after,
     )
     adopt = Adopt(run.best_round, run.best_params, run.history[-1].parties)
-    has_model: list[PartyId] = []
 
     def give(state: RunState, _root: Root) -> Coordinator[RunState]:
-        has_model[:] = yield from hand_over(adopt, cohort, proposal.deadline_s)
-        return state
+        given = yield from hand_over(adopt, cohort, proposal.deadline_s)
+        return replace(state, given=given)
 
     progress = resume(durable, RunState(algorithm.init(params), params))
-    drive_round(durable, progress, give, courier)
-    return Finished(run, tuple(has_model))
+    # Killed after its last checkpoint a run has nothing left to do; whom it missed it asks again.
+    if set(progress.state.given or ()) != set(cohort):
+        progress = drive_round(durable, progress, give, courier)
+    return Finished(run, tuple(map(PartyId, progress.state.given or ())))
