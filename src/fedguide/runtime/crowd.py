@@ -90,14 +90,15 @@ class Training:
         self.plan = plan
         leaf, self.table = _find(params, table)
         _check_rests(compiled, params)
-        self._unravel = compiled.unravel
+        self._unravel = jax.jit(compiled.unravel)  # one program, not one for each parameter
         self._jitted = jax.jit(_program(compiled, leaf))
         self._programs: dict[Any, Any] = {}
         self._on_compile = on_compile
 
     def tree(self, params: Vector) -> Params:
         """The model's parameters, where JAX has them."""
-        return jax.device_put(self._unravel(params))
+        tree: Params = self._unravel(params)
+        return tree
 
     def started(self, tree: Params, batched: Batched) -> Any:
         """Changes ``(k, u, width)`` and ``(k, r)``, and losses ``(s, k)``, being computed."""
