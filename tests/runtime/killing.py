@@ -29,7 +29,6 @@ ROLES = ("hub", "driver", *PARTIES)
 COORDINATOR = "coordinator"
 NEVER = 10**9
 LONGEST_S = 300.0
-NOTES_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,6 @@ class Killer:
                 assert code == -signal.SIGKILL, f"{role} ended with {code}: {died(folder, role)}"
                 killed += 1
                 living[self._start(role, folder, NEVER)] = role
-            _wait_for_notes(folder)
         finally:
             for pid in living:
                 os.kill(pid, signal.SIGKILL)
@@ -114,19 +112,6 @@ class Killer:
         said = self._process.stdout.readline().split()
         assert said[0] == "gone"
         return int(said[1]), int(said[2])
-
-
-def _wait_for_notes(folder):
-    """Until all parties wrote down the last trip: they do so once the answer has left."""
-    until = time.monotonic() + NOTES_S
-    while time.monotonic() < until:
-        last = dict.fromkeys(PARTIES, -1)
-        for line in lines(folder / "answers.txt"):
-            name, trip, _ = line.split()
-            last[name] = max(last[name], int(trip))
-        if len(set(last.values())) == 1:
-            return
-        time.sleep(0.01)
 
 
 def prepare(folder):
