@@ -96,14 +96,15 @@ def unlisted(kept: Buffer) -> tuple[memoryview, list[Cut]]:
     end = _COUNT_BYTES + count * _CUT_BYTES
     if len(view) < max(end, _COUNT_BYTES):
         raise JournalError("a state's list of its large parts is damaged")
-    cuts = []
-    for start in range(_COUNT_BYTES, end, _CUT_BYTES):
-        numbers = [
-            int.from_bytes(view[place : place + _NUMBER_BYTES], "big")
-            for place in (start, start + _NUMBER_BYTES)
-        ]
-        cuts.append(Cut(*numbers, bytes(view[start + 2 * _NUMBER_BYTES : start + _CUT_BYTES])))
-    return view[end:], cuts
+    return view[end:], [
+        _cut_at(view[start : start + _CUT_BYTES]) for start in range(_COUNT_BYTES, end, _CUT_BYTES)
+    ]
+
+
+def _cut_at(view: memoryview) -> Cut:
+    at, size = view[:_NUMBER_BYTES], view[_NUMBER_BYTES : 2 * _NUMBER_BYTES]
+    digest = bytes(view[2 * _NUMBER_BYTES :])
+    return Cut(int.from_bytes(at, "big"), int.from_bytes(size, "big"), digest)
 
 
 def put_together(left: Buffer, cuts: Sequence[Cut], large: Sequence[Buffer]) -> bytes:
