@@ -138,7 +138,8 @@ def test_own_data_need_the_purpose_in_the_policy(config, tmp_path, capsys) -> No
     [
         (["--in", "soon"], 4, "--in wants days or weeks"),
         (["--name", "../up"], 4, "a name has 1 to 64 letters"),
-        (["--target", "cart", "--name", "buy-30d"], 4, "is of buy within 30 days"),
+        (["--target", "cart", "--name", "buy-30d"], 4, "is of buy within 30 days, asked for cart"),
+        (["--category", "Meat"], 4, "asked for buy within 30 days in Meat"),
         (["--partner", "bank=b.csv", "--name", "x"], 4, "--partner goes with --data"),
         (["--epsilon", "3", "--name", "x"], 4, "in (0, 1]"),
     ],
