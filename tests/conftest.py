@@ -37,6 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Imports no browser tests, in any worker, where their mark leaves them out anyway."""
+    left_out = "not e2e" in config.getoption("markexpr")
+    return True if left_out and collection_path == Path(__file__).parent / "e2e" else None
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Lets all workers share what they compile: many tests compile the same programs."""
     jax = sys.modules.get("jax")

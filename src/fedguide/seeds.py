@@ -36,6 +36,7 @@ Label: TypeAlias = str | int | bytes
 _SALT = b"fedguide/seeds/1"
 _FIRST_COUNTER = bytes(16)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # the odd number nearest to 2^64 / golden ratio
+_LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
 _KEY, _STREAM = b"key", b"stream"  # so that a stream can never leak a key of the same label
 
 
@@ -124,9 +125,17 @@ def shuffled(
         The k orders one after the other, ``(sum of counts,)``, and the k of each place.
     """
     owner = np.repeat(np.arange(len(counts)), counts)
-    nth = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     # In arrays, which wrap around; a number by itself would warn.
     start = _mixed(np.asarray(seeds, np.uint64) + np.full(1, turn, np.uint64) * _GOLDEN)
+    widest = int(counts.max(initial=0))
+    if len(counts) * widest <= 2 * len(owner):
+        # Counts that are nearly equal make a grid, whose short rows sort four times as fast.
+        thing = np.arange(widest)
+        ranks = _mixed(start[:, None] + (thing.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+        inside = thing < counts[:, None]
+        ranks[~inside] = _LAST
+        return np.argsort(ranks, axis=1, kind="stable")[inside], owner
+    nth = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     ranks = _mixed(start[owner] + (nth.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
     return nth[np.lexsort((ranks, owner))], owner
 

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from fedguide import __version__
-from fedguide.cli.app import main
+from fedguide.cli.app import COMMANDS, GROUPS, build, main
 
 HEAVY = ("jax", "duckdb", "faiss", "fastapi", "numpy", "sqlalchemy")
 
@@ -25,6 +26,32 @@ def test_quick_answers_import_nothing_heavy(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def described(command: object) -> object:
+    """Names, helps and options of a command and of all below it."""
+    inner = {name: described(one) for name, one in getattr(command, "commands", {}).items()}
+    return command.help, [(one.name, one.opts) for one in command.params], inner
+
+
+def test_a_part_of_the_tree_is_as_in_the_whole() -> None:
+    def parts(only: str) -> dict[str, object]:
+        return typer.main.get_command(build(only)).commands
+
+    whole = parts("")
+    assert list(whole) == [*COMMANDS, *GROUPS]
+    assert list(parts("--help")) == list(parts("nonsense")) == list(whole)
+    for name, command in whole.items():
+        (part,) = parts(name).items()
+        assert part[0] == name
+        assert described(part[1]) == described(command)
+
+
+def test_the_package_is_run_like_the_command() -> None:
+    command = [sys.executable, "-m", "fedguide", "data", "check", "absent.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "absent.csv" in done.stderr
 
 
 def test_version_says_the_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fedguide.codec import Limits, decode, encode
 from fedguide.errors import ConfigError
 from fedguide.horizontal.mean import Mean, Terms, Update, weighted_mean
-from fedguide.horizontal.patch import Patch, Patched, Table
+from fedguide.horizontal.patch import Patch, Patched, Table, patches_of
 from fedguide.protocol import Ask, Message, Replies, run
 from fedguide.seeds import seeded_root
 from fedguide.values import PartyId
@@ -120,3 +120,22 @@ def test_what_comes_along_is_checked_as_well(change: dict[str, Any], words: str)
 def test_no_such_table(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(ConfigError, match="table needs"):
         Table(*numbers)
+
+
+@pytest.mark.parametrize("broken", ["", "block", "rest", "row"])
+def test_many_at_once_are_as_sound_as_each_alone(broken: str) -> None:
+    rows = np.array([[0, 2, 0], [1, 2, 3]])
+    blocks, rests = np.ones((2, 3, 3), np.float32), np.ones((2, 5), np.float32)
+    if broken == "block":
+        blocks[1, 2, 0] = np.nan
+    if broken == "rest":
+        rests[1, 0] = np.inf
+    if broken == "row":
+        rows[1, 2] = 2
+    one, other = patches_of(TABLE, rows, np.array([2, 3]), blocks, rests)
+    assert one.is_finite
+    assert one.flaw(SIZE) == ""
+    np.testing.assert_array_equal(one.rows, [0, 2])
+    assert one.block.shape == (2, 3)
+    assert other.is_finite == (broken not in ("block", "rest"))
+    assert other.flaw(SIZE) == ("rows must be ascending, each once" if broken == "row" else "")

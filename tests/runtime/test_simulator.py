@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -106,12 +107,22 @@ def two_rounds(algorithm: Any, courier: Courier, names: Sequence[PartyId]) -> An
     return state
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def by_shape() -> optax.GradientTransformation:
+    """Moves matrices half as far as vectors: flat arrays would go another way."""
+
+    def update(updates: Any, state: Any, _params: Any = None) -> Any:
+        return jax.tree.map(lambda one: one * (-0.5 if one.ndim < 2 else -0.25), updates), state
+
+    return optax.GradientTransformation(lambda _params: optax.EmptyState(), update)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "by shape"])
 def test_it_is_the_plain_loop_to_a_millionth(optimizer: str) -> None:
     made = {
         "sgd": SGD,
         # Without an epsilon Adam makes a whole step of a last bit of the gradient.
         "adam": compiled(optax.adam(0.05, eps=1e-3)),
+        "by shape": compiled(by_shape()),
     }[optimizer]
     together = TOGETHER if made is SGD else together_of(made)
     algorithm = fedavg(weighted_mean())
@@ -122,6 +133,17 @@ def test_it_is_the_plain_loop_to_a_millionth(optimizer: str) -> None:
     assert quick.report.parties == plain.report.parties == tuple(sorted(SHARDS))
     assert quick.report.examples == plain.report.examples
     assert quick.report.loss == pytest.approx(plain.report.loss, abs=1e-6)
+
+
+def test_each_of_many_lanes_is_the_plain_loop() -> None:
+    shards = shards_of(range(3, 25))  # 22 parties: 11 lanes of 2
+    together = train_together(SGD, PARAMS, shards, PLAN, "items")
+    fits = together(FLAT, list(shards), list(range(22)))
+    for seed, (shard, fitted) in enumerate(zip(shards.values(), fits, strict=True)):
+        alone = local_fit(SGD, shard, PLAN)(FLAT, None, seed)
+        change = fitted.patch.spread(len(FLAT))
+        np.testing.assert_allclose(change, alone.params - FLAT, rtol=0, atol=1e-6)
+        assert np.abs(change).max() > 1e-2
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
@@ -217,6 +239,8 @@ def test_shapes_are_few_and_their_compilation_is_told() -> None:
 def test_what_it_cannot_do_exactly_it_refuses() -> None:
     with pytest.raises(ConfigError, match="moves parameters that have no gradient"):
         together_of(compiled(optax.adamw(0.1)))
+    with pytest.raises(ConfigError, match="moves a row by what other rows are"):
+        together_of(compiled(optax.lars(0.1)))
     with pytest.raises(ConfigError, match=r"table must be .*'items'.* got 'top2'"):
         train_together(SGD, PARAMS, SHARDS, PLAN, "top2")
     with pytest.raises(ConfigError, match="at_once must be at least 1, got 0"):

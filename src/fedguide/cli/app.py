@@ -6,7 +6,8 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
@@ -38,37 +39,49 @@ def root(
     del version  # answered by its callback
 
 
-def build() -> typer.Typer:
-    """The whole tree; the modules of its commands import only typer at their head."""
-    from fedguide.cli import (
-        ads,
-        asking,
-        attack,
-        audience,
-        audit,
-        bench,
-        configure,
-        coordinate,
-        dataset,
-        demo,
-        doctor,
-        explain,
-        federation,
-        fit,
-        guide,
-        keys,
-        matching,
-        model,
-        party,
-        privacy,
-        shopper,
-        stats,
-        train,
-        uplift,
-        vertical,
-        vertical_task,
-    )
+COMMANDS = {
+    "demo": "demo:demo",
+    "doctor": "doctor:doctor",
+    "explain": "explain:explain",
+    "fit": "fit:fit",
+    "sim": "train:sim",
+    "recommend": "guide:recommend",
+    "search": "guide:search",
+    "ask": "asking:ask",
+    "serve": "guide:serve",
+    "hub": "federation:hub",
+    "join": "party:join",
+    "align": "vertical:align",
+    "match": "matching:match",
+}
+"""The commands without a group: the function of each, by module and name; in the help's order."""
 
+GROUPS = {
+    "data": "dataset:app",
+    "eval": "train:evaluation",
+    "privacy": "attack:app",
+    "audit": "audit:app",
+    "bench": "bench:app",
+    "audience": "uplift:app",
+    "ads": "ads:app",
+    "shopper": "shopper:app",
+    "stats": "stats:app",
+    "keys": "keys:app",
+    "model": "model:app",
+    "vertical": "vertical_task:app",
+    "federation": "federation:app",
+    "party": "party:app",
+    "train": "coordinate:app",
+    "config": "configure:app",
+}
+"""The groups; where two modules share one, the module that adds to the other's."""
+
+
+def build(only: str = "") -> typer.Typer:
+    """The tree of commands; where ``only`` is the first word of one, no more than that.
+
+    The whole tree is ninety commands, whose options take longer to read than many take to run.
+    """
     app = typer.Typer(
         name="fedguide",
         help="A shopping guide that shops train together without sharing their customers' data.\n\n"
@@ -79,44 +92,27 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         callback=root,
     )
-    app.command("demo")(demo.demo)
-    app.command("doctor")(doctor.doctor)
-    app.command("explain")(explain.explain)
-    app.command("fit")(fit.fit)
-    app.command("sim")(train.sim)
-    app.command("recommend")(guide.recommend)
-    app.command("search")(guide.search)
-    app.command("ask")(asking.ask)
-    app.command("serve")(guide.serve)
-    app.command("hub")(federation.hub)
-    app.command("join")(party.join)
-    app.add_typer(dataset.app, name="data")
-    app.add_typer(train.evaluation, name="eval")
-    privacy.app.command("attack-test")(attack.attack_test)
-    app.add_typer(privacy.app, name="privacy")
-    app.add_typer(audit.app, name="audit")
-    app.add_typer(bench.app, name="bench")
-    audience.app.command("uplift")(uplift.uplift)
-    app.add_typer(audience.app, name="audience")
-    app.add_typer(ads.app, name="ads")
-    app.add_typer(shopper.app, name="shopper")
-    app.add_typer(stats.app, name="stats")
-    app.add_typer(keys.app, name="keys")
-    app.add_typer(model.app, name="model")
-    app.command("align")(vertical.align)
-    app.command("match")(matching.match)
-    app.add_typer(vertical_task.app, name="vertical")
-    app.add_typer(federation.app, name="federation")
-    app.add_typer(party.app, name="party")
-    app.add_typer(coordinate.app, name="train")
-    app.add_typer(configure.app, name="config")
+    everything = only not in COMMANDS and only not in GROUPS
+    for name, place in COMMANDS.items():
+        if everything or name == only:
+            app.command(name)(_at(place))
+    for name, place in GROUPS.items():
+        if everything or name == only:
+            app.add_typer(_at(place), name=name)
     return app
+
+
+def _at(place: str) -> Any:
+    """What the module of a command holds; it imports only typer at its head."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"fedguide.cli.{module}"), name)
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs one command line and gives its exit code; every failure is a few plain lines."""
     try:
-        code = build()(list(argv), prog_name="fedguide", standalone_mode=False)
+        command = build(argv[0] if argv else "")
+        code = command(list(argv), prog_name="fedguide", standalone_mode=False)
     except FedGuideError as error:
         show_error(error, argv)
         return error.exit_code

@@ -11,6 +11,7 @@ import typer
 
 from fedguide.cli.configure import FileOption, found
 from fedguide.cli.output import JsonOption, LangOption, begin, table
+from fedguide.cli.privacy import app
 from fedguide.errors import DataError, RunError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from fedguide.runtime.attack_test import Attacked
 
 
+@app.command("attack-test")
 def attack_test(
     run: Annotated[
         str | None, typer.Option("--run", help="Name of the run; default: the latest")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedguide.cli.audience import app
 from fedguide.cli.configure import FileOption, found
 from fedguide.cli.output import JsonOption, LangOption, Output, begin, table
 from fedguide.errors import ConfigError, DataError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fedguide.runtime.trial import Trial, Uplift
 
 
+@app.command("uplift")
 def uplift(
     trial: Annotated[Path, typer.Argument(help="The trial's CSV, JSON lines or Parquet")],
     treated: Annotated[

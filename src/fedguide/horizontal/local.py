@@ -78,6 +78,7 @@ class Engine:
         pack: optimiser state to a flat vector.
         unpack: and back.
         step: ``(params, optimizer_state, x, y, mask) -> (params, optimizer_state, loss)``.
+        slope: ``(params, x, y, mask) -> (loss, gradient)``, what a step goes by.
         sums: ``(params, x, y, mask) -> (m,)``, each mean's sum over the masked examples.
         compare: ``(params, x, y) -> (m,), (m,)``, each mean of a batch at once and one by one.
     """
@@ -88,6 +89,7 @@ class Engine:
     pack: Callable[[Any], Vector]
     unpack: Callable[[Vector], Any]
     step: Callable[..., tuple[Params, Any, Any]]
+    slope: Callable[..., tuple[Any, Params]]
     sums: Callable[..., Any]
     compare: Callable[..., tuple[Any, Any]]
 
@@ -119,8 +121,10 @@ def engine(
         total = jnp.where(mask, one_by_one(loss_fn, tree, x, y), 0).sum()
         return total / jnp.maximum(mask.sum(), 1)
 
+    slope = jax.value_and_grad(loss)
+
     def step(tree: Params, state: Any, x: Any, y: Any, mask: Any) -> tuple[Params, Any, Any]:
-        value, gradient = jax.value_and_grad(loss)(tree, x, y, mask)
+        value, gradient = slope(tree, x, y, mask)
         updates, state = optimizer.update(gradient, state, tree)
         return optax.apply_updates(tree, updates), state, value
 
@@ -133,7 +137,7 @@ def engine(
         singly = [one_by_one(fn, tree, x, y).mean(axis=0) for fn in means.values()]
         return at_once, singly
 
-    jitted = jax.jit(step), jax.jit(sums), jax.jit(compare)
+    jitted = jax.jit(step), jax.jit(slope), jax.jit(sums), jax.jit(compare)
     return Engine(tuple(means), unravel, optimizer, pack, unpack, *jitted)
 
 

@@ -69,6 +69,11 @@ class Patch:
         """Is every number of it finite?"""
         return bool(np.isfinite(self.block).all() and np.isfinite(self.rest).all())
 
+    @cached_property
+    def is_ascending(self) -> bool:
+        """Are the rows ascending, each once?"""
+        return not bool((self.rows[1:] <= self.rows[:-1]).any())
+
     def flaw(self, size: int) -> str:
         """Why its shapes are no change of ``size`` parameters; empty if they are."""
         table, rows, block = self.table, self.rows, self.block
@@ -79,7 +84,7 @@ class Patch:
             return f"a table of {inside} numbers and {len(self.rest)} more are not {size}"
         if len(rows) and not (rows[0] >= 0 and rows[-1] < table.rows):
             return f"rows must be in [0, {table.rows})"
-        if (rows[1:] <= rows[:-1]).any():
+        if not self.is_ascending:
             return "rows must be ascending, each once"
         return ""
 
@@ -95,12 +100,46 @@ class Patch:
     def add_to(self, total: NDArray[np.float64], share: float) -> None:
         """Adds ``share`` times the change to ``total``, shape ``(p,)``, in place."""
         table = self.table
-        block = np.multiply(self.block, share, dtype=np.float64)
         rest = np.multiply(self.rest, share, dtype=np.float64)
         total[: table.start] += rest[: table.start]
         total[table.stop :] += rest[table.start :]
-        # Every row stands once, so that a plain indexed sum leaves none out.
-        total[table.start : table.stop].reshape(table.rows, table.width)[self.rows] += block
+        # Every row stands once, so that reading, adding and writing back leaves none out.
+        inside = total[table.start : table.stop].reshape(table.rows, table.width)
+        sums = inside.take(self.rows, axis=0)
+        sums += np.multiply(self.block, share, dtype=np.float64)
+        inside[self.rows] = sums
+
+
+def patches_of(
+    table: Table,
+    rows: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    blocks: NDArray[np.float32],
+    rests: NDArray[np.float32],
+) -> list[Patch]:
+    """The changes of k parties; whether they are sound is looked at once for all.
+
+    Args:
+        table: where it lies.
+        rows: ``(k, u)``, the rows each touches, ascending; filled up with anything.
+        counts: ``(k,)``, how many of them it does touch.
+        blocks: ``(k, u, width)``, their change.
+        rests: ``(k, r)``, the change of everything else.
+    """
+    made = [
+        Patch(table, rows[at, :count], blocks[at, :count], rests[at])
+        for at, count in enumerate(counts.tolist())
+    ]
+    # What ``cached_property`` would keep; where one of them is not sound, each finds out itself.
+    are_sound = {}
+    if np.isfinite(blocks).all() and np.isfinite(rests).all():
+        are_sound["is_finite"] = True
+    behind = np.arange(1, rows.shape[1]) >= counts[:, None]
+    if ((rows[:, 1:] > rows[:, :-1]) | behind).all():
+        are_sound["is_ascending"] = True
+    for patch in made:
+        patch.__dict__.update(are_sound)
+    return made
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -165,7 +166,7 @@ def _add_all(
     total: _Sum,
 ) -> Rows:
     """Trains them piece by piece and adds up; gives the rows."""
-    tree = training.tree(message.params)
+    vector = jnp.asarray(message.params)
     flying: deque[tuple[Batched, NDArray[np.float64], object]] = deque()
     for start in range(0, len(rows), piece):
         some = rows[start : start + piece]
@@ -173,7 +174,7 @@ def _add_all(
         batched = training.batched(bundle, parties.seeds(message.round, some), piece, PARTS)
         counts = parties.counts[some]
         weights = (counts if weighting == "num_examples" else np.ones_like(counts)).astype(float)
-        flying.append((batched, weights, training.started(tree, batched)))
+        flying.append((batched, weights, training.started(vector, batched)))
         if len(flying) > IN_FLIGHT:
             _add(training, total, *flying.popleft())
     while flying:
@@ -207,10 +208,8 @@ def _add(
     inner += np.asarray(table).reshape(-1)
     total.vector[: where.start] += rest[: where.start]
     total.vector[where.stop :] += rest[where.start :]
-    steps = batched.weight[:, :many]
-    means = (losses[:, :many] * steps).sum(axis=0, dtype=np.float64) / np.maximum(
-        steps.sum(axis=0), 1
-    )
+    steps = batched.weight[:many]
+    means = (losses[:many] * steps).sum(axis=1, dtype=np.float64) / np.maximum(steps.sum(axis=1), 1)
     total.loss += float(weights @ means)
 
 

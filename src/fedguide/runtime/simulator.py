@@ -103,7 +103,8 @@ def simulated(parties: Mapping[PartyId, Party], together: Together) -> Courier:
 def _answer(trip: _Trip, ask: Ask, names: Sequence[PartyId], together: Together) -> None:
     """The answers of these parties: those to equal plain questions together, the others singly."""
     alike: dict[int, list[PartyId]] = {}
-    plain = {id(message): is_plain(message) for message in ask.to.values()}
+    messages = {id(message): message for message in ask.to.values()}
+    plain = {key: is_plain(message) for key, message in messages.items()}
     for name in names:
         party, message = trip.parties.get(name), ask.to[name]
         if party is None:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,6 @@ Partners: TypeAlias = Mapping[PartyId, LocalPartner]
 CommonRows: TypeAlias = Mapping[PartyId, NDArray[np.int64]]
 """The label party's customers' rows in each partner's table, in the order of its own."""
 
-E = TypeVar("E")
-
 
 @dataclass(frozen=True)
 class LabelHalf(State):
@@ -64,8 +62,37 @@ class LabelHalf(State):
 
 
 @dataclass
-class VerticalGBDTClassifier:
-    """Boosted trees for two or more classes; parameters as in ``TreePlan``."""
+class _Estimator:
+    """What every estimator has: parameters by name, and what the last fit left."""
+
+    half_: LabelHalf | None = field(default=None, init=False, repr=False)
+    report_: tuple[Learned, ...] = field(default=(), init=False, repr=False)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
+        """Its parameters by name."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+
+    def set_params(self, **params: Any) -> Self:
+        """Sets parameters by name.
+
+        Raises:
+            ConfigError: there is no such parameter.
+        """
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ConfigError(f"there is no parameter {name!r}; there are {', '.join(known)}")
+            setattr(self, name, value)
+        return self
+
+    def privacy_report(self) -> tuple[Learned, ...]:
+        """What each party learned from the last fit."""
+        return self.report_
+
+
+@dataclass
+class _Trees(_Estimator):
+    """Parameters as in ``TreePlan``."""
 
     trees: int = 30
     depth: int = 3
@@ -81,20 +108,11 @@ class VerticalGBDTClassifier:
     least_bin: int = 50
     scheme: Scheme = "lattice"
     hide_choice: bool = True
-    half_: LabelHalf | None = field(default=None, init=False, repr=False)
-    report_: tuple[Learned, ...] = field(default=(), init=False, repr=False)
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
-        """Its parameters by name."""
-        return _params(self)
 
-    def set_params(self, **params: Any) -> VerticalGBDTClassifier:
-        """Sets parameters by name.
-
-        Raises:
-            ConfigError: there is no such parameter.
-        """
-        return _with_params(self, params)
+@dataclass
+class VerticalGBDTClassifier(_Trees):
+    """Boosted trees for two or more classes; parameters as in ``TreePlan``."""
 
     def fit(
         self,
@@ -148,43 +166,10 @@ class VerticalGBDTClassifier:
         likeliest: Floats = classes[self.predict_proba(columns, rows).argmax(1)]
         return likeliest
 
-    def privacy_report(self) -> tuple[Learned, ...]:
-        """What each party learned from the last fit."""
-        return self.report_
-
 
 @dataclass
-class VerticalGBDTRegressor:
+class VerticalGBDTRegressor(_Trees):
     """Boosted trees for a number; parameters as in ``TreePlan``."""
-
-    trees: int = 30
-    depth: int = 3
-    learning_rate: float = 0.3
-    l2: float = 1.0
-    least_gain: float = 0.0
-    least_hessian: float = 1.0
-    gradient_bits: int = 16
-    least_node: int = 200
-    subsample: float = 1.0
-    patience: int | None = None
-    most_bins: int = 32
-    least_bin: int = 50
-    scheme: Scheme = "lattice"
-    hide_choice: bool = True
-    half_: LabelHalf | None = field(default=None, init=False, repr=False)
-    report_: tuple[Learned, ...] = field(default=(), init=False, repr=False)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
-        """Its parameters by name."""
-        return _params(self)
-
-    def set_params(self, **params: Any) -> VerticalGBDTRegressor:
-        """Sets parameters by name.
-
-        Raises:
-            ConfigError: there is no such parameter.
-        """
-        return _with_params(self, params)
 
     def fit(
         self,
@@ -212,13 +197,9 @@ class VerticalGBDTRegressor:
         numbers: Floats = _tree_values(_fitted(self.half_), columns, rows)[0]
         return numbers
 
-    def privacy_report(self) -> tuple[Learned, ...]:
-        """What each party learned from the last fit."""
-        return self.report_
-
 
 @dataclass
-class VerticalGLM:
+class VerticalGLM(_Estimator):
     """A linear or logistic model in shares; parameters as in ``GlmPlan``.
 
     ``kind`` is ``bins`` (one-hot, any shape) or ``scaled`` (lines, one partner). Labels of
@@ -235,21 +216,7 @@ class VerticalGLM:
     scheme: Scheme = "lattice"
     reveal_alignment: bool = False
     same_masks: bool = False
-    half_: LabelHalf | None = field(default=None, init=False, repr=False)
-    report_: tuple[Learned, ...] = field(default=(), init=False, repr=False)
     partners_: Partners = field(default_factory=dict, init=False, repr=False)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
-        """Its parameters by name."""
-        return _params(self)
-
-    def set_params(self, **params: Any) -> VerticalGLM:
-        """Sets parameters by name.
-
-        Raises:
-            ConfigError: there is no such parameter.
-        """
-        return _with_params(self, params)
 
     def fit(
         self,
@@ -327,10 +294,6 @@ class VerticalGLM:
         scores = self.decision_function(columns, rows)
         return (scores > 0).astype(np.float64) if self.objective == "binary" else scores
 
-    def privacy_report(self) -> tuple[Learned, ...]:
-        """What each party learned from the last fit."""
-        return self.report_
-
 
 def save_half(half: LabelHalf | None, path: Path) -> None:
     """Writes the label party's half of a fitted model; partners keep theirs.
@@ -382,7 +345,7 @@ _MORE = ("subsample", "patience", "scheme", "hide_choice")
 
 
 def _grown(
-    plan_of: VerticalGBDTClassifier | VerticalGBDTRegressor,
+    plan_of: _Trees,
     objective: Objective,
     classes: tuple[float, ...],
     columns: Columns,
@@ -452,18 +415,3 @@ def _fitted(half: LabelHalf | None) -> LabelHalf:
     if half is None:
         raise NotFoundError("this model is not fitted", hint="call fit, or load a saved half")
     return half
-
-
-def _params(estimator: Any) -> dict[str, Any]:
-    """Fields that a caller sets, by name."""
-    return {f.name: getattr(estimator, f.name) for f in dataclasses.fields(estimator) if f.init}
-
-
-def _with_params(estimator: E, params: Mapping[str, Any]) -> E:
-    """The estimator with some of them set."""
-    known = _params(estimator)
-    for name, value in params.items():
-        if name not in known:
-            raise ConfigError(f"there is no parameter {name!r}; there are {', '.join(known)}")
-        setattr(estimator, name, value)
-    return estimator
