@@ -30,9 +30,9 @@ $(VENV)/.train: $(VENV)/.tools locks/train.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
-# What tests, lint and the browser tests need on top.
+# What tests, lint and the browser tests need on top; compiled once, not by every worker at once.
 $(VENV)/.dev: $(VENV)/.train locks/dev.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r locks/dev.txt
 	touch $@
 
 # Only installs; then $(VENV)/bin/fedguide is there.
@@ -59,7 +59,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check src tests benchmarks examples
 
 types: $(VENV)/.dev
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports

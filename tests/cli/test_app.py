@@ -47,6 +47,13 @@ def test_a_part_of_the_tree_is_as_in_the_whole() -> None:
         assert described(part[1]) == described(command)
 
 
+def test_the_package_is_run_like_the_command() -> None:
+    command = [sys.executable, "-m", "fedguide", "data", "check", "absent.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "absent.csv" in done.stderr
+
+
 def test_version_says_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"fedguide {__version__}\n"

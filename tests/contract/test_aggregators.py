@@ -54,12 +54,12 @@ def parties(sides: Sides):
     return {name: party(name, DATA[name], sides.party(name), descent) for name in NAMES}
 
 
-def by_run(algorithm, courier):
+def by_run(algorithm, courier, rounds=ROUNDS):
     """Driven by ``protocol.run`` alone, its trips counted through all rounds."""
     trips = itertools.count()
     state = algorithm.init(np.zeros(WIDTH, np.float32))
     states = []
-    for number in range(ROUNDS):
+    for number in range(rounds):
         root = seeded_roots(1)("task", number)
         state = run(
             algorithm.next_round(state, list(NAMES), root),
@@ -71,15 +71,17 @@ def by_run(algorithm, courier):
 
 @pytest.mark.parametrize(("name", "algorithm"), PAIRS)
 def test_every_pair_is_the_same_through_bytes_and_the_durable_driver(name, algorithm):
+    # Masks are new in every round: the third is as the second, from which all state is kept.
+    rounds = 3 if name.startswith("masked") else ROUNDS
     sides = sides_for(name, algorithm)
     built = ALGORITHMS[algorithm](sides.coordinator)
-    plain = by_run(built, in_process(parties(sides), clock))
+    plain = by_run(built, in_process(parties(sides), clock), rounds)
     courier = through_bytes(parties(sides), clock, MemoryPartyStore(), LIMITS, WIRE)
     first = built.init(np.zeros(WIDTH, np.float32))
     allowed = (*WIRE, type(first))
     durable = Durable("task", MemoryJournal(), seeded_roots(1), clock, allowed, LIMITS)
     progress, states = resume(durable, first), []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         progress = drive_round(
             durable,
             progress,

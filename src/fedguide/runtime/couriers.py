@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from fedguide.codec import Buffer, Limits, decode, encode
+from fedguide.codec import Buffer, Limits, decode, encode, encode_parts
 from fedguide.errors import (
     ConnectionFailedError,
     FedGuideError,
@@ -123,7 +123,7 @@ def stored_answer(
         state = party.initial() if old is None else decode(old, allowed, limits)
         new, reply = party.answer(party.env, state, message)
         answered = Answered(trip, digest, encode(reply))
-        store.put(name, answered, encode(new))
+        store.put(name, answered, encode_parts(new))
         return answered.reply
     if trip < last.trip:
         raise ProtocolError(f"trip {trip} is over, the last answered was {last.trip}")

@@ -6,9 +6,11 @@ process dies at, the party has either not answered at all or answers the same by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fedguide.codec import Buffer
 from fedguide.values import PartyId
 
 
@@ -44,8 +46,12 @@ class PartyStore(Protocol):
         """The party's last answer, or ``None`` before its first."""
         ...
 
-    def put(self, party: PartyId, answered: Answered, state: bytes) -> None:
-        """Keeps both, or neither; they replace what was there."""
+    def put(self, party: PartyId, answered: Answered, state: Sequence[Buffer]) -> None:
+        """Keeps both, or neither; they replace what was there.
+
+        The state is a payload in parts (``codec.encode_parts``): what stays the same from answer
+        to answer need not be stored again.
+        """
         ...
 
 
@@ -70,6 +76,6 @@ class MemoryPartyStore:
         kept = self._kept.get(party)
         return None if kept is None else kept[0]
 
-    def put(self, party: PartyId, answered: Answered, state: bytes) -> None:
+    def put(self, party: PartyId, answered: Answered, state: Sequence[Buffer]) -> None:
         """Keeps both; they replace what was there."""
-        self._kept[party] = (answered, state)
+        self._kept[party] = (answered, b"".join(state))

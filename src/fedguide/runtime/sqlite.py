@@ -45,6 +45,7 @@ from fedguide.errors import ConfigError, JournalError
 from fedguide.runtime.journal import Checkpoint, Trip, taken, trip_from
 from fedguide.runtime.party_store import Answered, Asked
 from fedguide.runtime.spill import LARGE_BYTES, Spill
+from fedguide.runtime.standing import Cut, Given, cut_out, listed, put_together, unlisted
 from fedguide.seeds import Entropy, Root
 from fedguide.values import PartyId
 
@@ -93,6 +94,9 @@ _FILES = Table(
     Column("file", String, nullable=False),
 )
 """Which file holds the value whose own column is empty."""
+
+_PART = "part"
+"""Kind of a file that holds a large part of a state; its trip is the part's number."""
 
 _NONCE_BYTES = 12
 _BLOCK_BYTES = 16
@@ -296,6 +300,7 @@ class SqlitePartyStore:
         self._cipher = _cipher(key)
         self._large = HKDFExpand(SHA256(), 32, b"fedguide/files/1").derive(key)
         self._files = _Files(_spill(engine), large_bytes)
+        self._given: dict[PartyId, Given] = {}  # between a state and the next, for its large parts
 
     def state(self, party: PartyId) -> bytes | None:
         """The party's state, or ``None`` before its first answer.
@@ -309,7 +314,19 @@ class SqlitePartyStore:
                     _PARTIES.c.task == self._task, _PARTIES.c.party == party
                 )
             ).scalar_one_or_none()
-            return None if sealed is None else self._opened(db, sealed, party, "state")
+            if sealed is None:
+                return None
+            kept = self._opened(db, sealed, party, "state")
+            files = self._part_files(db, party)
+            if not files:
+                return kept
+            left, cuts = unlisted(kept)
+            if len(cuts) != len(files):
+                raise JournalError(f"{len(files)} of {len(cuts)} parts of a state are there")
+            large = [self._opened_part(*one, party) for one in zip(cuts, files, strict=True)]
+            payload = put_together(left, cuts, large)
+            self._given[party] = Given(payload, cuts)
+            return payload
 
     def last_asked(self, party: PartyId) -> Asked | None:
         """What the party answered last, or ``None`` before its first answer."""
@@ -337,25 +354,81 @@ class SqlitePartyStore:
                 return None
             return Answered(row.trip, row.digest, self._opened(db, row.reply, party, "reply"))
 
-    def put(self, party: PartyId, answered: Answered, state: bytes) -> None:
-        """Keeps both in one transaction; they replace what was there."""
+    def put(self, party: PartyId, answered: Answered, state: Sequence[Buffer]) -> None:
+        """Keeps both in one transaction; they replace what was there.
+
+        Large parts of the state that were in the last one too are not written again.
+        """
         reply, reply_file = self._sealed(answered.reply, party, "reply")
-        kept, state_file = self._sealed(state, party, "state")
+        left, cuts, large = cut_out(state, self._files.large_bytes, self._given.pop(party, None))
+        standing = self._standing(party) if cuts else {}
+        for digest, part in large.items():
+            if digest not in standing:
+                standing[digest] = self._sealed_part(part, party, digest)
+        parts = [standing[one.digest] for one in cuts]
+        kept, state_file = self._sealed(listed(left, cuts) if cuts else left, party, "state")
         values = {"trip": answered.trip, "digest": answered.digest, "reply": reply, "state": kept}
         row = insert(_PARTIES).values(task=self._task, party=party, **values)
         with self._engine.begin() as db:
             db.execute(row.on_conflict_do_update(index_elements=["task", "party"], set_=values))
             old = _replace_file(db, self._place(party, "reply"), reply_file)
             old |= _replace_file(db, self._place(party, "state"), state_file)
+            old |= _replace_parts(db, self._task, party, parts)
         self._files.drop(old)
 
     def forget(self) -> None:
         """Deletes everything of the task: its protocol is over."""
         with self._engine.begin() as db:
             db.execute(delete(_PARTIES).where(_PARTIES.c.task == self._task))
-            of_parties = _FILES.c.kind.in_(("reply", "state"))
+            of_parties = _FILES.c.kind.in_(("reply", "state", _PART))
             old = _forget_files(db, _FILES.c.task == self._task, of_parties)
         self._files.drop(old)
+
+    def _standing(self, party: PartyId) -> dict[bytes, str]:
+        """The files of the last state's large parts, by what is in them."""
+        with self._engine.connect() as db:
+            files = self._part_files(db, party)
+            if not files:
+                return {}
+            of_party = (_PARTIES.c.task == self._task, _PARTIES.c.party == party)
+            sealed: bytes = db.execute(select(_PARTIES.c.state).where(*of_party)).scalar_one()
+            _, cuts = unlisted(self._opened(db, sealed, party, "state"))
+        return {one.digest: file for one, file in zip(cuts, files, strict=True)}
+
+    def _part_files(self, db: Connection, party: PartyId) -> list[str]:
+        """The files of the state's large parts, in order; none if it lies in one piece."""
+        where = (_FILES.c.kind == _PART, _FILES.c.task == self._task, _FILES.c.party == party)
+        return list(
+            db.execute(select(_FILES.c.file).where(*where).order_by(_FILES.c.trip)).scalars()
+        )
+
+    def _sealed_part(self, part: Buffer, party: PartyId, digest: bytes) -> str:
+        """The new file of a large part, sealed."""
+        nonce = os.urandom(_NONCE_BYTES)
+        pieces = _gcm(self._large, nonce, part, self._bound_part(party, digest))
+        return self._files.write_sealed(
+            self._place(party, f"{_PART} {digest.hex()}"), nonce, pieces
+        )
+
+    def _opened_part(self, cut: Cut, file: str, party: PartyId) -> bytes:
+        """A large part of the state.
+
+        Raises:
+            JournalError: it is not what was written there.
+        """
+        value = memoryview(self._files.spill.get_sealed(file))
+        nonce, sealed = value[:_NONCE_BYTES], value[_NONCE_BYTES:]
+        try:
+            bound = self._bound_part(party, cut.digest)
+            return AESGCM(self._large).decrypt(nonce, sealed, bound)
+        except InvalidTag as error:
+            raise JournalError(
+                f"a part of the state of {party} in {self._task} does not open with this key",
+                hint="start the party with the key file it was begun with",
+            ) from error
+
+    def _bound_part(self, party: PartyId, digest: bytes) -> bytes:
+        return self._bound_as_one(party, _PART) + digest
 
     def _place(self, party: PartyId, what: str) -> _Place:
         return _Place(what, self._task, str(party))
@@ -459,6 +532,16 @@ def _replace_file(db: Connection, place: _Place, file: str | None) -> set[str]:
     return old - {file} if file else old
 
 
+def _replace_parts(db: Connection, task: str, party: PartyId, files: Sequence[str]) -> set[str]:
+    """Notes the files of a state's large parts; gives those that no part is in any longer."""
+    of_party = (_FILES.c.kind == _PART, _FILES.c.task == task, _FILES.c.party == party)
+    old = _forget_files(db, *of_party)
+    for number, file in enumerate(files):
+        values = {"kind": _PART, "task": task, "party": party, "trip": number, "file": file}
+        db.execute(insert(_FILES).values(**values))
+    return old - set(files)
+
+
 def _forget_files(db: Connection, *where: Any) -> set[str]:
     """Forgets which files hold these values, and gives their names."""
     names = set(db.execute(select(_FILES.c.file).where(*where)).scalars())
@@ -467,7 +550,7 @@ def _forget_files(db: Connection, *where: Any) -> set[str]:
     return names
 
 
-def _gcm(key: bytes, nonce: bytes, value: bytes, bound: bytes) -> Iterator[Buffer]:
+def _gcm(key: bytes, nonce: bytes, value: Buffer, bound: bytes) -> Iterator[Buffer]:
     """Nonce, AES-GCM of the value, and its tag, in pieces; each is over when the next is asked for.
 
     The same bytes as sealing at once gives, without memory of the value's size.
