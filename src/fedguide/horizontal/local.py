@@ -78,7 +78,8 @@ class Engine:
         pack: optimiser state to a flat vector.
         unpack: and back.
         step: ``(params, optimizer_state, x, y, mask) -> (params, optimizer_state, loss)``.
-        slope: ``(params, x, y, mask) -> (loss, gradient)``, what a step goes by.
+        slope: ``(params, x, y, mask) -> (loss, gradient)``, the first half of a step.
+        moved: ``(params, optimizer_state, gradient) -> (params, optimizer_state)``, the other.
         sums: ``(params, x, y, mask) -> (m,)``, each mean's sum over the masked examples.
         compare: ``(params, x, y) -> (m,), (m,)``, each mean of a batch at once and one by one.
     """
@@ -90,6 +91,7 @@ class Engine:
     unpack: Callable[[Vector], Any]
     step: Callable[..., tuple[Params, Any, Any]]
     slope: Callable[..., tuple[Any, Params]]
+    moved: Callable[..., tuple[Params, Any]]
     sums: Callable[..., Any]
     compare: Callable[..., tuple[Any, Any]]
 
@@ -123,10 +125,13 @@ def engine(
 
     slope = jax.value_and_grad(loss)
 
+    def moved(tree: Params, state: Any, gradient: Params) -> tuple[Params, Any]:
+        updates, state = optimizer.update(gradient, state, tree)
+        return optax.apply_updates(tree, updates), state
+
     def step(tree: Params, state: Any, x: Any, y: Any, mask: Any) -> tuple[Params, Any, Any]:
         value, gradient = slope(tree, x, y, mask)
-        updates, state = optimizer.update(gradient, state, tree)
-        return optax.apply_updates(tree, updates), state, value
+        return *moved(tree, state, gradient), value
 
     def sums(tree: Params, x: Any, y: Any, mask: Any) -> Any:
         each = [one_by_one(fn, tree, x, y) for fn in means.values()]
@@ -137,8 +142,8 @@ def engine(
         singly = [one_by_one(fn, tree, x, y).mean(axis=0) for fn in means.values()]
         return at_once, singly
 
-    jitted = jax.jit(step), jax.jit(slope), jax.jit(sums), jax.jit(compare)
-    return Engine(tuple(means), unravel, optimizer, pack, unpack, *jitted)
+    made = jax.jit(step), slope, moved, jax.jit(sums), jax.jit(compare)
+    return Engine(tuple(means), unravel, optimizer, pack, unpack, *made)
 
 
 def local_fit(compiled: Engine, shard: Shard, plan: Epochs) -> Fit:

@@ -19,7 +19,6 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError, DataError
@@ -102,10 +101,14 @@ class Training:
         self._programs: dict[Any, Any] = {}
         self._on_compile = on_compile
 
+    def vector(self, params: Vector) -> Any:
+        """The model's parameters, where JAX has them."""
+        return jnp.asarray(params)
+
     def started(self, vector: Any, batched: Batched) -> Any:
         """Changes ``(k, u, width)`` and ``(k, r)``, and losses ``(k, s)``, being computed.
 
-        ``vector`` are the model's parameters ``(p,)``, best where JAX has them.
+        ``vector`` is what the method of that name gives.
         """
         inputs = (vector, batched.rows, batched.x, batched.y, batched.mask)
         key = tuple((array.shape, array.dtype.str) for array in inputs[1:])
@@ -160,7 +163,7 @@ def train_together(
     def together(
         params: Vector, names: Sequence[PartyId], seeds: Sequence[int]
     ) -> list[PatchFitted]:
-        vector = jnp.asarray(params)
+        vector = training.vector(params)
         own = [shards[name] for name in names]
         order = sorted(range(len(own)), key=lambda i: _steps(own[i], plan))
         size = -(-len(own) // -(-len(own) // at_once))
@@ -202,7 +205,6 @@ def _program(compiled: Engine, leaf: int, is_flat: bool) -> Callable[..., Any]:
     makes loops along a short last axis without vector instructions, so that an optimiser which
     does not look at shapes (``is_flat``) gets flat arrays.
     """
-    optimizer = compiled.optimizer
 
     def lane(tree: Params, rows: Any, x: Any, y: Any, mask: Any) -> Any:
         leaves, form = jax.tree.flatten(tree)
@@ -212,7 +214,7 @@ def _program(compiled: Engine, leaf: int, is_flat: bool) -> Callable[..., Any]:
         if is_flat:
             spread = [one.reshape(len(rows), -1) for one in spread]
         first = jax.tree.unflatten(form, spread)
-        state = jax.vmap(optimizer.init)(first)
+        state = jax.vmap(compiled.optimizer.init)(first)
 
         # Without examples there is no gradient, and then nothing moves (``_check_rests``), unless
         # the optimiser remembers earlier ones.
@@ -224,8 +226,7 @@ def _program(compiled: Engine, leaf: int, is_flat: bool) -> Callable[..., Any]:
             loss, gradient = compiled.slope(shaped, x, y, mask)
             if is_flat:
                 gradient = jax.tree.map(jnp.ravel, gradient)
-            updates, state = optimizer.update(gradient, state, tree)
-            return optax.apply_updates(tree, updates), state, loss
+            return *compiled.moved(tree, state, gradient), loss
 
         def one_step(carry: Any, batch: Any) -> Any:
             *new, loss = jax.vmap(step)(*carry, *batch)
@@ -409,7 +410,7 @@ def _check_rests(compiled: Engine, params: Params, leaf: int) -> None:
         )
 
 
-def _is_flat(optimizer: optax.GradientTransformation, params: Params) -> bool:
+def _is_flat(optimizer: Any, params: Params) -> bool:
     """Does the optimiser move flat arrays as it moves shaped ones?"""
     gradient = jax.tree.map(_waves, params)
     flat = [jax.tree.map(jnp.ravel, one) for one in (params, gradient)]
@@ -422,7 +423,7 @@ def _is_flat(optimizer: optax.GradientTransformation, params: Params) -> bool:
     )
 
 
-def _moved(optimizer: optax.GradientTransformation, params: Params, gradient: Params) -> Params:
+def _moved(optimizer: Any, params: Params, gradient: Params) -> Params:
     """The second update along the same gradient."""
     _, state = optimizer.update(gradient, optimizer.init(params), params)
     return optimizer.update(gradient, state, params)[0]
