@@ -67,6 +67,10 @@ class Fitted:
     loss: float
 
 
+Optimizer: TypeAlias = optax.GradientTransformation
+"""What makes a step of a gradient; optax names and makes them."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """The compiled functions that all parties of a process share.
@@ -78,20 +82,18 @@ class Engine:
         pack: optimiser state to a flat vector.
         unpack: and back.
         step: ``(params, optimizer_state, x, y, mask) -> (params, optimizer_state, loss)``.
-        slope: ``(params, x, y, mask) -> (loss, gradient)``, the first half of a step.
-        moved: ``(params, optimizer_state, gradient) -> (params, optimizer_state)``, the other.
+        slope: ``(params, x, y, mask) -> (loss, gradient)``, what a step goes by.
         sums: ``(params, x, y, mask) -> (m,)``, each mean's sum over the masked examples.
         compare: ``(params, x, y) -> (m,), (m,)``, each mean of a batch at once and one by one.
     """
 
     names: tuple[str, ...]
     unravel: Callable[[Any], Params]
-    optimizer: optax.GradientTransformation
+    optimizer: Optimizer
     pack: Callable[[Any], Vector]
     unpack: Callable[[Vector], Any]
     step: Callable[..., tuple[Params, Any, Any]]
     slope: Callable[..., tuple[Any, Params]]
-    moved: Callable[..., tuple[Params, Any]]
     sums: Callable[..., Any]
     compare: Callable[..., tuple[Any, Any]]
 
@@ -100,7 +102,7 @@ def engine(
     model: Model,
     loss_fn: Mean,
     metrics: Mapping[str, Mean],
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     params: Params,
 ) -> Engine:
     """Compiles nothing yet; every shape of batch compiles on its first use.
@@ -125,13 +127,9 @@ def engine(
 
     slope = jax.value_and_grad(loss)
 
-    def moved(tree: Params, state: Any, gradient: Params) -> tuple[Params, Any]:
-        updates, state = optimizer.update(gradient, state, tree)
-        return optax.apply_updates(tree, updates), state
-
     def step(tree: Params, state: Any, x: Any, y: Any, mask: Any) -> tuple[Params, Any, Any]:
         value, gradient = slope(tree, x, y, mask)
-        return *moved(tree, state, gradient), value
+        return *moved(optimizer, tree, state, gradient), value
 
     def sums(tree: Params, x: Any, y: Any, mask: Any) -> Any:
         each = [one_by_one(fn, tree, x, y) for fn in means.values()]
@@ -142,8 +140,14 @@ def engine(
         singly = [one_by_one(fn, tree, x, y).mean(axis=0) for fn in means.values()]
         return at_once, singly
 
-    made = jax.jit(step), slope, moved, jax.jit(sums), jax.jit(compare)
-    return Engine(tuple(means), unravel, optimizer, pack, unpack, *made)
+    jitted = jax.jit(step), jax.jit(slope), jax.jit(sums), jax.jit(compare)
+    return Engine(tuple(means), unravel, optimizer, pack, unpack, *jitted)
+
+
+def moved(optimizer: Optimizer, params: Params, state: Any, gradient: Params) -> tuple[Params, Any]:
+    """The parameters and the optimiser's state one step along a gradient."""
+    updates, state = optimizer.update(gradient, state, params)
+    return optax.apply_updates(params, updates), state
 
 
 def local_fit(compiled: Engine, shard: Shard, plan: Epochs) -> Fit:
@@ -225,7 +229,7 @@ def ravel_params(params: Params) -> tuple[Vector, Callable[[Any], Params]]:
 
 
 def packer(
-    optimizer: optax.GradientTransformation, params: Params
+    optimizer: Optimizer, params: Params
 ) -> tuple[Callable[[Any], Vector], Callable[[Vector], Any]]:
     """How the optimiser's state becomes a flat float32 vector, and comes back.
 

@@ -165,7 +165,7 @@ def _add_all(
     total: _Sum,
 ) -> Rows:
     """Trains them piece by piece and adds up; gives the rows."""
-    vector = training.vector(message.params)
+    vector = training.held(message.params)
     flying: deque[tuple[Batched, NDArray[np.float64], object]] = deque()
     for start in range(0, len(rows), piece):
         some = rows[start : start + piece]
