@@ -12,7 +12,6 @@ import pytest
 from fedguide.cli import ad_desk
 from fedguide.cli.app import main
 
-pytestmark = pytest.mark.slow
 
 PAGES = Path(__file__).parents[2] / "docs" / "scenarios"
 TRAINING = ("demo",)
