@@ -6,11 +6,13 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fedguide.cli import audience_store
 from fedguide.cli.app import main
+from fedguide.cli.audience_report import texts
 from tests.cli.test_privacy import asked
 
 SMALL = ["--shoppers", "700", "--size", "200", "--target", "buy", "--in", "30d"]
@@ -138,7 +140,8 @@ def test_own_data_need_the_purpose_in_the_policy(config, tmp_path, capsys) -> No
     [
         (["--in", "soon"], 4, "--in wants days or weeks"),
         (["--name", "../up"], 4, "a name has 1 to 64 letters"),
-        (["--target", "cart", "--name", "buy-30d"], 4, "is of buy within 30 days"),
+        (["--target", "cart", "--name", "buy-30d"], 4, "is of buy within 30 days, asked for cart"),
+        (["--category", "Meat"], 4, "asked for buy within 30 days in Meat"),
         (["--partner", "bank=b.csv", "--name", "x"], 4, "--partner goes with --data"),
         (["--epsilon", "3", "--name", "x"], 4, "in (0, 1]"),
     ],
@@ -165,3 +168,33 @@ def test_no_audience_is_said_so(config, capsys) -> None:
     assert "no audience 'autumn'" in capsys.readouterr().err
     data = asked(["audience", "show", "--config", config], capsys)
     assert [one["name"] for one in data["audiences"]] == ["buy-30d"]
+
+
+@pytest.mark.parametrize(
+    ("gap", "word"),
+    [
+        ((0.02, 0.01, 0.03), "partners help"),
+        ((0.0, -0.01, 0.01), "no significant difference"),
+        ((-0.02, -0.03, -0.01), "build it without --partner"),
+    ],
+)
+def test_the_verdict_says_what_to_do_when_partners_harm(gap, word) -> None:
+    report = {
+        "name": "buy-30d",
+        "target": "buy",
+        "days": 30,
+        "category": None,
+        "tested_from": "2024-01-01",
+        "counts": {"floor": 50, "cells": [], "values": [], "epsilon": 0.25},
+        "tested": {
+            "shoppers": 900,
+            "rate": 0.5,
+            "auc": (0.7, 0.6, 0.8),
+            "common": {"shoppers": 9, "alone": (0.7,), "together": (0.6,), "difference": gap},
+            "calibration": [],
+            "calibration_error": 0.01,
+            "lift": [],
+        },
+    }
+    english = SimpleNamespace(pick=lambda text, _: text)
+    assert texts(english, report)[1].endswith(word)

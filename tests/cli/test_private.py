@@ -10,7 +10,6 @@ import pytest
 from fedguide.cli.app import main
 from fedguide.cli.private import figure, in_words
 
-
 DP = ["--dp", "gaussian", "--epsilon", "1", "--part", "head", "--noise", "distributed"]
 
 

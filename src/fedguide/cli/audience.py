@@ -256,6 +256,11 @@ class Subject:
     seed: int
 
 
+def _said(target: object, days: object, category: object) -> str:
+    """What an audience is of, in words."""
+    return f"{target} within {days} days" + (f" in {category}" if category else "")
+
+
 def days_of(text: str) -> int:
     """``30d`` or ``4w`` as days.
 
@@ -283,9 +288,9 @@ def kept_or_made(out: Output, settings: Settings, wish: Wish, source: Source) ->
         kept = audience_store.load(settings.home, wish.folder)
         asked = {"target": wish.target, "days": wish.days, "category": wish.category}
         if any(kept.report[name] != value for name, value in asked.items()):
+            there = _said(*(kept.report[name] for name in asked))
             raise ConfigError(
-                f"audience {wish.folder!r} is of {kept.report['target']} within "
-                f"{kept.report['days']} days",
+                f"audience {wish.folder!r} is of {there}, asked for {_said(*asked.values())}",
                 hint="--name another",
             )
         out.note(

@@ -118,7 +118,9 @@ def _verdict(out: Output, common: Mapping[str, Any]) -> str:
     if low > 0:
         word = out.pick("partners help", "合作方有帮助")
     elif high < 0:
-        word = out.pick("▼ partners harm", "▼ 合作方有害")
+        word = out.pick(
+            "▼ partners harm: build it without --partner", "▼ 合作方有害：去掉 --partner 重建"
+        )
     else:
         word = out.pick("no significant difference", "无显著差异")
     return out.pick(
