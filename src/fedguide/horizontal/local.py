@@ -67,6 +67,10 @@ class Fitted:
     loss: float
 
 
+Optimizer: TypeAlias = optax.GradientTransformation
+"""What makes a step of a gradient; optax names and makes them."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """The compiled functions that all parties of a process share.
@@ -85,7 +89,7 @@ class Engine:
 
     names: tuple[str, ...]
     unravel: Callable[[Any], Params]
-    optimizer: optax.GradientTransformation
+    optimizer: Optimizer
     pack: Callable[[Any], Vector]
     unpack: Callable[[Vector], Any]
     step: Callable[..., tuple[Params, Any, Any]]
@@ -98,7 +102,7 @@ def engine(
     model: Model,
     loss_fn: Mean,
     metrics: Mapping[str, Mean],
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     params: Params,
 ) -> Engine:
     """Compiles nothing yet; every shape of batch compiles on its first use.
@@ -125,8 +129,7 @@ def engine(
 
     def step(tree: Params, state: Any, x: Any, y: Any, mask: Any) -> tuple[Params, Any, Any]:
         value, gradient = slope(tree, x, y, mask)
-        updates, state = optimizer.update(gradient, state, tree)
-        return optax.apply_updates(tree, updates), state, value
+        return *moved(optimizer, tree, state, gradient), value
 
     def sums(tree: Params, x: Any, y: Any, mask: Any) -> Any:
         each = [one_by_one(fn, tree, x, y) for fn in means.values()]
@@ -139,6 +142,12 @@ def engine(
 
     jitted = jax.jit(step), jax.jit(slope), jax.jit(sums), jax.jit(compare)
     return Engine(tuple(means), unravel, optimizer, pack, unpack, *jitted)
+
+
+def moved(optimizer: Optimizer, params: Params, state: Any, gradient: Params) -> tuple[Params, Any]:
+    """The parameters and the optimiser's state one step along a gradient."""
+    updates, state = optimizer.update(gradient, state, params)
+    return optax.apply_updates(params, updates), state
 
 
 def local_fit(compiled: Engine, shard: Shard, plan: Epochs) -> Fit:
@@ -220,7 +229,7 @@ def ravel_params(params: Params) -> tuple[Vector, Callable[[Any], Params]]:
 
 
 def packer(
-    optimizer: optax.GradientTransformation, params: Params
+    optimizer: Optimizer, params: Params
 ) -> tuple[Callable[[Any], Vector], Callable[[Vector], Any]]:
     """How the optimiser's state becomes a flat float32 vector, and comes back.
 

@@ -19,11 +19,10 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError, DataError
-from fedguide.horizontal.local import Engine, Epochs, Params, batches
+from fedguide.horizontal.local import Engine, Epochs, Optimizer, Params, batches, moved
 from fedguide.horizontal.patch import PatchFitted, Table, patches_of
 from fedguide.horizontal.shards import Shard
 from fedguide.runtime.simulator import Together
@@ -102,10 +101,14 @@ class Training:
         self._programs: dict[Any, Any] = {}
         self._on_compile = on_compile
 
+    def held(self, params: Vector) -> Any:
+        """The model's parameters ``(p,)`` where JAX has them, for ``started``."""
+        return jnp.asarray(params)
+
     def started(self, vector: Any, batched: Batched) -> Any:
         """Changes ``(k, u, width)`` and ``(k, r)``, and losses ``(k, s)``, being computed.
 
-        ``vector`` are the model's parameters ``(p,)``, best where JAX has them.
+        ``vector`` are the model's parameters, ``held``.
         """
         inputs = (vector, batched.rows, batched.x, batched.y, batched.mask)
         key = tuple((array.shape, array.dtype.str) for array in inputs[1:])
@@ -160,7 +163,7 @@ def train_together(
     def together(
         params: Vector, names: Sequence[PartyId], seeds: Sequence[int]
     ) -> list[PatchFitted]:
-        vector = jnp.asarray(params)
+        vector = training.held(params)
         own = [shards[name] for name in names]
         order = sorted(range(len(own)), key=lambda i: _steps(own[i], plan))
         size = -(-len(own) // -(-len(own) // at_once))
@@ -224,8 +227,7 @@ def _program(compiled: Engine, leaf: int, is_flat: bool) -> Callable[..., Any]:
             loss, gradient = compiled.slope(shaped, x, y, mask)
             if is_flat:
                 gradient = jax.tree.map(jnp.ravel, gradient)
-            updates, state = optimizer.update(gradient, state, tree)
-            return optax.apply_updates(tree, updates), state, loss
+            return *moved(optimizer, tree, state, gradient), loss
 
         def one_step(carry: Any, batch: Any) -> Any:
             *new, loss = jax.vmap(step)(*carry, *batch)
@@ -236,9 +238,9 @@ def _program(compiled: Engine, leaf: int, is_flat: bool) -> Callable[..., Any]:
 
         in_turn = tuple(jnp.moveaxis(one, 1, 0) for one in (x, y, mask))
         (last, _), losses = jax.lax.scan(one_step, (first, state), in_turn)
-        moved = [a - b for a, b in zip(jax.tree.leaves(last), spread, strict=True)]
-        block = moved.pop(leaf).reshape(*rows.shape, -1)
-        rest = [one.reshape(len(rows), -1) for one in moved]
+        changes = [a - b for a, b in zip(jax.tree.leaves(last), spread, strict=True)]
+        block = changes.pop(leaf).reshape(*rows.shape, -1)
+        rest = [one.reshape(len(rows), -1) for one in changes]
         return block, jnp.concatenate([*rest, jnp.zeros((len(rows), 0))], axis=1), losses.T
 
     def program(vector: Any, rows: Any, x: Any, y: Any, mask: Any) -> Any:
@@ -409,20 +411,20 @@ def _check_rests(compiled: Engine, params: Params, leaf: int) -> None:
         )
 
 
-def _is_flat(optimizer: optax.GradientTransformation, params: Params) -> bool:
+def _is_flat(optimizer: Optimizer, params: Params) -> bool:
     """Does the optimiser move flat arrays as it moves shaped ones?"""
     gradient = jax.tree.map(_waves, params)
     flat = [jax.tree.map(jnp.ravel, one) for one in (params, gradient)]
     try:
-        moved = jax.tree.leaves(_moved(optimizer, *flat))
+        ravelled = jax.tree.leaves(_moved(optimizer, *flat))
     except Exception:  # noqa: BLE001 - it insists on shapes, in whatever words
         return False
     return _alike(
-        [one.ravel() for one in jax.tree.leaves(_moved(optimizer, params, gradient))], moved
+        [one.ravel() for one in jax.tree.leaves(_moved(optimizer, params, gradient))], ravelled
     )
 
 
-def _moved(optimizer: optax.GradientTransformation, params: Params, gradient: Params) -> Params:
+def _moved(optimizer: Optimizer, params: Params, gradient: Params) -> Params:
     """The second update along the same gradient."""
     _, state = optimizer.update(gradient, optimizer.init(params), params)
     return optimizer.update(gradient, state, params)[0]

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -166,7 +165,7 @@ def _add_all(
     total: _Sum,
 ) -> Rows:
     """Trains them piece by piece and adds up; gives the rows."""
-    vector = jnp.asarray(message.params)
+    vector = training.held(message.params)
     flying: deque[tuple[Batched, NDArray[np.float64], object]] = deque()
     for start in range(0, len(rows), piece):
         some = rows[start : start + piece]
