@@ -22,7 +22,7 @@ from fedguide.guide.audience import BANDS, Released
 from fedguide.guide.counts import NoisyCounts
 from tests.api.serving import served
 from tests.guide.sample import a_card, a_guide
-from tests.guide.test_ads import ADS, MODEL, NOON
+from tests.guide.test_ads import ADS, NOON, the_model
 
 COUNTS = NoisyCounts((70, 20, *range(100, 98 + len(BANDS) - 1)), 50, 0.25, 4.0, 1)
 
@@ -53,7 +53,13 @@ def client(tmp_path):
     guides = {"north": a_guide(card=a_card("north"), allows=lambda user: user not in off)}
     with AdBook(tmp_path / "book.db") as book, served(tmp_path, guides) as made:
         desk = AdDesk(
-            ADS, MODEL, book, lambda: NOON, lambda: 0.5, lambda: f"p{next(numbers)}", paced=False
+            ADS,
+            the_model(),
+            book,
+            lambda: NOON,
+            lambda: 0.5,
+            lambda: f"p{next(numbers)}",
+            paced=False,
         )
         released = {"spring": Released("spring", COUNTS, True)}
         market = Market({"north": desk}, released.__getitem__)

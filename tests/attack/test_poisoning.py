@@ -34,8 +34,6 @@ from fedguide.seeds import seeded_roots
 from fedguide.values import PartyId
 from tests.horizontal.linear import Descent, Rows, clock, loss_of, parties_of, pooled
 
-pytestmark = pytest.mark.slow
-
 WIDTH, ROUNDS = 4, 30
 NAMES = [PartyId(f"shop{i}") for i in range(10)]
 BAD = (NAMES[2], NAMES[7])

@@ -12,8 +12,6 @@ from fedguide.cli.app import main
 from fedguide.guide.ad_book import AdBook
 from tests.cli.test_privacy import asked
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def config(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -8,8 +8,6 @@ import pytest
 
 from fedguide.cli.app import main
 
-pytestmark = pytest.mark.slow
-
 HEAD = "user_id,item_id,kind,time,query,quantity,price,basket,country\n"
 BEFORE, AFTER = "2024-01-09", "2024-04-09"
 

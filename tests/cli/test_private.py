@@ -10,8 +10,6 @@ import pytest
 from fedguide.cli.app import main
 from fedguide.cli.private import figure, in_words
 
-pytestmark = pytest.mark.slow
-
 DP = ["--dp", "gaussian", "--epsilon", "1", "--part", "head", "--noise", "distributed"]
 
 

@@ -12,8 +12,6 @@ import pytest
 from fedguide.cli import ad_desk
 from fedguide.cli.app import main
 
-pytestmark = pytest.mark.slow
-
 PAGES = Path(__file__).parents[2] / "docs" / "scenarios"
 TRAINING = ("demo",)
 """Commands that train for a minute: their page's output is that of the shared small run's."""

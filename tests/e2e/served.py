@@ -29,7 +29,7 @@ from fedguide.guide.ads import AdDesk
 from fedguide.guide.engine import open_guide
 from fedguide.web.pages import add_pages
 from tests.guide.sample import LAST_DAY, a_card, a_model, a_release, some_histories
-from tests.guide.test_ads import ADS, MODEL
+from tests.guide.test_ads import ADS, the_model
 from tests.office.home import settings_of
 from tests.office.rights import MemoryPersons
 
@@ -59,7 +59,7 @@ def main(folder: Path) -> None:
     if desk is not None and home.is_dir():
         book = AdBook(home / "ads" / "南店.db")
         # Without pacing: the same ads are there at any hour.
-        ads = AdDesk(ADS, MODEL, book, ad_desk.now, random.random, names, paced=False)
+        ads = AdDesk(ADS, the_model(), book, ad_desk.now, random.random, names, paced=False)
         desk = dataclasses.replace(desk, ads={"南店": ads})
     add_pages(app, guides, demo=True, desk=desk)
     listening = listen("127.0.0.1", 0)

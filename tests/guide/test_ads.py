@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import replace
 
@@ -38,7 +39,12 @@ def a_log(views=1500, seed=0):
     return AdLog(tuple(who), items, np.ones(views, np.int64), days, clicked, clicked, True)
 
 
-MODEL = fit_ad_model(a_log(), GUIDE.histories, CATALOGUE)
+@functools.cache
+def the_model():
+    """Fitted when a test asks for it, not in every worker that reads this file."""
+    return fit_ad_model(a_log(), GUIDE.histories, CATALOGUE)
+
+
 ADS = tuple(Ad(f"ad-{n}", f"sku-{7 * n + 1:04d}", 50 + 10 * n, 1000, 2, "Lumen") for n in range(8))
 
 
@@ -47,17 +53,24 @@ def desk(tmp_path):
     numbers = itertools.count()
     with AdBook(tmp_path / "book.db") as book:
         yield AdDesk(
-            ADS, MODEL, book, lambda: NOON, lambda: 0.5, lambda: f"p{next(numbers)}", paced=False
+            ADS,
+            the_model(),
+            book,
+            lambda: NOON,
+            lambda: 0.5,
+            lambda: f"p{next(numbers)}",
+            paced=False,
         )
 
 
 def test_the_model_learns_from_the_shopper_and_only_where_it_may():
-    assert MODEL.personal.judged.auc.low > MODEL.plain.judged.auc.value
-    assert MODEL.personal.judged.log_loss < MODEL.plain.judged.log_loss
+    model = the_model()
+    assert model.personal.judged.auc.low > model.plain.judged.auc.value
+    assert model.personal.judged.log_loss < model.plain.judged.log_loss
     rows = np.arange(5)
     history = history_for(GUIDE.histories, "shopper-07")
     assert not np.array_equal(
-        MODEL.probabilities(CATALOGUE, rows, history), MODEL.probabilities(CATALOGUE, rows, None)
+        model.probabilities(CATALOGUE, rows, history), model.probabilities(CATALOGUE, rows, None)
     )
 
 

@@ -13,7 +13,7 @@ from fedguide.office.desk import Desk
 from fedguide.web.pages import add_pages
 from tests.api.asking import ask
 from tests.guide.sample import a_card, a_guide
-from tests.guide.test_ads import ADS, MODEL, NOON
+from tests.guide.test_ads import ADS, NOON, the_model
 from tests.office.rights import MemoryPersons
 from tests.web.test_pages import read
 
@@ -27,7 +27,13 @@ def served(tmp_path):
     guides = {"north": a_guide(card=a_card("north"), allows=lambda user: user not in OFF)}
     with AdBook(tmp_path / "book.db") as book:
         ads = AdDesk(
-            ADS, MODEL, book, lambda: NOON, lambda: 0.5, lambda: f"p{next(numbers)}", paced=False
+            ADS,
+            the_model(),
+            book,
+            lambda: NOON,
+            lambda: 0.5,
+            lambda: f"p{next(numbers)}",
+            paced=False,
         )
         app = create_app(guides)
         add_pages(app, guides, desk=Desk(bytes(32), MemoryPersons(), ads={"north": ads}))

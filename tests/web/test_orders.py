@@ -11,7 +11,7 @@ from fedguide.guide.ad_book import AdBook
 from fedguide.guide.ads import AdDesk
 from fedguide.office.desk import Desk
 from fedguide.web.pages import add_pages
-from tests.guide.test_ads import ADS, MODEL, NOON
+from tests.guide.test_ads import ADS, NOON, the_model
 from tests.office.memory import HOSTILE, NOW_S, MemoryOffice
 from tests.office.rights import MemoryPersons
 from tests.web.test_console import GUIDES, TABLES, Console, Keys
@@ -53,7 +53,7 @@ def console_of(ads, reports):
 @pytest.mark.parametrize("lang", ["en", "zh-CN"])
 def test_orders_show_the_book_and_what_was_released(book, lang):
     numbers = itertools.count()
-    ads = AdDesk(ADS, MODEL, book, lambda: NOON, lambda: 0.5, lambda: f"p{next(numbers)}")
+    ads = AdDesk(ADS, the_model(), book, lambda: NOON, lambda: 0.5, lambda: f"p{next(numbers)}")
     reports = {"north": {"ad-1": REPORT}}
     console = console_of({"north": ads}, reports)
     for number in range(3):
@@ -69,7 +69,7 @@ def test_orders_show_the_book_and_what_was_released(book, lang):
     assert "shopper-05" not in response.text
     for figure in ("<td>3</td><td>1</td><td>0.30 / 10.00</td>", "1,204", "&lt;50", "± 36", "#9"):
         assert figure in response.text, figure
-    assert f"{MODEL.plain.judged.auc.value:.3f}" in response.text
+    assert f"{the_model().plain.judged.auc.value:.3f}" in response.text
     book.click("v2")
     reports["north"]["ad-1"] = {**REPORT, "counts": {**REPORT["counts"], "shown": 1399}}
     after = console.get("/console/ads", accept_language=lang).text
