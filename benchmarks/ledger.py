@@ -35,6 +35,7 @@ from fedguide.privacy.spend import Budget, Charge, accounted, counts_of
 from postgres import running
 from report import Bar, finish, parser, show
 
+DATABASES = ("sqlite", "postgres")
 PROCESSES, ACCOUNTS = 8, 8
 SHARED, AFFORDABLE = 0.1, 0.9
 BUDGET = Budget()
@@ -212,12 +213,13 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     made.add_argument("--charges", type=int, default=100_000)
     made.add_argument("--kills", type=int, default=200)
     made.add_argument("--folder", type=Path, help="where databases are made; default: temporary")
+    made.add_argument("--only", nargs="+", choices=DATABASES, default=DATABASES)
     made.add_argument("--volatile", action="store_true", help="Postgres without fsync")
     return made.parse_args(argv)
 
 
 def main() -> int:
-    """Races on both databases, one after the other."""
+    """Races on the databases, one after the other."""
     args = arguments()
     plan = Plan(args.charges)
     # Before any fork: the accountant takes seconds to import, and a worker is born at every kill.
@@ -225,11 +227,17 @@ def main() -> int:
     accounted(counts_of([Event("warm", kinds[0][0])]), BUDGET)
     outcomes = []
     with ExitStack() as stack:
-        server = stack.enter_context(running(durable=not args.volatile, within=args.folder))
-        for name in ("sqlite", "postgres"):
+        server = None
+        if "postgres" in args.only:
+            server = stack.enter_context(running(durable=not args.volatile, within=args.folder))
+        for name in args.only:
             made = stack.enter_context(tempfile.TemporaryDirectory(dir=args.folder))
             folder = Path(made)
-            where = str(folder / "ledger.db") if name == "sqlite" else server.create("ledger")
+            where = (
+                server.create("ledger")
+                if server and name == "postgres"
+                else str(folder / "ledger.db")
+            )
             opened(where, folder / "mark").close()
             begun = time.monotonic()
             kills = race(where, folder, plan, args.kills)
