@@ -176,7 +176,7 @@ def test(
         "households": np.flatnonzero(asked),
         "labels": reached(shop, "buy", cut, DAYS, target)[asked],
         "alone": scores.alone[asked],
-        "together": scores.best[asked],
+        "together": scores.together[asked],
         "pooled": score(pooled, now | theirs).alone[asked],
     }
 

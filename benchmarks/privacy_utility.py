@@ -94,6 +94,7 @@ class Population:
         clip: clipping norm.
         rate: of the coordinator's Adam.
         baskets: most of one shopper in one round.
+        sales: share of ε for the shops' own sales.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Population:
     clip: float
     rate: float
     baskets: int = 4
+    sales: float = 0.0
 
 
 NARROW = GuidePlan(size=32, events=32, lines=24)
@@ -113,7 +115,7 @@ NARROW = GuidePlan(size=32, events=32, lines=24)
 POPULATIONS = {
     "retail": Population("retail", 0, GuidePlan(), 0.2, 40, 20, 2.0, 0.01),
     "x10": Population("x10", 12, NARROW, 0.25, 40, 25, 2.0, 0.02, 2),
-    "x100": Population("x100", 120, NARROW, 0.05, 40, 25, 2.0, 0.02, 2),
+    "x100": Population("x100", 120, NARROW, 0.02, 100, 25, 2.0, 0.01, 2, 0.25),
 }
 
 
@@ -291,6 +293,7 @@ class Lab:
             part=part,
             baskets=population.baskets,
             learning_rate=population.rate,
+            sales=population.sales,
         )
         if part not in self.slopes:
             self.slopes[part] = slopes_of(self.shops, guide, private)

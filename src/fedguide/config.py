@@ -141,6 +141,12 @@ class DpSettings(_Section):
     )
     baskets: int = Field(default=4, ge=1, description="most baskets of a shopper in a round")
     learning_rate: float = Field(default=0.01, gt=0, description="of the coordinator's Adam")
+    sales: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of ε for each shop's own sales, which every loss then knows; 0: none",
+    )
     shoppers: int | None = Field(
         default=None, ge=1, description="public figure: about how many shoppers all shops have"
     )

@@ -65,6 +65,7 @@ def test_the_report_was_measured_on_a_later_window(config, capsys) -> None:
     # 800 shoppers: the area's error is about 0.02, so that 0.5 is five of them away.
     assert tested["auc"][0] > 0.55
     assert tested["common"]["shoppers"] < tested["shoppers"]
+    assert isinstance(tested["common"]["kept"], bool)
     low, value, high = (tested["common"]["difference"][at] for at in (1, 0, 2))
     assert low < value < high
     assert report["chosen"]["shoppers"] == 200
@@ -171,14 +172,15 @@ def test_no_audience_is_said_so(config, capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gap", "word"),
+    ("gap", "kept", "word"),
     [
-        ((0.02, 0.01, 0.03), "partners help"),
-        ((0.0, -0.01, 0.01), "no significant difference"),
-        ((-0.02, -0.03, -0.01), "build it without --partner"),
+        ((0.02, 0.01, 0.03), {}, "partners help"),
+        ((0.0, -0.01, 0.01), {"kept": True}, "no significant difference"),
+        ((-0.02, -0.03, -0.01), {"kept": True}, "build it without --partner"),
+        ((-0.02, -0.03, -0.01), {"kept": False}, "the list is by them"),
     ],
 )
-def test_the_verdict_says_what_to_do_when_partners_harm(gap, word) -> None:
+def test_the_verdict_says_what_to_do_when_partners_harm(gap, kept, word) -> None:
     report = {
         "name": "buy-30d",
         "target": "buy",
@@ -190,7 +192,13 @@ def test_the_verdict_says_what_to_do_when_partners_harm(gap, word) -> None:
             "shoppers": 900,
             "rate": 0.5,
             "auc": (0.7, 0.6, 0.8),
-            "common": {"shoppers": 9, "alone": (0.7,), "together": (0.6,), "difference": gap},
+            "common": {
+                "shoppers": 9,
+                "alone": (0.7,),
+                "together": (0.6,),
+                "difference": gap,
+                **kept,
+            },
             "calibration": [],
             "calibration_error": 0.01,
             "lift": [],

@@ -6,7 +6,7 @@ import pytest
 from fedguide.errors import ConfigError, DataError
 from fedguide.models.fit import body_of, first_params, layout_of, make_gradient
 from fedguide.models.plan import GuidePlan
-from fedguide.models.shoppers import shopper_slopes, trained_slices
+from fedguide.models.shoppers import knowing, shopper_slopes, trained_slices
 from fedguide.models.text import TextSpec
 from fedguide.values import BUY, SEARCH, VIEW
 
@@ -71,6 +71,39 @@ def test_nobody_moves_anothers_slope(plan, part):
     np.testing.assert_array_equal(slopes[0], changed[0])
     assert not np.array_equal(slopes[1], changed[1])
     np.testing.assert_array_equal(slopes[:4], fewer)
+
+
+def test_what_was_released_of_the_sales_is_in_every_loss():
+    """At weights of 1 the loss is the softmax of log(1 + sales) where the network says nothing."""
+    goods, layout = catalogue(6), layout_of(PLAN)
+    slopes = shopper_slopes(goods, diary([(0, 1, [0]), (1, 3, [4])]), PLAN)
+    arrays = dict(layout.unflatten(params_of(PLAN)))
+    arrays["terms"] = np.array([0, 0, 1], np.float32)  # the shopper's vector is 0 at the start
+    losses, sales = np.zeros(2), np.array([3.0, 0, 0, 0, 1.0, -2.0])
+    for _ in slopes.each(layout.flatten(arrays), np.arange(2), 0, losses, sales):
+        pass
+    np.testing.assert_allclose(losses, np.log(10) - np.log([4, 2]), rtol=1e-5)
+    assert slopes.bought.tolist() == [[0, 0], [1, 4]]
+    assert slopes.items == 6
+
+
+def test_released_sales_are_asked_for_when_the_first_slope_is_wanted_and_once():
+    goods, params = catalogue(6), params_of(PLAN)
+    plain = shopper_slopes(goods, diary([(0, 1, [0]), (1, 3, [4])]), PLAN)
+    asked, sales = [], np.arange(6.0)
+
+    def released():
+        asked.append(True)
+        return sales
+
+    slopes = knowing(plain, released)
+    assert not asked
+    found = every(slopes, params)
+    np.testing.assert_array_equal(found, every(slopes, params))
+    assert len(asked) == 1
+    direct = np.concatenate([s.copy() for s in plain.each(params, np.arange(2), 0, sales=sales)])
+    np.testing.assert_array_equal(found[:, plain.places], direct)
+    assert not np.array_equal(found, every(plain, params))
 
 
 def test_searches_and_their_words_are_nobodys_rows():

@@ -129,8 +129,11 @@ def spent(ledger):
     return sum(ledger.counts("shop").values())
 
 
-def test_over_the_hub_and_in_one_process_are_the_same_bits(world, driving, tmp_path, ledgers):
-    proposal = noised("noised")
+@pytest.mark.parametrize(("task", "sales", "charges"), [("noised", 0.0, 2), ("sold", 0.25, 3)])
+def test_over_the_hub_and_in_one_process_are_the_same_bits(
+    world, driving, tmp_path, ledgers, task, sales, charges
+):
+    proposal = noised(task, replace(PLAN, sales=sales))
     assert read_proposal(proposal_bytes(proposal)) == proposal
     driving.book.begin(proposal, 0.0)
 
@@ -142,9 +145,9 @@ def test_over_the_hub_and_in_one_process_are_the_same_bits(world, driving, tmp_p
     with at_work(world, tmp_path, prepare):
         finished = train_task(driving, proposal, first)
     assert set(finished.has_model) == set(NAMES)
-    assert [spent(ledger) for ledger in ledgers] == [2, 2, 2]
+    assert [spent(ledger) for ledger in ledgers] == [charges] * 3
     expected = in_one_process(proposal, ledgers)
-    assert [spent(ledger) for ledger in ledgers] == [2, 2, 2], "the same rounds, paid for once"
+    assert [spent(ledger) for ledger in ledgers] == [charges] * 3, "the same rounds, paid for once"
     assert finished.run.best_params.tobytes() == expected.best_params.tobytes()
     assert np.abs(expected.best_params - first).max() > 0
     # Nothing but the noised sum is handed in: no loss, and the public divisor for the examples.

@@ -122,6 +122,8 @@ def test_what_is_not_trained_stays_bit_for_bit() -> None:
         {"cycle": 3},
         {"cycle": 3, "bands": 2},
         {"masked": True, "placement": "distributed"},
+        {"sales": 0.25},
+        {"sales": 0.25, "cycle": 3, "bands": 2},
         {"noise": "none", "epsilon": math.inf},
     ],
 )
@@ -143,6 +145,9 @@ def test_every_kind_of_guard_runs_and_repeats(change: dict[str, object]) -> None
         ({"noise": "laplace"}, 8.0),
         ({"sampling": 0.2}, 8.0),
         ({"cycle": 3}, 8.0),
+        ({"sales": 0.25}, 8.0),
+        ({"sales": 0.25, "sampling": 0.2}, 8.0),
+        ({"sales": 0.25, "cycle": 3}, 8.0),
     ],
 )
 def test_what_was_spent_is_what_was_wanted(change: dict[str, object], wanted: float) -> None:
@@ -153,6 +158,43 @@ def test_what_was_spent_is_what_was_wanted(change: dict[str, object], wanted: fl
         assert price.epsilon_insider > price.epsilon
     else:
         assert price.epsilon_insider == pytest.approx(wanted, rel=1e-3)
+
+
+def test_sales_are_drawn_after_the_first_round_is_permitted_by_the_shops_own_root() -> None:
+    """With nobody's permission no root of a shop is asked for: no noise is drawn."""
+    private = replace(PRIVATE, sales=0.25)
+    drawn: list[str] = []
+
+    def roots(actor: str):  # type: ignore[no-untyped-def]
+        def root(task: str, number: int):  # type: ignore[no-untyped-def]
+            drawn.append(actor)
+            return seeded_actors(1).roots(actor)(task, number)
+
+        return root
+
+    def refuse(_message: object) -> None:
+        raise RefusedError("budget: nothing left")
+
+    names = [shop.name for shop in shops()]
+    with pytest.raises(CutShortError):
+        run_privately(
+            SLOPES,
+            GUIDE,
+            private,
+            START,
+            "task",
+            Actors(roots, dict.fromkeys(names, refuse)),
+            still,
+        )
+    assert not set(drawn) & set(names)
+
+
+def test_sales_change_the_model_by_the_noise_of_each_shop() -> None:
+    private = replace(PRIVATE, sales=0.25)
+    plain, known = trained(PRIVATE, seeded_actors(1)), trained(private, seeded_actors(1))
+    assert not np.array_equal(plain, known)
+    terms = layout_of(GUIDE).unflatten(known)["terms"]
+    assert terms[2] != 0  # the weight of sales has something to learn from
 
 
 def test_who_refuses_is_missing_and_too_many_end_the_run() -> None:
@@ -195,6 +237,10 @@ def test_fresh_actors_draw_every_root_once() -> None:
         ({"rounds": 0}, "rounds"),
         ({"baskets": 0}, "baskets"),
         ({"part": "foot"}, "part"),
+        ({"sales": 1.0}, "share of ε"),
+        ({"sales": -0.1}, "share of ε"),
+        ({"sales": 0.1, "noise": "laplace"}, "sales are released"),
+        ({"sales": 0.1, "unit": "shop"}, "sales are released"),
     ],
 )
 def test_plans_out_of_range(change: dict[str, object], text: str) -> None:

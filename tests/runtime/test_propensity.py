@@ -38,8 +38,10 @@ def town(seed=0):
     return shop, labels, table, {BANK: rows}
 
 
-def fitted(who=None, plan=PLAIN, seed=0):
+def fitted(who=None, plan=PLAIN, seed=0, *, shuffled=False):
     shop, labels, table, rows = town(seed)
+    if shuffled:
+        table = {"income": np.random.default_rng(1).permutation(table["income"])}
     spec = fit_spec(table)
     codes = codes_of(spec, table)
     env = sums.FeatureEnv(codes, spec.bins, seeded_root(1), sums.no_limit(), allow_plain=True)
@@ -61,6 +63,24 @@ def test_the_bank_helps_on_people_nobody_trained_on(model):
     together, alone = (auc(labels[asked], s[asked]) for s in (found.best, found.alone))
     assert together.low > alone.high
     assert calibration_error(labels[asked], found.best[asked]) < 0.06
+
+
+def test_a_bank_that_knows_nothing_of_use_does_not_rank_the_list():
+    # Its table is of the same people in another order: rows that say nothing, and only as many
+    # people as a hundred trees need to find something in noise.
+    wide = replace(PLAIN, trees=40, patience=None)
+    few = np.arange(PEOPLE) < 400
+    model, shop = fitted(few, wide, shuffled=True), town()[0]
+    found = score(model, shop)
+    assert not model.keeps
+    assert np.array_equal(found.best, found.alone)
+    assert not np.array_equal(found.together, found.alone)
+
+
+def test_a_bank_that_helps_ranks_those_it_knows(model):
+    found = score(model, town()[0])
+    assert model.keeps
+    assert np.array_equal(found.best, found.together)
 
 
 def test_who_the_bank_does_not_know_is_scored_by_the_shop(model):

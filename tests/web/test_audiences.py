@@ -76,6 +76,12 @@ def test_the_page_shows_the_report_and_follows_it(console, reports, lang):
     assert "fedguide audience build" in console.get("/console/audiences").text
 
 
+def test_partners_that_do_not_rank_the_list_are_said_to_be_unused(console, reports):
+    assert "not used" not in console.get("/console/audiences").text
+    reports[0]["tested"]["common"]["kept"] = False
+    assert "payment (not used" in console.get("/console/audiences").text
+
+
 def test_an_estimate_without_partners_or_list_is_shown_too(console, reports):
     del reports[0]["chosen"], reports[0]["tested"]["common"]
     response = console.get("/console/audiences")

@@ -400,6 +400,7 @@ def _scored(out: Output, subject: Subject, wish: Wish, task: str, office: Office
         reached(dataset, wish.target, tested, days, wish.category),
         score(model, shopper_columns(dataset, tested)),
         seen_by(dataset, tested),
+        model.keeps,
     )
     probabilities = score(model, shopper_columns(dataset, last)).best
     ids = dataset.events.user_ids

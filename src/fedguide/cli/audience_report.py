@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 GROUPS = 10
 
 
-def judged(labels: NDArray[np.float64], scores: Scores, who: NDArray[np.bool_]) -> dict[str, Any]:
+def judged(
+    labels: NDArray[np.float64], scores: Scores, who: NDArray[np.bool_], keeps: bool
+) -> dict[str, Any]:
     """What the scores were worth on shoppers whose outcome they had not seen.
+
+    ``keeps``: are the partners' scores in use?
 
     Raises:
         DataError: nobody, or everybody, did it.
@@ -50,9 +54,10 @@ def judged(labels: NDArray[np.float64], scores: Scores, who: NDArray[np.bool_]) 
     }
     common = who & scores.common
     if common.any():
-        mine, theirs = scores.alone[common], scores.best[common]
+        mine, theirs = scores.alone[common], scores.together[common]
         made["common"] = {
             "shoppers": int(common.sum()),
+            "kept": keeps,
             "alone": _spread(auc(labels[common], mine)),
             "together": _spread(auc(labels[common], theirs)),
             "difference": _spread(auc_difference(labels[common], theirs, mine)),
@@ -118,11 +123,16 @@ def _verdict(out: Output, common: Mapping[str, Any]) -> str:
     if low > 0:
         word = out.pick("partners help", "合作方有帮助")
     elif high < 0:
-        word = out.pick(
-            "▼ partners harm: build it without --partner", "▼ 合作方有害：去掉 --partner 重建"
-        )
+        word = out.pick("▼ partners harm", "▼ 合作方有害")
     else:
         word = out.pick("no significant difference", "无显著差异")
+    if not common.get("kept", True):  # reports of earlier versions do not say it
+        word += out.pick(
+            "; on held customers the shop's own scores were no worse: the list is by them",
+            "；在留出顾客上本店评分不逊色：名单按本店评分排列",
+        )
+    elif high < 0:
+        word += out.pick(": build it without --partner", "：去掉 --partner 重建")
     return out.pick(
         f"known to all partners: {common['shoppers']:,}; AUC alone {common['alone'][0]:.3f}, "
         f"together {common['together'][0]:.3f}: {gap:+.3f} [{low:+.3f}, {high:+.3f}], {word}",

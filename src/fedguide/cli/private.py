@@ -107,6 +107,7 @@ def private_plan(
         learning_rate=ours.learning_rate,
         cycle=ours.cycle,
         bands=ours.bands,
+        sales=ours.sales,
     )
 
 
@@ -177,6 +178,7 @@ def actors_of(
                 rounds=guard.charges(private.rounds),
                 norm=guard.bound.norm,
                 unit=private.unit,
+                before=private.before(task),
             )
             permits[name] = permit(ledger, policy, terms, name, once=guard.strategy is not None)
         yield fresh_actors(os.urandom, permits)
@@ -206,6 +208,8 @@ def receipt(private: PrivatePlan | None, shops: int, guide: Any) -> Mapping[str,
         "bands": private.bands,
         "clip": private.clip,
         "noise_multiplier": guard.multiplier,
+        "sales": private.sales,
+        "sales_multiplier": private.sales_multiplier,
         "trained": guard.size,
         "divisor": guard.cohort,
         "event": to_record(guard.event("together")),

@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,7 +55,7 @@ from fedguide.cli.source import (
     cohorts,
     read_cohort,
 )
-from fedguide.errors import ConfigError
+from fedguide.errors import ConfigError, RefusedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from fedguide.runtime.compare import ComparePlan, Comparison, Step
     from fedguide.runtime.private_rounds import PrivatePlan
     from fedguide.runtime.table import Gap
-    from fedguide.values import ShopData
 
 evaluation = typer.Typer(help="Evaluation: compare / 评测", no_args_is_help=True)
 
@@ -175,7 +174,7 @@ def sim(
     crowd = DeviceChoice(clients, cohort, spread, available, dropout, deadline)
     require_clients(crowd)
     if clients is not None:
-        _require_alone(data, shops, dp, algorithm, aggregator, compress, name)
+        _require_alone(data, shops, dp, algorithm, aggregator, compress, match, name)
         rehearse_clients(out, device_plan(crowd, clients, rounds, number))
         return
     run = name or datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
@@ -187,8 +186,12 @@ def sim(
     datasets = cut_datasets(settings, data, format_name, column, withhold, shops, partition, number)
     plan = with_privacy(plan, private_plan(settings, choice, lambda: public_figure(datasets)))
     ledgers = settings.home / "ledgers" / run
-    comparison = compared(out, datasets, plan, settings, ledgers, match)
+    products = None if match is None else _matched(out, datasets, plan, match)
+    comparison = compared(out, datasets, plan, settings, ledgers, products)
     record = body(comparison, plan, datasets) | {"run": run}
+    if products is not None:
+        common = {shop: int((rows >= 0).sum()) for shop, rows in products.items()}
+        record["match"] = {"by": match, "common_items": common}
     shared = comparison.outcomes[0].trained["together"].shared
     folder = save_run(settings.home, run, released(datasets, comparison, plan), record, shared)
     record["folder"] = str(folder)
@@ -204,7 +207,7 @@ def _require_alone(*others: object) -> None:
     if any(other is not None for other in others):
         raise ConfigError(
             "--clients rehearses FedAvg on the synthetic market, without data, shops, dp, "
-            "algorithm, aggregator, compress or name",
+            "algorithm, aggregator, compress, match or name",
             hint="fedguide sim --clients 10000",
         )
 
@@ -385,14 +388,14 @@ def compared(
     plan: ComparePlan,
     settings: Settings,
     ledgers: Path,
-    match: str | None = None,
+    products: Mapping[str, NDArray[np.int64]] | None = None,
 ) -> Comparison:
     """Trains and measures, with a progress bar; ``ledgers`` is the folder where it is charged.
 
-    ``match`` says how catalogues are compared so that *together* shares counts.
+    With ``products``, the number of each shop's items (``_matched``), *together* shares counts.
 
     Raises:
-        ConfigError: ``match`` is unknown, or beside differential privacy.
+        ConfigError: no product is sold by enough shops to be counted.
         DataError, RunError: see ``compare``.
         RefusedError: a shop's policy does not allow a private run.
     """
@@ -411,7 +414,11 @@ def compared(
                 actors_of(settings, private, plan.train.guide, datasets, ledgers, task)
             )
         shops = split(datasets)
-        shared = None if match is None else _shared_counts(out, shops, plan, match)
+        shared = None
+        if products is not None:
+            from fedguide.runtime.common_counts import common_counts
+
+            shared = common_counts(shops, products, plan.seeds[0])
         on_step = stack.enter_context(_shown(out, plan))
         return compare(shops, plan, time.monotonic, on_step, actors, shared, charge)
 
@@ -420,19 +427,18 @@ def _paid(_task: str, _round: int) -> None:
     """Charges nothing: with noise every shop pays for itself."""
 
 
-def _shared_counts(
-    out: Output, shops: Sequence[ShopData], plan: ComparePlan, by: str
-) -> dict[str, NDArray[np.float64]]:
-    """What each shop's matched items were bought with in the other shops.
+def _matched(
+    out: Output, datasets: Sequence[Dataset], plan: ComparePlan, by: str
+) -> dict[str, NDArray[np.int64]]:
+    """By shop the product of each of its items, -1 for none, shape ``(n,)``.
 
     Raises:
-        ConfigError: ``by`` is unknown, too few shops share products, or training is private.
+        ConfigError: ``by`` is unknown, or training is private.
         RefusedError: no two shops have ``LEAST_COMMON`` products in common.
     """
     import numpy as np
 
     from fedguide.cli.matching import matched
-    from fedguide.runtime.common_counts import common_counts
     from fedguide.values import PartyId
 
     if plan.train.private is not None:
@@ -440,9 +446,14 @@ def _shared_counts(
             "--match shares counts without noise, --dp trains with it", hint="leave one out"
         )
     out.note("… matching catalogues", "… 匹配商品目录")
-    tables, _, _ = matched({PartyId(s.name): s.catalogue for s in shops}, by, LEAST_COMMON)
-    rows = {str(name): np.array(table, np.int64) for name, table in tables.items()}
-    return common_counts(shops, rows, plan.seeds[0])
+    shops = {PartyId(one.name): one.catalogue for one in datasets}
+    try:
+        tables, _, _ = matched(shops, by, LEAST_COMMON)
+    except RefusedError as error:
+        raise RefusedError(
+            str(error), hint="--match title, gtin or either; or leave --match out"
+        ) from error
+    return {str(name): np.array(table, np.int64) for name, table in tables.items()}
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 One vector a shopper a round: the gradient of the mean loss of the shopper's own baskets at the
 parameters of the round (McMahan, Ramage, Talwar and Zhang, "Learning Differentially Private
 Recurrent Language Models", 2018, algorithm 1, FedSGD). For the guarantee, no vector may depend on
-another shopper. So the shop's sales, which are other shoppers, are taken out of the loss, and
+another shopper but by what was released of it. So the shop's sales, which are other shoppers, are
+taken out of the loss, unless they were released with noise of their own (``knowing``); and
 negatives are all items, or uniform ones. Searches are left out as well: what people type is their
 own, and every typed text would be one more row of everybody's slope. What is left is the shopper's
 own baskets, the catalogue, which is public, and public randomness: the text features dropped in a
@@ -26,7 +27,7 @@ from fedguide.errors import ConfigError
 from fedguide.models.examples import Examples, Shapes, examples_of
 from fedguide.models.fit import each_loss, each_slope, layout_of, on_device
 from fedguide.models.plan import GuidePlan
-from fedguide.values import SEARCH, Baskets, Catalogue, Layout, Vector
+from fedguide.values import BUY, SEARCH, Baskets, Catalogue, Layout, Vector
 
 Slopes = NDArray[np.float32]
 """One row a shopper, shape ``(k, a)``."""
@@ -56,7 +57,9 @@ class Each(Protocol):
     """``each(params, shoppers, seed)``: their slopes, some at a time, in their order.
 
     What it gives is overwritten by what it gives next. ``losses``, shape ``(k,)``, is filled with
-    the shoppers' losses where it is given.
+    the shoppers' losses where it is given. ``sales`` are what everybody may know of how often
+    each item was bought, ``(n,)``: log(1 + sales) stands in every loss, at any day, as the log of
+    all sales until then does where nobody is protected.
     """
 
     def __call__(
@@ -65,6 +68,7 @@ class Each(Protocol):
         chosen: NDArray[np.int64],
         seed: int,
         losses: NDArray[np.float64] | None = None,
+        sales: NDArray[np.float64] | None = None,
     ) -> Iterator[Slopes]:
         """The slopes."""
         ...
@@ -87,6 +91,31 @@ class ShopperSlopes:
     places: NDArray[np.int64]
     each: Each
     features: Callable[[int], Any]
+    bought: NDArray[np.int64]
+    items: int
+
+
+def knowing(slopes: ShopperSlopes, released: Callable[[], NDArray[np.float64]]) -> ShopperSlopes:
+    """The slopes with released sales in every loss.
+
+    ``released`` is asked once, when the first slope is worked out: by then the release is paid for.
+    """
+    kept: list[NDArray[np.float64]] = []
+
+    def each(
+        params: Vector,
+        chosen: NDArray[np.int64],
+        seed: int,
+        losses: NDArray[np.float64] | None = None,
+        sales: NDArray[np.float64] | None = None,
+    ) -> Iterator[Slopes]:
+        if sales is None:
+            if not kept:
+                kept.append(released())
+            sales = kept[0]
+        return slopes.each(params, chosen, seed, losses, sales)
+
+    return replace(slopes, each=each)
 
 
 def trained_slices(plan: GuidePlan, part: str) -> tuple[slice, ...]:
@@ -124,8 +153,8 @@ def shopper_slopes(
     train = _without_searches(train)
     examples = examples_of(catalogue, train, plan, shapes)
     count = int((examples.stop > examples.start).sum())
-    # Other shoppers' purchases must not be in a shopper's loss. With no sales the sampled
-    # softmax draws its negatives uniformly.
+    # Other shoppers' purchases must not be in a shopper's loss but as they were released. Without
+    # that the sampled softmax draws its negatives uniformly.
     examples = examples._replace(
         recent=np.zeros_like(examples.recent), popularity=np.zeros_like(examples.popularity)
     )
@@ -145,8 +174,10 @@ def shopper_slopes(
         chosen: NDArray[np.int64],
         seed: int,
         losses: NDArray[np.float64] | None = None,
+        sales: NDArray[np.float64] | None = None,
     ) -> Iterator[Slopes]:
         kept, order, own = _streams(seed)
+        seen = held if sales is None else held._replace(popularity=_known(held, sales))
         arrays = layout.unflatten(params)
         factors = text.dropped(kept, plan.token_dropout)
         mixed = np.asarray(factors @ arrays["table"][text.active], np.float32) @ arrays["item"]
@@ -163,7 +194,7 @@ def shopper_slopes(
             by_row, by_array, found = each_slope(
                 rest,
                 mixed,
-                held,
+                seen,
                 shown[filled],
                 seeds[filled],
                 plan,
@@ -185,7 +216,7 @@ def shopper_slopes(
         kept, _, _ = _streams(seed)
         return text.dropped(kept, plan.token_dropout)
 
-    return ShopperSlopes(shoppers, places, each, features)
+    return ShopperSlopes(shoppers, places, each, features, _bought(train), len(catalogue))
 
 
 def _streams(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
@@ -255,6 +286,21 @@ def _text(examples: Examples, plan: GuidePlan) -> _Text:
     active, columns = np.unique(examples.features[rows, nth], return_inverse=True)
     shape = (len(examples.features), len(active))
     return _Text(active.astype(np.int64), rows, columns.astype(np.int64), shape)
+
+
+def _known(examples: Examples, sales: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The same log(1 + sales) at every moment, padded as the examples are."""
+    known = np.zeros(examples.popularity.shape, np.float32)
+    known[:, : len(sales)] = np.log1p(np.maximum(sales, 0))
+    return known
+
+
+def _bought(train: Baskets) -> NDArray[np.int64]:
+    shopper = np.repeat(train.shoppers, np.diff(train.offsets))
+    lines = train.kinds == BUY
+    return np.unique(np.stack([shopper[lines], train.items[lines]], axis=1), axis=0).astype(
+        np.int64
+    )
 
 
 def _owners(train: Baskets, starts: NDArray[np.int32]) -> tuple[NDArray[np.int64], Any]:

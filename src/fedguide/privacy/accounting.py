@@ -160,21 +160,27 @@ def price(*, sampling: float, noise_multiplier: float, rounds: int, delta: float
     return price_of([Event("price", Gaussian(noise_multiplier, 1.0), sampling, rounds)], delta)
 
 
-def noise_multiplier_for(epsilon: float, delta: float, rounds: int, sampling: float = 1.0) -> float:
+def noise_multiplier_for(
+    epsilon: float, delta: float, rounds: int, sampling: float = 1.0, beside: float = math.inf
+) -> float:
     """The least noise multiplier z, to 1e-5, whose rounds of the Gaussian cost at most ε.
 
-    ``sampling`` below 1 buys an ε against outsiders only.
+    ``sampling`` below 1 buys an ε against outsiders only. ``beside`` is the noise multiplier of
+    one more Gaussian, of all shoppers, that is paid for out of the same ε.
 
     Raises:
         ConfigError: ε is not finite and above 0, δ is outside (0, 1), ``rounds`` is below 1,
-            ``sampling`` is outside (0, 1], or dp-accounting is not installed.
+            ``sampling`` is outside (0, 1], ``beside`` alone costs ε, or dp-accounting is not
+            installed.
     """
     if not (math.isfinite(epsilon) and epsilon > 0):
         raise ConfigError(f"epsilon must be finite and above 0, got {epsilon}")
     if not 0 < delta < 1:
         raise ConfigError(f"delta must be in (0, 1) for a Gaussian, got {delta}")
     Event("price", Gaussian(1.0, 1.0), sampling, rounds)  # checks the other two
-    return _calibrated(epsilon, delta, rounds, sampling)
+    if beside <= float(_library().get_sigma_gaussian(epsilon, delta)) * (1 + _PRECISION):
+        raise ConfigError(f"noise {beside:g} of what is released beside the rounds costs all of ε")
+    return _calibrated(epsilon, delta, rounds, sampling, beside)
 
 
 def _terms(events: Iterable[Event], delta: float, adversary: Adversary) -> Terms:
@@ -366,14 +372,16 @@ def _rdp_event(library: Any, term: Term) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _calibrated(epsilon: float, delta: float, rounds: int, sampling: float) -> float:
+def _calibrated(epsilon: float, delta: float, rounds: int, sampling: float, beside: float) -> float:
     """The least z of ``noise_multiplier_for``, from above."""
     if sampling == 1:
         sigma = float(_library().get_sigma_gaussian(epsilon, delta))
-        return sigma * math.sqrt(rounds) * (1 + _PRECISION)
+        left = 1 / math.sqrt(1 / sigma**2 - 1 / beside**2)  # see ``_one_sigma``
+        return left * math.sqrt(rounds) * (1 + _PRECISION)
 
     def terms(log_z: float) -> Terms:
-        return ((Term("gaussian", math.exp(log_z), sampling), rounds),)
+        one = ((Term("gaussian", math.exp(log_z), sampling), rounds),)
+        return one if math.isinf(beside) else (*one, (Term("gaussian", beside), 1))
 
     @cache
     def excess(log_z: float, interval: float) -> float:

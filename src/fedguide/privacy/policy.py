@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from fedguide.errors import ConfigError, RefusedError
@@ -73,6 +73,7 @@ class TaskTerms:
         norm: of ``clip``.
         rounds: how many there will be.
         recipient: who gets what is released.
+        before: what is released once, before the first round.
 
     Raises:
         ConfigError: a figure is out of its range, or an event is for another task or unit.
@@ -88,6 +89,7 @@ class TaskTerms:
     norm: Literal["l1", "l2"] = "l2"
     unit: Literal["shopper", "shop"] = "shopper"
     recipient: str = "coordinator"
+    before: tuple[Event, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks every field."""
@@ -104,7 +106,7 @@ class TaskTerms:
             raise ConfigError(f"norm must be l1 or l2, got {self.norm!r}")
         if not self.events:
             raise ConfigError("a task says Unnoised() where it adds no noise, it had no event")
-        for event in self.events:
+        for event in (*self.events, *self.before):
             if event.task != self.task or event.unit != self.unit:
                 raise ConfigError(
                     f"an event for task {event.task!r} and unit {event.unit!r} in the terms of "
@@ -114,12 +116,15 @@ class TaskTerms:
     @property
     def is_noised(self) -> bool:
         """Is there noise on everything?"""
-        return not any(isinstance(event.mechanism, Unnoised) for event in self.events)
+        told = (*self.events, *self.before)
+        return not any(isinstance(event.mechanism, Unnoised) for event in told)
 
     @property
     def price(self) -> Counter[str]:
-        """What all rounds together do, counted."""
-        return times(counts_of(self.events), self.rounds)
+        """What all rounds together do, and what comes before them, counted."""
+        counted = times(counts_of(self.events), self.rounds)
+        counted.update(counts_of(self.before))
+        return counted
 
 
 def judge(policy: Policy, terms: TaskTerms, ledger: Ledger, account: str) -> None:
@@ -150,6 +155,16 @@ def charge_of(terms: TaskTerms, account: str, round_number: int, question: str =
         question,
         terms.recipient,
     )
+
+
+def charge_before(terms: TaskTerms, account: str) -> Charge | None:
+    """What is charged once, before the first round; ``None`` where nothing comes before.
+
+    It has the number after the last round's.
+    """
+    if not terms.before:
+        return None
+    return replace(charge_of(terms, account, terms.rounds), events=terms.before)
 
 
 def rounds_left(ledger: Ledger, account: str, one_round: Counts, budget: Budget) -> int | None:

@@ -82,8 +82,9 @@ def operators_charge(
             bare(proposal.task, round_number)
             return
         event = proposal.noising.guard(len(proposal.parties)).event(proposal.task)
+        events = (*(proposal.noising.before(proposal.task) if round_number == 0 else ()), event)
         ledger.charge(
-            Charge(account, proposal.task, round_number, PURPOSE, (event,), recipient="parties"),
+            Charge(account, proposal.task, round_number, PURPOSE, events, recipient="parties"),
             permitting,
         )
 

@@ -15,6 +15,7 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,10 +103,11 @@ def devices(
 
 def parties_of(made: Devices, aggregator: Aggregator, seed: int) -> Mapping[PartyId, Party]:
     """The clients as parties, made when they are asked."""
+    base = lru_cache(2)(partial(seeded_root, seed))  # of a round: the same for all clients
 
     def party(name: PartyId) -> Party:
         def roots(task: str, number: int) -> Root:
-            return Root(derive(seeded_root(seed, task, number), name))
+            return Root(derive(base(task, number), name))
 
         def fit(adapter: Vector, _moments: Vector | None, local_seed: int) -> Fitted:
             return made.together(adapter, [name], [local_seed])[0]  # type: ignore[return-value]  # as ``together`` above
@@ -129,19 +131,15 @@ def _fits(
     # What is dropped in a round is public and the same for all; its seed is the model of the round.
     seed = zlib.crc32(params.tobytes())
     losses = np.zeros(len(rows))
-    fits: list[Fitted] = []
+    ends: list[Vector] = []
     nothing = np.zeros(0, np.float32)
     for some in slopes.each(params, rows, seed, losses):
         lengths = np.sqrt(np.einsum("ka,ka->k", some, some, dtype=np.float64))
         factors = rate * np.minimum(1.0, clip / np.maximum(lengths, 1e-12))
-        ends = adapter - factors[:, None].astype(np.float32) * some
-        fits += [
-            Fitted(end, nothing, int(examples[rows[len(fits) + at]]), 0.0)
-            for at, end in enumerate(ends)
-        ]
+        ends += list(adapter - factors[:, None].astype(np.float32) * some)
     return [
-        Fitted(one.params, nothing, one.examples, float(loss))
-        for one, loss in zip(fits, losses, strict=True)
+        Fitted(end, nothing, count, loss)
+        for end, count, loss in zip(ends, examples[rows].tolist(), losses.tolist(), strict=True)
     ]
 
 

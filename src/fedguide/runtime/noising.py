@@ -7,14 +7,17 @@ own accountant, and charges its own ledger before anything is computed.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from fedguide.codec import Later
 from fedguide.errors import ConfigError
 
 if TYPE_CHECKING:
     from fedguide.models.plan import GuidePlan
     from fedguide.privacy.accounting import Price
+    from fedguide.privacy.events import Event
     from fedguide.privacy.guard import Guard
     from fedguide.runtime.private_rounds import PrivatePlan
 
@@ -46,6 +49,9 @@ class Noising:
         trained: where that lies in the flat parameters: start and stop of each stretch, ascending.
         baskets: most baskets of one shopper in one round.
         learning_rate: of the coordinator's Adam.
+        sales: noise of every shop's own table of sales over the length of a shopper's row
+            (``privacy.sales``); it is drawn and charged once, before the rounds, and stays at the
+            shop, where every loss knows it. 0 leaves sales out of the loss.
 
     Raises:
         ConfigError: a field is none of its names, or out of its range.
@@ -64,6 +70,7 @@ class Noising:
     trained: tuple[tuple[int, int], ...]
     baskets: int
     learning_rate: float
+    sales: Annotated[float, Later()] = 0.0
 
     def __post_init__(self) -> None:
         """Checks the names, and what the guard does not."""
@@ -79,6 +86,12 @@ class Noising:
             raise ConfigError(f"baskets must be at least 1, got {self.baskets}")
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not (math.isfinite(self.sales) and self.sales >= 0):
+            raise ConfigError(f"sales must be finite and at least 0, got {self.sales}")
+        if self.sales and (self.noise != "gaussian" or self.unit != "shopper"):
+            raise ConfigError(
+                f"sales go with Gaussian noise for each shopper, got {self.noise} for a {self.unit}"
+            )
 
     @property
     def size(self) -> int:
@@ -120,7 +133,17 @@ class Noising:
         from fedguide.privacy.accounting import price_of
 
         delta = 0.0 if self.noise == "laplace" else self.delta
-        return price_of([self.guard(parties).event(task)] * rounds, delta)
+        return price_of([*self.before(task), *[self.guard(parties).event(task)] * rounds], delta)
+
+    def before(self, task: str) -> tuple[Event, ...]:
+        """What is released once, before the rounds.
+
+        Raises:
+            ConfigError: ``sales`` is more noise than can be drawn.
+        """
+        from fedguide.privacy.sales import sales_event
+
+        return (sales_event(task, self.sales),) if self.sales else ()
 
 
 def noising_of(private: PrivatePlan, guide: GuidePlan, parties: int) -> Noising:
@@ -155,4 +178,5 @@ def noising_of(private: PrivatePlan, guide: GuidePlan, parties: int) -> Noising:
         tuple((part.start, part.stop) for part in trained),
         private.baskets,
         private.learning_rate,
+        private.sales_multiplier,
     )

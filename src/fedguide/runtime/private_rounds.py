@@ -29,11 +29,18 @@ from fedguide.horizontal.sides import Job, Sides, both
 from fedguide.horizontal.summed import Packing, open_sum, summed
 from fedguide.models.fit import common_shapes
 from fedguide.models.plan import GuidePlan
-from fedguide.models.shoppers import PARTS, ShopperSlopes, shopper_slopes, trained_slices
+from fedguide.models.shoppers import (
+    PARTS,
+    ShopperSlopes,
+    knowing,
+    shopper_slopes,
+    trained_slices,
+)
 from fedguide.privacy.accounting import Price, noise_multiplier_for, price_of
 from fedguide.privacy.correlated import Strategy, banded, independent
-from fedguide.privacy.events import Placement, Unit
+from fedguide.privacy.events import Event, Placement, Unit
 from fedguide.privacy.guard import Adaptive, Guard, Noise
+from fedguide.privacy.sales import released_sales, sales_event
 from fedguide.runtime.couriers import Clock, Party, in_process
 from fedguide.runtime.rounds import RoundReport, RoundsPlan, Run, in_memory, run_rounds
 from fedguide.seeds import Entropy, Root, Roots, fresh_root, seeded_root
@@ -105,6 +112,8 @@ class PrivatePlan:
         cycle: a shopper is in every so many rounds, instead of being sampled.
         bands: of noise that is correlated over the rounds; 1 is a fresh draw each round.
         masked: shops' vectors are added up under masks, so that nobody sees one.
+        sales: share of ε for every shop's own sales, released once and known to every loss; 0
+            leaves sales out of the loss.
 
     Raises:
         ConfigError: a field is out of its range, or two do not fit together.
@@ -127,6 +136,7 @@ class PrivatePlan:
     cycle: int = 1
     bands: int = 1
     masked: bool = False
+    sales: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks what the guard does not."""
@@ -142,6 +152,14 @@ class PrivatePlan:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.part not in PARTS:
             raise ConfigError(f"part must be one of {sorted(PARTS)}, got {self.part!r}")
+        if not 0 <= self.sales < 1:
+            raise ConfigError(f"sales must be a share of ε in [0, 1), got {self.sales}")
+        if self.sales and (self.noise == "laplace" or self.unit == "shop"):
+            raise ConfigError(
+                "sales are released with Gaussian noise that hides a shopper, got "
+                f"{self.noise} for a {self.unit}",
+                hint="[dp] sales = 0",
+            )
 
     @property
     def is_one(self) -> bool:
@@ -164,9 +182,20 @@ class PrivatePlan:
             return 0.0
         if self.noise == "laplace":
             return self.rounds / self.epsilon  # basic composition of pure ε
-        if self.is_one:
-            return noise_multiplier_for(self.epsilon, self.delta, 1)
-        return noise_multiplier_for(self.epsilon, self.delta, self.rounds, self.sampling)
+        beside = self.sales_multiplier if self.sales else math.inf
+        rounds = 1 if self.is_one else self.rounds
+        return noise_multiplier_for(self.epsilon, self.delta, rounds, self.sampling, beside)
+
+    @property
+    def sales_multiplier(self) -> float:
+        """Noise of the table of sales over the length of a shopper's row."""
+        if self.noise == "none" or not self.sales:
+            return 0.0
+        return noise_multiplier_for(self.sales * self.epsilon, self.delta, 1)
+
+    def before(self, task: str) -> tuple[Event, ...]:
+        """What is released once, before the rounds."""
+        return (sales_event(task, self.sales_multiplier),) if self.sales else ()
 
 
 def guard_of(private: PrivatePlan, plan: GuidePlan, shops: int) -> Guard:
@@ -198,7 +227,8 @@ def guard_of(private: PrivatePlan, plan: GuidePlan, shops: int) -> Guard:
 def spent(private: PrivatePlan, guard: Guard) -> Price:
     """The ε of the whole task for both adversaries."""
     delta = 0.0 if private.noise == "laplace" else private.delta
-    return price_of([guard.event("task")] * guard.charges(private.rounds), delta)
+    rounds = [guard.event("task")] * guard.charges(private.rounds)
+    return price_of([*private.before("task"), *rounds], delta)
 
 
 def slopes_of(
@@ -212,6 +242,15 @@ def slopes_of(
         )
         for shop in shops
     }
+
+
+def with_sales(slopes: ShopperSlopes, multiplier: float, root: Callable[[], Root]) -> ShopperSlopes:
+    """The slopes with the shop's sales in every loss, noised when the first of them is computed.
+
+    ``root`` gives the shop's own root of the task's first round, the same however often it is
+    asked: a shop that was killed goes on with the same table, which it has paid for.
+    """
+    return knowing(slopes, lambda: released_sales(slopes.bought, slopes.items, multiplier, root()))
 
 
 def run_privately(
@@ -244,6 +283,11 @@ def run_privately(
     names = tuple(sorted(PartyId(name) for name in slopes))
     sides = _sides(private, packing, guard, task, names, actors)
     parties = {}
+    if private.sales:
+        slopes = {
+            name: with_sales(one, private.sales_multiplier, _first_root(actors, name, task))
+            for name, one in slopes.items()
+        }
     for name, one in slopes.items():
         env = PartyEnv(
             task,
@@ -265,6 +309,11 @@ def run_privately(
         on_round=on_round,
     )
     return Run(run.best_params[: len(params)], run.best_round, run.history)
+
+
+def _first_root(actors: Actors, name: str, task: str) -> Callable[[], Root]:
+    """What gives the actor's own root of the task's first round."""
+    return lambda: actors.roots(name)(task, 0)
 
 
 def _sides(

@@ -3,7 +3,9 @@
 The shop is the label party of ``vertical.trees``: it aligns its customers with each partner's,
 grows host-blind boosted trees on those whom all partners know, and curves of its own (Platt) turn
 margins into probabilities. Who is not known to every partner is scored by the shop's own trees.
-Customers that grow no tree tell when to stop and fit the curve. The courier is the caller's:
+Customers that grow no tree tell when to stop, fit the curve, and say whether the partners' trees
+are used at all: only where they rank held customers better than the shop's own. The courier is
+the caller's:
 in one process for a simulation, a network otherwise.
 
 What a partner learns, and what the shop does: as ``vertical.align`` and ``vertical.trees`` say.
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.errors import DataError
+from fedguide.models.auc import auc_difference
 from fedguide.models.calibration import Calibration, fit_platt
 from fedguide.protocol import Coordinator
 from fedguide.seeds import Root, derive, seeded_root, stream
@@ -55,12 +58,14 @@ class Propensity:
         spec: bins of the shop's columns.
         alone: by the shop's columns only, for everybody.
         together: with the partners' columns, for those whom all know; ``None`` without partners.
+        keeps: are the partners' trees used? They had the larger AUC on the held customers.
         rows: each partner's row of every shopper, shape ``(m,)``; -1 where it has none.
     """
 
     spec: FeatureSpec
     alone: Side
     together: Side | None
+    keeps: bool
     rows: Mapping[PartyId, NDArray[np.int64]] = field(repr=False)
 
     @property
@@ -78,11 +83,13 @@ class Scores:
 
     Attributes:
         alone: by the shop's own trees, shape ``(m,)``.
-        best: by all parties' where a shopper is known to all, else the shop's own, shape ``(m,)``.
-        common: whose best is all parties', shape ``(m,)``.
+        together: by all parties' where a shopper is known to all, else the shop's own, ``(m,)``.
+        best: to be used: ``together`` where the model keeps it, else ``alone``, shape ``(m,)``.
+        common: who is known to all, shape ``(m,)``.
     """
 
     alone: Floats
+    together: Floats
     best: Floats
     common: NDArray[np.bool_]
 
@@ -133,10 +140,14 @@ def fit_propensity(
     own_plan = replace(plan, least_node=1)
     alone = yield from _side(spec, codes, labels, who, held, {}, root, own_plan, budget)
     if not rows:
-        return Propensity(spec, alone, None, {})
+        return Propensity(spec, alone, None, False, {})
     common = who & np.all([mine >= 0 for mine in rows.values()], axis=0)
     together = yield from _side(spec, codes, labels, common, held, rows, root, plan, budget)
-    return Propensity(spec, alone, together, dict(rows))
+    asked = common & held
+    theirs = margins_of(together.trees, codes[asked], {p: r[asked] for p, r in rows.items()})[0]
+    mine = margins_of(alone.trees, codes[asked], {})[0]
+    keeps = auc_difference(labels[asked], theirs, mine).value > 0
+    return Propensity(spec, alone, together, keeps, dict(rows))
 
 
 def score(model: Propensity, columns: Columns) -> Scores:
@@ -148,14 +159,14 @@ def score(model: Propensity, columns: Columns) -> Scores:
     codes = codes_of(model.spec, columns)
     alone = _probabilities(model.alone, codes, {})
     if model.together is None:
-        return Scores(alone, alone, np.zeros(len(alone), np.bool_))
+        return Scores(alone, alone, alone, np.zeros(len(alone), np.bool_))
     common = model.common
     if len(common) != len(alone):
         raise DataError(f"{len(common)} shoppers were aligned, got columns of {len(alone)}")
-    best = alone.copy()
+    together = alone.copy()
     kept = {party: mine[common] for party, mine in model.rows.items()}
-    best[common] = _probabilities(model.together, codes[common], kept)
-    return Scores(alone, best, common)
+    together[common] = _probabilities(model.together, codes[common], kept)
+    return Scores(alone, together, together if model.keeps else alone, common)
 
 
 def _side(

@@ -248,6 +248,8 @@ class Proposal(State):
         if self.noising is not None:
             count = self.noising.size
             clipped = f"each {self.noising.unit}'s part at most {self.noising.clip:g} long"
+            if self.noising.sales:
+                clipped += ", made with the shop's sales as noised for it, which stay there"
             return (
                 f"{self.rounds} sums of {count:,} numbers ({4 * count:,} bytes each), {clipped}",
             )
@@ -278,7 +280,9 @@ class Proposal(State):
             return "none"
         return (
             f"{n.noise}, {n.multiplier:.4g} x the clip {n.clip:g}, {n.placement}, per {n.unit}, "
-            f"{self.rounds} rounds" + ("" if n.sampling == 1 else f", sampling {n.sampling:g}")
+            f"{self.rounds} rounds"
+            + ("" if n.sampling == 1 else f", sampling {n.sampling:g}")
+            + (f"; sales once, {n.sales:.4g} x a shopper's row" if n.sales else "")
         )
 
 

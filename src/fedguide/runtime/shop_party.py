@@ -20,7 +20,7 @@ from fedguide.runtime.handover import Adopt, with_handover
 from fedguide.runtime.heads import Heads, with_heads
 from fedguide.runtime.noising import PURPOSE, Noising
 from fedguide.runtime.party_process import Work
-from fedguide.runtime.private_rounds import Permit
+from fedguide.runtime.private_rounds import Permit, with_sales
 from fedguide.runtime.proposal import ALLOWED, Proposal, partys_aggregator, task_limits
 from fedguide.runtime.shop_training import own_model, training_of
 from fedguide.seeds import Roots
@@ -110,9 +110,12 @@ def _noised(
         rounds=guard.charges(proposal.rounds),
         norm=guard.bound.norm,
         unit=guard.unit,
+        before=noising.before(proposal.task),
     )
     permitted = permit(terms)
     slopes = shopper_slopes(
         shop.catalogue, shop.train, proposal.guide, noising.part, baskets=noising.baskets
     )
+    if noising.sales:
+        slopes = with_sales(slopes, noising.sales, lambda: env.roots(proposal.task, 0))
     return replace(env, guarded=guarded_fit(slopes, guard, noising.slices), permit=permitted)

@@ -57,6 +57,8 @@ def _partners(here: Inside, report: Mapping[str, Any]) -> list[tuple[str, str]]:
     if common is None:
         return []
     named = ", ".join(report["partners"])
+    if not common.get("kept", True):  # reports of earlier versions do not say it
+        named = here.say("audience.unused", partners=named)
     return [
         (here.say("audience.partners"), named),
         (here.say("audience.gain"), _spread(common["difference"], sign="+")),
