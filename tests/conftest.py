@@ -5,6 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A deadline is an assertion on time, which a busy machine misses.
+settings.register_profile("fedguide", deadline=None)
+settings.load_profile("fedguide")
 
 QUICK_COMPILER = (
     # The old emitters compile in half the time; one piece is not worth splitting into 32.

@@ -413,7 +413,7 @@ def test_the_walk_finds_the_messages_of_the_package():
 
 
 @pytest.mark.parametrize("kind", [*REGISTERED, *KINDS], ids=lambda kind: kind.__name__)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_every_message_and_state_round_trips(kind, data):
     value = data.draw(st.integers(0, 3).flatmap(lambda salt: values(kind, salt)))
@@ -718,7 +718,7 @@ def test_random_bytes_are_refused_by_name(body):
             decode(payload, KINDS, WIDE)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), min_size=1, max_size=4))
 def test_flipped_bytes_are_refused_or_mean_something_else(flips):
     payload = bytearray(WHOLE)
@@ -742,7 +742,7 @@ NODES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from([f.name for f in dataclasses.fields(Everything)]), NODES)
 def test_any_node_in_place_of_a_field_is_refused_or_means_something_else(name, node):
     decoded_or_refused(payload_of(["Everything", fields(**{name: node})], BUFFERS))

@@ -156,7 +156,7 @@ ODD = st.one_of(
 ASKED = ("recommend", "search", "similar/sku-0001", "items/sku-0001", "shops")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     path=st.sampled_from(ASKED),
     asked=st.lists(
@@ -174,7 +174,7 @@ def test_odd_parameters_are_answered_or_refused_never_a_defect(
         assert len(response.json()["detail"]) < 400
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(["items", "similar"]), ODD)
 def test_an_odd_item_id_is_not_found(path: str, item: bytes) -> None:
     # A client takes "." and ".." out of an address itself.

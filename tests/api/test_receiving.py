@@ -73,7 +73,7 @@ def test_the_same_events_again_change_nothing(tmp_path: Path) -> None:
         ]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=6), min_size=1, max_size=8))
 def test_each_event_is_kept_once_whatever_arrives_together(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]]

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedguide.crypto.agreement import agree, agreement_key, check_public
@@ -58,7 +58,6 @@ def test_keys_are_hkdf_of_the_shared_secret() -> None:
     assert agree(mine, bytes.fromhex(BOB_PUBLIC), "use", b"\x01\x02", size=64) == expected
 
 
-@settings(deadline=None)
 @given(secrets, secrets, st.text(max_size=8))
 def test_both_sides_agree(a: bytes, b: bytes, label: str) -> None:
     first, second = agreement_key(a), agreement_key(b)

@@ -1,7 +1,7 @@
 """Sealed boxes: only their receiver, only in their context, only unchanged."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedguide.crypto.agreement import agreement_key
@@ -17,7 +17,6 @@ def test_gcm_known_answer() -> None:
     assert box.hex() == "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=20))
 def test_what_one_seals_the_other_opens(content: bytes, context: bytes) -> None:
     ours, theirs = channel(A, B.public, context), channel(B, A.public, context)
@@ -26,7 +25,6 @@ def test_what_one_seals_the_other_opens(content: bytes, context: bytes) -> None:
     assert ours.sending != ours.receiving
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=60), st.data())
 def test_any_changed_bit_is_refused(content: bytes, data: st.DataObject) -> None:
     key = channel(A, B.public, b"c").sending
@@ -52,7 +50,6 @@ def test_nobody_else_opens_it_and_not_elsewhere() -> None:
             open_box(bytes(32), b"c", short)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=100), st.data())
 def test_a_tag_is_for_one_content_and_context(content: bytes, data: st.DataObject) -> None:
     key = bytes(range(32))

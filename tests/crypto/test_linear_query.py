@@ -143,7 +143,7 @@ def test_the_fast_code_gives_the_published_vectors_byte_for_byte():
     assert np.array_equal(sums, matrix @ values.T)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 50), st.integers(1, 4), st.integers(1, 3), st.integers(0, 10**6), st.booleans()
 )

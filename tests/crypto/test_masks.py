@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedguide.crypto.masks import BLOCK_BYTES, add_masks, commitment, mask_of
@@ -30,7 +30,6 @@ def test_the_known_answer_of_a_zero_key() -> None:
     assert mask_of(bytes(32), 4).tobytes().hex() == "dc95c078a2408989ad48a21492842087"
 
 
-@settings(deadline=None)
 @given(keys, st.integers(0, 40))
 def test_it_is_the_counter_mode_of_the_standard(key: bytes, size: int) -> None:
     assert np.array_equal(mask_of(key, size), by_single_blocks(key, size))
@@ -42,7 +41,6 @@ def test_blocks_join_without_a_seam(size: int) -> None:
     assert np.array_equal(mask_of(key, size), by_single_blocks(key, size))
 
 
-@settings(deadline=None)
 @given(keys, st.integers(0, 255))
 def test_every_bit_of_a_key_counts(key: bytes, bit: int) -> None:
     """Two secrets that a 32-bit seed could not tell apart give different masks."""
@@ -51,7 +49,6 @@ def test_every_bit_of_a_key_counts(key: bytes, bit: int) -> None:
     assert not np.array_equal(mask_of(key, 8), mask_of(bytes(other), 8))
 
 
-@settings(deadline=None)
 @given(st.lists(keys, max_size=5), st.lists(keys, max_size=5), st.integers(0, 9))
 def test_masks_add_up_mod_2_32(plus: list[bytes], minus: list[bytes], size: int) -> None:
     start = np.arange(size, dtype=np.uint32)

@@ -43,7 +43,7 @@ def shared(params, rows, weights, per, mask=None):
     return session, hint, question, answer, mine, kept
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(1, 90), st.integers(1, 9), st.sampled_from([1, 2, 4, 8, 16]), st.integers(0, 10**6)
 )

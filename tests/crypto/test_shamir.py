@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedguide.crypto import shamir
@@ -36,7 +36,6 @@ def test_the_prime_is_one_and_holds_a_secret() -> None:
     assert join(split(top, 2, [1, 2, 3], ROOT), 2) == top
 
 
-@settings(deadline=None)
 @given(secrets, st.integers(1, 8), st.data())
 def test_any_t_of_them_give_it_back(secret: bytes, threshold: int, data: st.DataObject) -> None:
     holders = data.draw(
@@ -48,7 +47,6 @@ def test_any_t_of_them_give_it_back(secret: bytes, threshold: int, data: st.Data
     assert join({holder: shares[holder] for holder in chosen}, threshold) == secret
 
 
-@settings(deadline=None)
 @given(secrets, secrets, st.integers(2, 6))
 def test_one_fewer_fits_every_secret(secret: bytes, other: bytes, threshold: int) -> None:
     """The known shares with any other secret lie on a polynomial of the same degree."""
@@ -77,7 +75,6 @@ def test_shares_do_not_repeat_between_secrets() -> None:
     assert not set(first.values()) & set(second.values())
 
 
-@settings(deadline=None)
 @given(secrets, st.integers(1, 3), st.integers(1, PRIME - 1))
 def test_a_changed_share_gives_another_secret_or_none(secret: bytes, who: int, by: int) -> None:
     shares = split(secret, 3, [1, 2, 3], ROOT)

@@ -54,7 +54,7 @@ EVENT = st.tuples(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(EVENT, min_size=1, max_size=30), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(rows: list[tuple], random) -> None:
     events = dataset(rows).events
@@ -64,7 +64,7 @@ def test_the_order_of_rows_changes_nothing(rows: list[tuple], random) -> None:
     assert differences(baskets(events), baskets(shuffled)) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(EVENT, min_size=1, max_size=30))
 def test_baskets_hold_exactly_the_different_events(rows: list[tuple]) -> None:
     made = baskets(dataset(rows).events)

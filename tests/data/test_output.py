@@ -38,7 +38,7 @@ def test_what_is_real_is_not_marked_synthetic(tmp_path: Path) -> None:
     assert not import_data(tmp_path)[0].synthetic
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     titles=st.lists(st.text("a,\"'\n;茶 é", max_size=6), min_size=3, max_size=3),
     prices=st.lists(st.floats(2**-10, 2**20, width=32), min_size=3, max_size=3),

@@ -13,7 +13,7 @@ PEOPLE = [f"p{number:03}" for number in range(120)]
 WHOLE = dataset([(person, f"item{k % 7}", k % 5) for k, person in enumerate(PEOPLE)])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from(["dirichlet:2", "dirichlet:0.5", "hash"]),
     st.integers(1, 5),

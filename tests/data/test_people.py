@@ -36,7 +36,7 @@ def test_counts_by_hand():
     assert counted(PEOPLE, both).tolist() == [1, 0, 0, 0, 1, 1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.sampled_from("abc"), st.integers(0, 3)), max_size=30),
     st.integers(1, 4),

@@ -71,7 +71,7 @@ def test_validation_cannot_see_the_test_slice() -> None:
 EVENT = st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz"), st.integers(0, 40))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(EVENT, min_size=30, max_size=60, unique=True))
 def test_history_lies_before_the_target_and_train_before_the_cut(rows: list[tuple]) -> None:
     data = dataset(rows)

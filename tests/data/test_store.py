@@ -53,7 +53,7 @@ EVENT = st.tuples(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(EVENT, min_size=1, max_size=8))
 def test_any_names_come_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple]) -> None:
     path = tmp_path_factory.mktemp("any") / "s.duckdb"

@@ -74,7 +74,7 @@ def test_a_format_that_is_none_is_refused() -> None:
         clock(["03/04/2024"], "%Q")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.datetimes(datetime(1971, 1, 1), datetime(2099, 1, 1)), min_size=1, max_size=5))
 def test_iso_times_come_back_exactly(times: list[datetime]) -> None:
     times = [time.replace(microsecond=0) for time in times]

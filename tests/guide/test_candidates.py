@@ -45,7 +45,7 @@ def a_question(seed: int, *, touched: int = 50, excluded: int = 10, lift: float 
     return Question(query, sparse, np.sort(rng.choice(N, excluded, replace=False)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 10**6),
     touched=st.sampled_from([0, 5, 200, N]),
@@ -62,7 +62,7 @@ def test_best_items_are_the_best(
     assert not set(found.items.tolist()) & set(question.excluded.tolist())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 40))
 def test_the_scan_agrees_with_the_certificate(seed: int, k: int) -> None:
     question = a_question(seed)

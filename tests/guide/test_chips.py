@@ -138,7 +138,7 @@ def test_there_are_not_more_chips_than_a_question_may_have() -> None:
         ask(GADGETS, "silent", chips=["price:1-"] * (MOST_CHIPS + 1))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=40), st.sampled_from(["", "price:", "brand:", "feature:", "category:"]))
 def test_any_code_is_a_chip_or_a_clear_error(text: str, field: str) -> None:
     words = GADGETS.words()

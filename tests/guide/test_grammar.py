@@ -248,7 +248,7 @@ def test_a_category_is_read_as_the_longer_names_it_ends_where_nothing_else_fits(
     assert _said(understand(shop, "oat food"))[0] == [{"oat"}, {"food"}]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=120))
 def test_any_text_is_understood_as_something(text: str) -> None:
     for vocabulary in (GADGETS, CLOTHES):
@@ -257,7 +257,6 @@ def test_any_text_is_understood_as_something(text: str) -> None:
         assert all(len(vocabulary.held(key)) for wanted in wish.wants for key in wanted.keys)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 99_999), st.sampled_from(["under {}", "{} or less", "{} 以内", "不超过{}元"]))
 def test_every_way_to_bound_from_above_says_the_same(value: int, form: str) -> None:
     assert understand(CLOTHES, f"衬衫 {form.format(value)}").at_most == value

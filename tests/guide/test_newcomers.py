@@ -84,7 +84,7 @@ def test_an_item_of_the_release_stays_as_it_was_signed() -> None:
     assert with_new_items(BASE, changed) is BASE
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from([*SHOPPERS, "nobody"]),
     st.integers(1, 60),

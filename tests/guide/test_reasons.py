@@ -52,7 +52,7 @@ def fall(model: ShopModel, history: History, keep: np.ndarray, slate: str) -> np
     return before.astype(np.float64) - slate_scores(model, rest, LAST_DAY, slate)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10_000),
     length=st.integers(1, 40),
@@ -80,7 +80,7 @@ def test_removing_the_named_item_lowers_the_score(
             assert fell == pytest.approx(reason.effect, rel=1e-3, abs=2e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), length=st.integers(1, 30), slate=st.sampled_from(SLATES))
 def test_every_group_s_effect_is_the_fall(seed: int, length: int, slate: str) -> None:
     history = a_history(np.random.default_rng(seed), len(MODEL), length)

@@ -44,7 +44,7 @@ def test_brand_and_category_are_searched_too() -> None:
     assert MODEL.catalogue.categories[row] == "文具"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(min_size=1, max_size=60).filter(str.strip))
 def test_any_text_gets_a_finite_answer(query: str) -> None:
     found = search_items(MODEL, LEXICON, query, 7)
@@ -77,7 +77,7 @@ def test_terms_by_hand() -> None:
     assert terms("...") == set()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

@@ -153,7 +153,7 @@ def test_traditional_characters_are_read_as_the_shop_writes_and_kept_as_they_wer
     assert tokens[1].term.keys == (tuple("衬衫"),)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_TEXT)
 def test_any_text_is_cut_and_nothing_that_was_said_is_lost(text: str) -> None:
     said = [c for atom in atoms_of(text) for c in atom if c.isalnum()]

@@ -61,7 +61,7 @@ def found(sketch: Sketch, query: np.ndarray, depth: int) -> High:
     return high
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 10**6),
     shape=st.sampled_from(SHAPES),

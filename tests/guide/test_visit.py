@@ -80,7 +80,7 @@ def test_what_may_not_be_asked() -> None:
         recommend_visit(GUIDE, (), k=0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(_SHOPPERS, _SHOPPERS, _VISITS)
 def test_without_personalisation_no_answer_depends_on_the_shopper(
     one: str, other: str, visit: list[Event]
@@ -93,7 +93,7 @@ def test_without_personalisation_no_answer_depends_on_the_shopper(
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(_SHOPPERS, _VISITS)
 def test_a_price_never_depends_on_a_profile(shopper: str, visit: list[Event]) -> None:
     catalogue = GUIDE.release.model.catalogue

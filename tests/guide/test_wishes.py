@@ -168,7 +168,7 @@ def test_pinned_items_stand_first_only_where_they_fit() -> None:
     assert {p.source for p in shoes.picks} == {"pinned"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(min_size=1, max_size=LONGEST_QUERY).filter(str.strip))
 def test_any_text_up_to_the_limit_is_answered(text: str) -> None:
     for guide in (MIXED, CLOTHES):
@@ -188,7 +188,7 @@ def test_a_language_never_seen_gets_an_answer_that_claims_nothing(text: str) -> 
     assert not any(pick.matched or pick.because for pick in answer.picks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 900), st.integers(0, 400), st.sampled_from(["mug", "防水", "not red", ""]))
 def test_every_item_is_within_the_bounds_that_were_named(low: int, more: int, word: str) -> None:
     answer = ask(MIXED, f"{word} between {low} and {low + more}", k=100)
@@ -200,7 +200,7 @@ def test_every_item_is_within_the_bounds_that_were_named(low: int, more: int, wo
             assert all((pick.price or 1e9) <= low for pick in answer.picks)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(["red", "mug", "waterproof", "Northfield", "防水", "绿茶"]))
 def test_what_is_refused_is_in_no_item_and_with_its_wish_makes_the_whole(word: str) -> None:
     wanted, refused = ask(MIXED, word, k=100), ask(MIXED, f"not {word}", k=100)
@@ -208,13 +208,13 @@ def test_what_is_refused_is_in_no_item_and_with_its_wish_makes_the_whole(word: s
     assert wanted.total + refused.total == len(MIXED.release.model)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(_SHOPPERS, st.sampled_from(["mug", "under 300", "tent, not red", "перчатки", "cheapest"]))
 def test_without_personalisation_no_answer_depends_on_the_shopper(shopper: str, text: str) -> None:
     assert ask(SILENT, text, shopper=shopper) == ask(SILENT, text)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(_SHOPPERS, st.sampled_from(["mug", "under 300", "tent, not red", "cheapest lamp"]))
 def test_neither_prices_nor_what_fits_depend_on_a_profile(shopper: str, text: str) -> None:
     known, nobody = ask(MIXED, text, shopper=shopper, k=100), ask(MIXED, text, k=100)

@@ -48,7 +48,7 @@ def test_two_rounds_with_server_momentum_by_hand() -> None:
     np.testing.assert_allclose(second.params, [2.3125])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.sampled_from([0.01, 0.1, 0.3]))
 def test_one_full_batch_step_is_fedsgd(seed: int, rate: float) -> None:
     parties = parties_of(random_data(seed), MEAN, Descent(learning_rate=rate))

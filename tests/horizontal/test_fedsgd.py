@@ -57,7 +57,7 @@ def test_one_round_by_hand(weighting: Weighting, params: float, loss: float) -> 
     assert state.report.parties == ("a", "b", "c")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 20), min_size=1, max_size=5))
 def test_it_is_gradient_descent_on_the_pooled_data(seed: int, sizes: list[int]) -> None:
     data = random_data(seed, tuple(sizes))

@@ -87,7 +87,7 @@ def test_too_many_drop_outs_end_with_a_reason(step):
     assert not [m for _, _, _, m in one.seen if isinstance(m, UnmaskShares)] or step == "unmask"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(3, 8), st.data())
 def test_any_drop_outs_give_the_exact_sum_or_an_end(count, data):
     lost = {

@@ -79,7 +79,6 @@ def test_small_cohorts_are_full(parties, least, threshold):
     assert shape == Shape(parties - 1, threshold, threshold)
 
 
-@settings(deadline=None)
 @given(st.integers(3, 300), st.integers(3, 20))
 def test_two_sets_of_survivors_always_share_an_honest_signer(parties, least):
     if parties < least:
@@ -98,7 +97,7 @@ def test_too_few_parties_and_impossible_rates():
         shape_of(60, 3, 0.7, 0.1)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(3, 130), st.binary(min_size=32, max_size=32))
 def test_the_graph_is_regular_and_mutual(size, seed):
     parties = cohort(size)

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedguide.errors import ConfigError
@@ -61,7 +61,6 @@ def tampered(draw, bad=2):
     return name, rows(*good), rows(*lies)
 
 
-@settings(deadline=None)
 @given(tampered())
 def test_two_updates_that_are_anything_move_no_rule_beyond_its_bound(case):
     name, honest, lies = case
@@ -107,7 +106,6 @@ def test_the_plain_mean_is_moved_where_the_rule_is_not(name):
 
 
 @pytest.mark.parametrize("name", ROBUST_RULES)
-@settings(deadline=None)
 @given(seed=st.integers(0, 1000), order=st.permutations(range(9)))
 def test_the_order_of_the_updates_does_not_matter(name, seed, order):
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedguide.errors import ConfigError, OversizedError, ProtocolError
@@ -94,7 +94,6 @@ def test_an_update_that_is_too_long_is_shortened_and_keeps_its_direction():
     assert shortened(short, 5.0) is short
 
 
-@settings(deadline=None)
 @given(st.floats(-1e6, 1e6, width=32), st.floats(1e-3, 1e3))
 def test_a_single_coordinate_never_leaves_the_grid(value, max_norm):
     bounds = Bounds(max_norm, 4, weighting="uniform")

@@ -93,7 +93,7 @@ def test_no_component_alone_is_better() -> None:
         assert best >= validation_score(stacks, alone)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.floats(0.01, 100))
 def test_the_unit_of_a_component_does_not_matter(unit: float) -> None:
     one = a_stack(noise=3)

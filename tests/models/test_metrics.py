@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -104,7 +104,6 @@ def questions(draw: st.DrawFn) -> tuple[np.ndarray, Targets]:
     return np.array(flat, np.float32).reshape(rows, items), targets(*wanted)
 
 
-@settings(deadline=None)
 @given(questions(), st.randoms(use_true_random=False))
 def test_the_order_of_items_changes_nothing(
     asked: tuple[np.ndarray, Targets], random: object
@@ -119,7 +118,6 @@ def test_the_order_of_items_changes_nothing(
         assert_allclose(getattr(after, name), getattr(before, name))
 
 
-@settings(deadline=None)
 @given(questions())
 def test_metrics_stay_within_their_range_and_match_a_plain_reference(
     asked: tuple[np.ndarray, Targets],
@@ -139,7 +137,6 @@ def test_metrics_stay_within_their_range_and_match_a_plain_reference(
         assert found.recall20[row] == pytest.approx(np.mean([r <= 20 for r in plain]))
 
 
-@settings(deadline=None)
 @given(questions(), st.integers(1, 25))
 def test_the_quick_ndcg_is_the_exact_one(asked: tuple[np.ndarray, Targets], k: int) -> None:
     given_scores, wanted = asked

@@ -38,7 +38,7 @@ def without(history: History, keep: np.ndarray) -> History:
     return History(history.items[keep], history.kinds[keep], history.days[keep], queries)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     length=st.integers(0, 60),

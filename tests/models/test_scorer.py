@@ -162,7 +162,6 @@ def test_a_search_is_an_event_of_the_items_own_space() -> None:
     )
 
 
-@settings(deadline=None)
 @given(histories(), st.sampled_from(["again", "discover"]))
 def test_a_slate_is_the_weighted_sum_of_its_components(history: History, slate: str) -> None:
     model = a_model()
@@ -174,7 +173,7 @@ def test_a_slate_is_the_weighted_sum_of_its_components(history: History, slate: 
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(histories(), st.integers(0, N - 1), st.integers(2, 20), st.booleans())
 def test_shares_are_the_score_less_the_score_without_the_event(
     history: History, item: int, events: int, bought_only: bool
@@ -190,7 +189,6 @@ def test_shares_are_the_score_less_the_score_without_the_event(
         assert got[event] == pytest.approx(whole - less, abs=2e-3)
 
 
-@settings(deadline=None)
 @given(st.lists(histories(), min_size=1, max_size=4))
 def test_a_batch_equals_its_rows(batch: list[History]) -> None:
     model = a_model(events=5)

@@ -32,7 +32,7 @@ def entry(dtype: str, shape: list[int], start: int, stop: int) -> dict[str, obje
     return {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shapes=st.dictionaries(
         st.text(min_size=1, max_size=8),
@@ -102,7 +102,7 @@ def test_an_illegal_file_is_refused(raw: bytes, says: str) -> None:
         tensors(raw)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, len(RAW) - 1), st.integers(0, 7))
 def test_a_changed_bit_is_refused_or_read_as_the_library_reads_it(at: int, bit: int) -> None:
     raw = bytearray(RAW)

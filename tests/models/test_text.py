@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedguide.errors import ConfigError
@@ -63,7 +63,6 @@ def test_prices_close_on_a_log_scale_share_a_bucket() -> None:
     assert buckets(rows[3]) == buckets(rows[4])  # no legal price, no feature
 
 
-@settings(deadline=None)
 @given(st.text(), st.text(), st.text(), st.floats(width=32))
 def test_every_item_has_features_each_once(
     title: str, brand: str, category: str, price: float
@@ -76,7 +75,6 @@ def test_every_item_has_features_each_once(
     assert found.max() < 50
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_every_query_has_features(text: str) -> None:
     assert len(query_features(text, SPEC)) >= 1

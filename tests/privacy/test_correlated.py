@@ -138,7 +138,7 @@ def test_each_round_is_one_draw_at_least_and_the_first_is_discrete_gaussian():
 
 
 @given(st.lists(st.integers(-5000, 5000), min_size=12, max_size=12), st.randoms())
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_shopper_moves_the_draws_by_no_more_than_the_sensitivity(outputs, random):
     """The privacy argument itself. For fixed outputs o (fine) two inputs x and x + Δ need draws z
     and z': they differ by CΔ and by less than one in each coordinate."""

@@ -89,7 +89,7 @@ def test_every_single_byte_of_an_export_is_covered() -> None:
     assert found == 3 * len(data)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_byte_of_a_large_export_is_covered(large: bytes, data: st.DataObject) -> None:
     changed = bytearray(large)
@@ -106,7 +106,7 @@ def large() -> bytes:
     return data
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_bytes_added_or_taken_out_are_found(large: bytes, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(large) - 1))

@@ -37,7 +37,7 @@ def test_a_hundred_thousand_charges_ask_about_forty_times() -> None:
     assert price.times <= 2 * math.log2(100_000) + 10
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from("abc"), min_size=1, max_size=200),
     st.floats(0.5, 200.0),

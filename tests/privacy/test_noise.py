@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedguide.errors import ConfigError
@@ -86,7 +86,6 @@ def test_the_two_halves_of_a_polya_share_are_independent():
 
 
 @given(st.lists(st.integers(-(2**31), 2**31), max_size=9), st.floats(0.5, 1e6))
-@settings(deadline=None)
 def test_adding_noise_is_exact_and_repeats(values, scale):
     vector = np.array(values, np.int64)
     noised = add_noise(vector, Laplace(scale, 1.0), ROOT, "add", 3)

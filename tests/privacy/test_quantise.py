@@ -19,7 +19,7 @@ def test_levels_by_hand():
     assert dequantise(made, 3).tolist() == [7, 2, -3]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 1300), st.sampled_from([4, 8]), st.integers(0, 2**32 - 1))
 def test_every_number_comes_back_within_a_level_of_its_block(size, bits, seed):
     rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import opendp.prelude as dp
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedguide.errors import ConfigError
@@ -112,7 +112,6 @@ def test_compares_made_exactly_give_what_compares_in_floating_point_gave(law):
 
 
 @given(st.sampled_from(LAWS), st.integers(0, 50), st.integers(0, 50))
-@settings(deadline=None)
 def test_a_longer_draw_begins_with_the_shorter_one(law, short, more):
     longer = draw(law, short + more, ROOT, "prefix")
     assert np.array_equal(longer[:short], draw(law, short, ROOT, "prefix"))

@@ -25,7 +25,7 @@ from fedguide.runtime.proposal import ALLOWED, proposal_bytes, read_proposal
 from tests.runtime.hub_world import proposal_of
 
 EXAMPLES = int(os.environ.get("FEDGUIDE_FUZZ", "60"))
-often = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 BODIES = [kind for kind in vars(hub_wire).values()
           if isinstance(kind, type) and issubclass(kind, hub_wire.Struct)
           and kind is not hub_wire.Struct]  # fmt: skip

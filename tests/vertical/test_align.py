@@ -80,7 +80,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(CELLS, max_size=8), st.lists(CELLS, max_size=8), st.booleans())
 def test_it_is_the_intersection_of_the_normalised_keys(ours, theirs, through):
     label, keys = normalised(ours, "id"), normalised(theirs, "id")

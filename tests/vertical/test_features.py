@@ -44,7 +44,7 @@ def test_no_share_of_the_rows_ends_behind_them(rows, most):
     assert spec.bins[0] == most
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.one_of(st.floats(-5, 5, width=16), st.just(np.nan)), min_size=60, max_size=300),
     st.integers(3, 40),
