@@ -54,6 +54,17 @@ def test_the_package_is_run_like_the_command() -> None:
     assert "absent.csv" in done.stderr
 
 
+@pytest.mark.parametrize(("arguments", "shown"), [([], "demo"), (["privacy"], "budget")])
+def test_a_command_to_which_nothing_is_said_shows_its_help(
+    arguments: list[str], shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 4  # nothing was asked, nothing was done
+    said = capsys.readouterr()
+    assert said.out.startswith("Usage: fedguide")
+    assert f"\n  {shown} " in said.out
+    assert said.err == ""
+
+
 def test_version_says_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"fedguide {__version__}\n"

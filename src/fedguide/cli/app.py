@@ -130,6 +130,10 @@ def main(argv: Sequence[str]) -> int:
 def _unexpected(error: Exception, argv: Sequence[str]) -> int:
     """Wrong usage (typer's own errors, of any of its versions) or a defect of ours."""
     explain = getattr(error, "format_message", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and callable(explain):
+        # Nothing was asked and nothing done: the help is the answer, and no error.
+        sys.stdout.write(f"{explain()}\n")
+        return EXIT_BAD_INPUT
     if callable(explain):
         context = getattr(error, "ctx", None)
         hint = f"{context.command_path} --help" if context is not None else "fedguide --help"
