@@ -115,7 +115,7 @@ NARROW = GuidePlan(size=32, events=32, lines=24)
 POPULATIONS = {
     "retail": Population("retail", 0, GuidePlan(), 0.2, 40, 20, 2.0, 0.01),
     "x10": Population("x10", 12, NARROW, 0.25, 40, 25, 2.0, 0.02, 2),
-    "x100": Population("x100", 120, NARROW, 0.02, 100, 25, 2.0, 0.01, 2, 0.25),
+    "x100": Population("x100", 120, NARROW, 0.05, 100, 25, 2.0, 0.01, 2, 0.25),
 }
 
 
