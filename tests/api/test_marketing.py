@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from dataclasses import dataclass, replace
 
 import httpx
@@ -17,12 +16,11 @@ from fedguide.api.market_wire import MARKET_SHAPES
 from fedguide.api.marketing import MARKETING, Market
 from fedguide.errors import NotFoundError
 from fedguide.guide.ad_book import AdBook
-from fedguide.guide.ads import AdDesk
 from fedguide.guide.audience import BANDS, Released
 from fedguide.guide.counts import NoisyCounts
 from tests.api.serving import served
 from tests.guide.sample import a_card, a_guide
-from tests.guide.test_ads import ADS, NOON, the_model
+from tests.guide.test_ads import a_desk
 
 COUNTS = NoisyCounts((70, 20, *range(100, 98 + len(BANDS) - 1)), 50, 0.25, 4.0, 1)
 
@@ -48,19 +46,10 @@ class Client:
 @pytest.fixture
 def client(tmp_path):
     """The shop ``north``, where shoppers 03 and 07 opted out."""
-    numbers = itertools.count()
     off = ("shopper-03", "shopper-07")
     guides = {"north": a_guide(card=a_card("north"), allows=lambda user: user not in off)}
     with AdBook(tmp_path / "book.db") as book, served(tmp_path, guides) as made:
-        desk = AdDesk(
-            ADS,
-            the_model(),
-            book,
-            lambda: NOON,
-            lambda: 0.5,
-            lambda: f"p{next(numbers)}",
-            paced=False,
-        )
+        desk = a_desk(book)
         released = {"spring": Released("spring", COUNTS, True)}
         market = Market({"north": desk}, released.__getitem__)
         app = create_app(guides, replace(made.services, market=market))

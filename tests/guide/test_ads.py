@@ -48,19 +48,24 @@ def the_model():
 ADS = tuple(Ad(f"ad-{n}", f"sku-{7 * n + 1:04d}", 50 + 10 * n, 1000, 2, "Lumen") for n in range(8))
 
 
+def a_desk(book):
+    """The ads at noon, drawn in the middle, numbered as they are shown."""
+    numbers = itertools.count()
+    return AdDesk(
+        ADS,
+        the_model(),
+        book,
+        lambda: NOON,
+        lambda: 0.5,
+        lambda: f"p{next(numbers)}",
+        paced=False,
+    )
+
+
 @pytest.fixture
 def desk(tmp_path):
-    numbers = itertools.count()
     with AdBook(tmp_path / "book.db") as book:
-        yield AdDesk(
-            ADS,
-            the_model(),
-            book,
-            lambda: NOON,
-            lambda: 0.5,
-            lambda: f"p{next(numbers)}",
-            paced=False,
-        )
+        yield a_desk(book)
 
 
 def test_the_model_learns_from_the_shopper_and_only_where_it_may():

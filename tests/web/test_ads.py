@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from fedguide.api.app import create_app
 from fedguide.guide.ad_book import AdBook
-from fedguide.guide.ads import AdDesk
 from fedguide.office.desk import Desk
 from fedguide.web.pages import add_pages
 from tests.api.asking import ask
 from tests.guide.sample import a_card, a_guide
-from tests.guide.test_ads import ADS, NOON, the_model
+from tests.guide.test_ads import NOON, a_desk
 from tests.office.rights import MemoryPersons
 from tests.web.test_pages import read
 
@@ -23,18 +20,9 @@ OFF = ("shopper-03", "shopper-07")
 @pytest.fixture
 def served(tmp_path):
     """An application with ads in the shop ``north``, and the book."""
-    numbers = itertools.count()
     guides = {"north": a_guide(card=a_card("north"), allows=lambda user: user not in OFF)}
     with AdBook(tmp_path / "book.db") as book:
-        ads = AdDesk(
-            ADS,
-            the_model(),
-            book,
-            lambda: NOON,
-            lambda: 0.5,
-            lambda: f"p{next(numbers)}",
-            paced=False,
-        )
+        ads = a_desk(book)
         app = create_app(guides)
         add_pages(app, guides, desk=Desk(bytes(32), MemoryPersons(), ads={"north": ads}))
         yield app, book

@@ -85,6 +85,8 @@ class ShopperSlopes:
         each: the slopes; the numbers of its shoppers are places in ``shoppers``.
         features: ``features(seed)`` says which text features the rows have in a round, after what
             is dropped for everybody: a sparse matrix over the active buckets, ``(r, active)``.
+        bought: int64 ``(b, 2)``: shopper and item of what was bought, each pair once.
+        items: of the catalogue.
     """
 
     shoppers: NDArray[np.int64]

@@ -5,8 +5,7 @@ grows host-blind boosted trees on those whom all partners know, and curves of it
 margins into probabilities. Who is not known to every partner is scored by the shop's own trees.
 Customers that grow no tree tell when to stop, fit the curve, and say whether the partners' trees
 are used at all: only where they rank held customers better than the shop's own. The courier is
-the caller's:
-in one process for a simulation, a network otherwise.
+the caller's: in one process for a simulation, a network otherwise.
 
 What a partner learns, and what the shop does: as ``vertical.align`` and ``vertical.trees`` say.
 """
