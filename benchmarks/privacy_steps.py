@@ -40,6 +40,7 @@ from fedguide.models.fit import common_shapes, first_params, layout_of
 from fedguide.models.guide_net import draws_of, loss_of_rows, scaled, summed_features
 from fedguide.models.plan import GuidePlan
 from fedguide.privacy.sales import released_sales
+from fedguide.runtime import compare
 from fedguide.runtime.arms import Trained, algorithm_of, fits_of, parties_of, trainings_of
 from fedguide.runtime.couriers import in_process
 from fedguide.runtime.private_arm import gone_on
@@ -84,7 +85,7 @@ class Steps(Lab):
         self.shops = [replace(shop, test=nothing(shop.test)) for shop in self.shops]
         benches = self.base.benches
         self.local = np.concatenate(
-            [self.validated(b, self.alone, self.alone_blends) for b in benches]
+            [compare._overall(self.validated(b, self.alone, self.alone_blends)) for b in benches]
         )
         self.say(f"local blend {self.local.mean():.4f}")
 
@@ -96,7 +97,7 @@ class Steps(Lab):
         found = []
         for trained in (begun, gone_on(begun, benches, self.fits, *self.told)):
             blends = self.blends(trained)
-            values = [self.validated(b, trained, blends) for b in benches]
+            values = [compare._overall(self.validated(b, trained, blends)) for b in benches]
             found.append(np.concatenate(values) - self.local)
         return (
             float(found[0].mean()),

@@ -123,6 +123,7 @@ POPULATIONS = {
 class Row:
     """One training, measured.
 
+    ``kept`` counts the slates, two a shop, that the gates kept;
     ``values`` holds NDCG@10 of every test shopper by setting, so that rows can be paired;
     ``validated`` is the mean on validation, which is all that is told while choices are made.
     """
@@ -196,7 +197,7 @@ class Lab:
         return found
 
     def validated(self, bench: Any, trained: Trained, blends: Any) -> Any:
-        """NDCG@10 of one shop's validation shoppers, the mean of both settings."""
+        """NDCG@10 of one shop's validation shoppers by setting."""
         return compare._validated(bench, trained, blends, self.plan)
 
     def row(
@@ -213,8 +214,8 @@ class Lab:
         names = [bench.shop.name for bench in benches]
         local = {b.shop.name: self.validated(b, self.alone, self.alone_blends) for b in benches}
         if shared is None:
-            trained, blends, kept = self.alone, self.alone_blends, dict.fromkeys(names, True)
-            values = local
+            trained, blends, values = self.alone, self.alone_blends, local
+            kept = dict.fromkeys(itertools.product(SETTINGS, names), True)
         else:
             begun = Trained("together", dict.fromkeys(names, shared), dict.fromkeys(names, 0), 0, 0)
             trained = gone_on(begun, benches, self.fits, *self.told)
@@ -224,10 +225,12 @@ class Lab:
         found: dict[str, list[float]] = {setting: [] for setting in SETTINGS}
         for bench in benches:
             name = bench.shop.name
-            source, its = (trained, blends) if kept[name] else (self.alone, self.alone_blends)
-            network = network_of(bench, source, self.plan.guide)
-            vectors = vectors_of(network, bench.features)
             for setting in SETTINGS:
+                source, its = self.alone, self.alone_blends
+                if kept[setting, name]:
+                    source, its = trained, blends
+                network = network_of(bench, source, self.plan.guide)
+                vectors = vectors_of(network, bench.features)
                 weights = its[source.arm, setting, name].weights
                 asked = questions(bench.shop.test, len(bench.shop.catalogue), setting)
                 metrics = measure_all(
@@ -246,7 +249,7 @@ class Lab:
             insider,
             round(seconds, 1),
             sum(kept.values()),
-            float(np.concatenate([*values.values()]).mean()),
+            float(np.concatenate([compare._overall(v) for v in values.values()]).mean()),
             found,
         )
         self.say(
@@ -436,7 +439,7 @@ def main(options: argparse.Namespace) -> None:
             "minus local",
             "all items",
             "minus local",
-            "shops kept",
+            "slates kept",
         ),
         lines,
     )

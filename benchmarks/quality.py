@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fedguide.data.shops import load_shops
+from fedguide.models.evaluate import SETTINGS
 from fedguide.runtime.arms import TrainPlan
 from fedguide.runtime.compare import ComparePlan, Comparison, compare
 from fedguide.values import ShopData
@@ -84,9 +85,9 @@ def shop_bars(part: str, found: Comparison) -> list[Bar]:
     return [at_least(f"{part}: worst shop against alone, in standard errors", in_errors, -1.0)]
 
 
-def kept(found: Comparison, shop: str) -> str:
-    """In how many trainings a shop's gate kept the model trained together."""
-    number = sum(outcome.kept["together"][shop] for outcome in found.outcomes)
+def kept(found: Comparison, setting: str, shop: str) -> str:
+    """In how many trainings a shop's gate kept the model trained together for a setting."""
+    number = sum(outcome.kept["together", setting, shop] for outcome in found.outcomes)
     return f"{number} of {len(found.outcomes)}"
 
 
@@ -116,16 +117,28 @@ def table(part: str, found: Comparison) -> None:
     ]
     show(f"{part}: paired differences", ("pair", "setting", "relative", "95 %"), differences)
     by_shop = [
-        (g.shop, g.setting, g.cases, f"{g.absolute:+.4f}", f"{g.error:.4f}", kept(found, g.shop))
+        (
+            g.shop,
+            g.setting,
+            g.cases,
+            f"{g.absolute:+.4f}",
+            f"{g.error:.4f}",
+            kept(found, g.setting, g.shop),
+        )
         for g in found.shop_differences
     ]
     heads = ("shop", "setting", "cases", "NDCG@10", "SE", "seeds that kept together")
     show(f"{part}: together - alone by shop", heads, by_shop)
     chosen = [
-        (o.seed, max(o.trained["together"].rounds.values()), sum(o.kept["together"].values()))
+        (
+            o.seed,
+            max(o.trained["together"].rounds.values()),
+            *(sum(o.kept["together", s, shop] for shop in found.models) for s in SETTINGS),
+        )
         for o in found.outcomes
     ]
-    show(f"{part}: choices", ("seed", "best round", "shops that kept together"), chosen)
+    heads = ("seed", "best round", *(f"shops that kept together, {s}" for s in SETTINGS))
+    show(f"{part}: choices", heads, chosen)
     seconds = [(stage, f"{s:.0f}") for stage, s in found.seconds.items()]
     show(f"{part}: seconds", ("stage", "s"), seconds)
 
@@ -162,7 +175,7 @@ def main() -> None:
             "differences": [dataclasses.asdict(g) for g in found.differences],
             "shops": [dataclasses.asdict(g) for g in found.shop_differences],
             "kept": {
-                shop: [outcome.kept["together"][shop] for outcome in found.outcomes]
+                shop: {s: [o.kept["together", s, shop] for o in found.outcomes] for s in SETTINGS}
                 for shop in found.models
             },
             "rounds": [dict(outcome.trained["together"].rounds) for outcome in found.outcomes],

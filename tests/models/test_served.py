@@ -16,10 +16,11 @@ from fedguide.models.itemknn import itemknn
 from fedguide.models.metrics import measure
 from fedguide.models.plan import GuidePlan
 from fedguide.models.popularity import known_sales, sales
-from fedguide.models.scorer import COMPONENTS, ShopModel, SlateWeights, slate_scores
+from fedguide.models.scorer import COMPONENTS, ShopModel, SlateWeights, served_by, slate_scores
 from fedguide.models.served import (
     SLATE_OF,
     Contender,
+    as_kept,
     features_of,
     known,
     measure_all,
@@ -41,8 +42,8 @@ def a_model(shop: ShopData) -> ShopModel:
     return model_without_network(shop, itemknn(shop.train, len(shop.catalogue)), 50.0, PLAN)
 
 
-def a_network() -> Network:
-    params = first_params(PLAN, 0) + np.random.default_rng(0).normal(
+def a_network(seed: int = 0) -> Network:
+    params = first_params(PLAN, 0) + np.random.default_rng(seed).normal(
         scale=0.3, size=first_params(PLAN, 0).shape
     ).astype(np.float32)
     return to_network(params, PLAN)
@@ -118,3 +119,51 @@ def test_one_vote_counts_shoppers_wherever_sales_are_counted() -> None:
     weights = dict.fromkeys(SETTINGS, WEIGHTS)
     served = released(model, shop, network, vectors, weights, 20, one_vote=True)
     assert_array_equal(served.recent_sales, sales(shop.test.baskets, n, 20, one_vote=True))
+
+
+def two_models(alone: SlateWeights) -> dict[str, ShopModel]:
+    """A shop's models by two networks; ``alone`` weighs the slates of the second."""
+    shop = random_shop()
+    model, features = a_model(shop), features_of(shop, PLAN.text)
+    found = {}
+    for seed, (arm, weights) in enumerate({"together": WEIGHTS, "alone": alone}.items()):
+        network, by_setting = a_network(seed), dict.fromkeys(SETTINGS, weights)
+        vectors = vectors_of(network, features)
+        found[arm] = released(model, shop, network, vectors, by_setting, 20)
+    return found
+
+
+LOUD, SILENT = SlateWeights(network=2.0, recent=1.0), SlateWeights(neighbours=1.0, recent=0.5)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("alone", [LOUD, SILENT])
+def test_each_slate_is_scored_by_the_model_that_was_kept(setting: str, alone: SlateWeights) -> None:
+    models = two_models(alone)
+    kept = {s: "alone" if s == setting else "together" for s in SETTINGS}
+    served = as_kept(models, kept)
+    assert served.network is models["together"].network
+    # A network that says nothing is not kept twice.
+    assert (served.aside is None) is (alone is SILENT)
+    histories, todays = histories_of(questions(random_shop().test, 30, "all").cases)
+    for name, slate in SLATE_OF.items():
+        for history, today in zip(histories[:9], todays[:9].tolist(), strict=True):
+            assert_array_equal(
+                slate_scores(served, history, today, slate),
+                slate_scores(models[kept[name]], history, today, slate),
+            )
+
+
+def test_neighbours_of_its_own_are_reason_enough_for_two_models() -> None:
+    models = two_models(SILENT)
+    other = models["alone"].neighbours[::-1].copy()
+    models["alone"] = replace(models["alone"], neighbours=other)
+    served = as_kept(models, {"all": "together", "discovery": "alone"})
+    assert served_by(served, "discover").neighbours is other
+    assert served_by(served, "again").neighbours is models["together"].neighbours
+
+
+@pytest.mark.parametrize("arm", ["together", "alone"])
+def test_one_model_is_served_as_it_is(arm: str) -> None:
+    models = two_models(LOUD)
+    assert as_kept(models, dict.fromkeys(SETTINGS, arm)) is models[arm]

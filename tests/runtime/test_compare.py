@@ -11,16 +11,28 @@ import numpy as np
 import pytest
 
 from fedguide.errors import ConfigError, DataError
+from fedguide.models.blend import keeps_together
 from fedguide.models.ease import gram
-from fedguide.models.encoders import History, empty_history
-from fedguide.models.evaluate import SETTINGS
-from fedguide.models.scorer import slate_scores
+from fedguide.models.encoders import History, empty_history, item_vectors
+from fedguide.models.evaluate import SETTINGS, questions
+from fedguide.models.fit import to_network
+from fedguide.models.scorer import served_by, slate_scores
+from fedguide.models.served import SLATE_OF
 from fedguide.runtime.arms import ARMS, TrainPlan
-from fedguide.runtime.compare import MODELS, ComparePlan, Comparison, Step, compare
+from fedguide.runtime.compare import (
+    MODELS,
+    ComparePlan,
+    Comparison,
+    Step,
+    _gate,
+    _overall,
+    compare,
+)
+from fedguide.runtime.private_rounds import PrivatePlan
 from fedguide.runtime.table import MEAN, WORST
 from fedguide.values import BUY, Cases
 
-from .tiny import PLAN, shops
+from .tiny import PLAN, shops, speaking
 
 
 def ticking() -> float:
@@ -85,12 +97,12 @@ def test_bytes_that_left_are_counted(found: Found) -> None:
 def test_the_gate_gives_a_shop_one_of_the_two_models(found: Found) -> None:
     rows = {(r.model, r.setting, r.shop): r.ndcg10 for r in found[0].rows}
     for outcome in found[0].outcomes:
-        assert set(outcome.kept) == set(ARMS)
-        assert all(outcome.kept["alone"].values())
-    for name in ("shop0", "shop1", "shop2"):
-        if not any(outcome.kept["together"][name] for outcome in found[0].outcomes):
-            for setting in SETTINGS:
-                assert rows["together", setting, name] == rows["alone", setting, name]
+        names = [shop.name for shop in shops()]
+        assert set(outcome.kept) == set(itertools.product(ARMS, SETTINGS, names))
+        assert all(kept for (arm, *_), kept in outcome.kept.items() if arm == "alone")
+    for setting, name in itertools.product(SETTINGS, ("shop0", "shop1", "shop2")):
+        if not any(outcome.kept["together", setting, name] for outcome in found[0].outcomes):
+            assert rows["together", setting, name] == rows["alone", setting, name]
 
 
 def test_a_gate_that_keeps_alone_measures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +132,93 @@ def test_the_gate_asks_every_shopper_where_other_choices_ask_a_part(
     plan = replace(PLAN, seeds=(1,), train=replace(PLAN.train, rounds=1, fine_tune_rounds=0))
     found = compare(shops(), plan, ticking)
     assert {len(b.validation["all"].asked) for b in found.baselines.benches} == {3}
-    assert told == [{shop.name: len(shop.validation) for shop in shops()}] * len(ARMS)
+    asked = [
+        {s.name: len(questions(s.validation, len(s.catalogue), setting)) for s in shops()}
+        for setting in SETTINGS
+    ]
+    assert told == asked * len(ARMS)
+    assert asked[SETTINGS.index("all")] == {shop.name: len(shop.validation) for shop in shops()}
+    assert min(min(one.values()) for one in asked) > 3
+
+
+def by_setting(all_items: list[float], discovery: list[float]) -> dict[str, np.ndarray]:
+    return {"all": np.array(all_items), "discovery": np.array(discovery)}
+
+
+NOT_ASKED = math.nan
+
+
+@pytest.mark.parametrize("private", [None, PrivatePlan()])
+def test_a_shop_keeps_for_each_setting_what_is_better_there(private: PrivatePlan | None) -> None:
+    # Together less alone, by hand: a gains .1 over all items and loses .1 in discovery, b the other
+    # way round; c gains little in discovery and gains more over all items than it loses there,
+    # which the mean of both would keep for both.
+    alone = {name: by_setting([0.2, 0.3, 0.2, 0.3], [0.1, NOT_ASKED, 0.2, 0.1]) for name in "abc"}
+    values = {
+        "a": by_setting([0.3, 0.4, 0.3, 0.41], [0.0, NOT_ASKED, 0.1, 0.01]),
+        "b": by_setting([0.1, 0.2, 0.1, 0.21], [0.2, NOT_ASKED, 0.3, 0.21]),
+        "c": by_setting([0.4, 0.5, 0.4, 0.51], [0.05, NOT_ASKED, 0.15, 0.04]),
+    }
+    kept = _gate(values, alone, replace(PLAN.train, private=private))
+    assert kept == {
+        ("all", "a"): True,
+        ("all", "b"): False,
+        ("all", "c"): True,
+        ("discovery", "a"): False,
+        ("discovery", "b"): True,
+        ("discovery", "c"): False,
+    }
+    gains = {name: _overall(values[name]) - _overall(alone[name]) for name in "abc"}
+    assert keeps_together(gains)["c"]
+
+
+def test_a_shop_is_judged_by_its_own_where_training_was_private() -> None:
+    nearly = [0.3] * 4, [0.1] * 4
+    alone = {name: by_setting(*nearly) for name in "abc"}
+    gained = by_setting([0.4, 0.5, 0.42, 0.48], [0.1] * 4)
+    # Alone, c would be told by noise: the others say that it gains.
+    values = {"a": gained, "b": gained, "c": by_setting([0.9, 0.0, 0.29, 0.0], [0.1] * 4)}
+    assert _gate(values, alone, PLAN.train)["all", "c"]
+    assert not _gate(values, alone, replace(PLAN.train, private=PrivatePlan()))["all", "c"]
+
+
+def test_the_mean_of_both_settings_is_over_those_that_ask() -> None:
+    values = by_setting([0.2, 0.4, NOT_ASKED], [0.4, NOT_ASKED, NOT_ASKED])
+    np.testing.assert_allclose(_overall(values), [0.3, 0.4])
+
+
+@pytest.mark.parametrize("aside", SETTINGS)
+def test_a_gate_can_keep_another_model_for_each_slate(
+    monkeypatch: pytest.MonkeyPatch, aside: str
+) -> None:
+    order = itertools.cycle(SETTINGS)  # the gate goes through the settings of every arm
+    monkeypatch.setattr(
+        "fedguide.runtime.compare.keeps_together",
+        lambda gains: dict.fromkeys(gains, next(order) != aside),
+    )
+    monkeypatch.setattr("fedguide.runtime.compare.fit_blend", speaking())
+    plan = replace(PLAN, seeds=(1,), train=replace(PLAN.train, rounds=1, fine_tune_rounds=0))
+    found = compare(shops(), plan, ticking)
+    of = {(r.model, r.setting, r.shop): r.ndcg10 for r in found.rows}
+    (other,) = set(SETTINGS) - {aside}
+    for name in ("shop0", "shop1", MEAN):
+        assert of["together", aside, name] == of["alone", aside, name]
+    assert of["together", other, MEAN] != of["alone", other, MEAN]
+    outcome, guide = found.outcomes[0], plan.train.guide
+    for shop in shops():
+        model = found.models[shop.name]
+        assert model.aside is not None
+        assert model.aside.slate == SLATE_OF[aside]
+        for setting, arm in ((aside, "alone"), (other, "together")):
+            mine = served_by(model, SLATE_OF[setting])
+            trained = to_network(outcome.trained[arm].params[shop.name], guide)
+            for array, value in trained.arrays.items():
+                np.testing.assert_array_equal(mine.network.arrays[array], value)
+            np.testing.assert_allclose(
+                mine.item_vectors, item_vectors(trained, shop.catalogue), rtol=1e-5, atol=1e-6
+            )
+            weights = outcome.blends[arm, setting, shop.name].weights
+            assert mine.slates == {SLATE_OF[setting]: weights}
 
 
 def test_the_models_serve(found: Found) -> None:

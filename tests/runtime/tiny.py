@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from fedguide.data.contract import Dataset, Events
 from fedguide.data.split import split_by_time
+from fedguide.models.blend import Blend
 from fedguide.models.plan import GuidePlan
+from fedguide.models.scorer import SlateWeights
 from fedguide.models.text import TextSpec
 from fedguide.runtime.arms import TrainPlan
 from fedguide.runtime.compare import ComparePlan
@@ -70,3 +73,13 @@ def shops(change: Change = lambda events: events, count: int = 3) -> tuple[ShopD
     """The shops, cut in time, after every shop's events were changed."""
     made = [dataset(number) for number in range(count)]
     return split_by_time([replace(one, events=change(one.events)) for one in made], 0.6, 0.15)
+
+
+def speaking() -> Callable[..., Blend]:
+    """In place of ``fit_blend``: weights that differ, each with some for the network."""
+    counts = itertools.count(1)
+
+    def fit(*_stacks: object, **_options: object) -> Blend:
+        return Blend(SlateWeights(network=1.0, neighbours=0.1 * next(counts), recent=0.1), 0.0)
+
+    return fit

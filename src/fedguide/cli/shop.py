@@ -139,6 +139,7 @@ class Shop:
     def _release(self, task: str) -> str:
         from fedguide.cli.folders import Trained, save_run
         from fedguide.cli.party import desk_of
+        from fedguide.models.card import chosen_text
         from fedguide.runtime.arms import TrainPlan
         from fedguide.runtime.proposal import Proposal
         from fedguide.runtime.shop_release import shop_release
@@ -175,7 +176,7 @@ class Shop:
             "rows": [],
         }
         save_run(self._settings.home, task, [Trained(self._dataset, made.model, card)], record)
-        return made.chosen
+        return chosen_text(made.chosen)
 
     def _shop(self) -> ShopData:
         from fedguide.data.split import split

@@ -481,6 +481,8 @@ def _shown(out: Output, plan: ComparePlan) -> Iterator[Callable[[Step], None]]:
 
 def body(comparison: Comparison, plan: ComparePlan, datasets: Sequence[Dataset]) -> dict[str, Any]:
     """Everything measured, as JSON: the rows, the differences, what left, what was chosen."""
+    from fedguide.models.evaluate import SETTINGS
+
     spent = receipt(plan.train.private, len(datasets), plan.train.guide)
     return {
         "synthetic": any(dataset.synthetic for dataset in datasets),
@@ -506,7 +508,10 @@ def body(comparison: Comparison, plan: ComparePlan, datasets: Sequence[Dataset])
                 {
                     "seed": outcome.seed,
                     "round": max(outcome.trained["together"].rounds.values()),
-                    "kept": {s: outcome.source("together", s) for s in comparison.models},
+                    "kept": {
+                        shop: {s: outcome.source("together", s, shop) for s in SETTINGS}
+                        for shop in comparison.models
+                    },
                 }
                 for outcome in comparison.outcomes
             ],
@@ -576,7 +581,8 @@ def released(
 ) -> list[Trained]:
     """Every shop's model of the first seed with its card."""
     from fedguide.cli.folders import Trained
-    from fedguide.models.card import Card, Metric
+    from fedguide.models.card import Card, Metric, chosen_of
+    from fedguide.models.served import SLATE_OF
 
     privacy = in_words(receipt(plan.train.private, len(datasets), plan.train.guide))
     outcome = comparison.outcomes[0]
@@ -607,7 +613,12 @@ def released(
             privacy=privacy,
             clocked=dataset.clocked,
             metrics=metrics,
-            chosen=outcome.source("together", dataset.name),
+            chosen=chosen_of(
+                {
+                    slate: outcome.source("together", setting, dataset.name)
+                    for setting, slate in SLATE_OF.items()
+                }
+            ),
         )
         shops.append(Trained(dataset, comparison.models[dataset.name], card))
     return shops

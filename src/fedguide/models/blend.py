@@ -1,4 +1,4 @@
-"""The blend of each slate, fitted on validation, and the gate that keeps what is better.
+"""The blend of each slate, fitted on validation, and the gate that keeps for it what is better.
 
 A slate's score is Σ weight x component (``scorer.COMPONENTS``). The weights are searched one at a
 time on a ratio grid, for the NDCG@20 of the validation cases of all shops together: twenty
@@ -199,9 +199,10 @@ def _improve(
 
 
 def keeps_together(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, bool]:
-    """Which shops keep the model trained together; the others keep the one trained alone.
+    """Which shops keep the model trained together for a slate; the others the one trained alone.
 
-    ``gains`` holds, per shop, what together gains over alone for each validation shopper. A shop
+    ``gains`` holds, per shop, what together gains over alone in one setting for each validation
+    shopper who is asked there: a shop can gain in one slate and lose in the other. A shop
     with twenty such shoppers cannot tell from them alone, and a gate that asks only them would
     throw a coin. So its mean gain is drawn towards that of all shops as far as its own noise says
     (random-effects meta-analysis: DerSimonian and Laird, "Meta-analysis in clinical trials",

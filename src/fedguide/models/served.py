@@ -29,6 +29,7 @@ from fedguide.models.scorer import (
     SlateWeights,
     network_scores,
     sparse_components,
+    with_aside,
 )
 from fedguide.models.text import TextSpec, item_features
 from fedguide.values import KINDS, ShopData
@@ -191,3 +192,26 @@ def released(
         last_day=int(baskets.days.max(initial=model.last_day)),
         slates={SLATE_OF[setting]: w for setting, w in weights.items()},
     )
+
+
+def as_kept(models: Mapping[str, ShopModel], kept: Mapping[str, str]) -> ShopModel:
+    """The model a shop serves after its gate: each slate by the model that was kept for it.
+
+    The one trained together stands first, and answers what is no slate, where any slate kept it.
+    A slate that gives the network no weight needs no network of its own: its weights are enough.
+
+    Args:
+        models: *together* or *alone*, or both, to a model with the weights of all settings.
+        kept: each setting to the one it kept.
+    """
+    first = "together" if "together" in kept.values() else "alone"
+    model = models[first]
+    for setting, name in kept.items():
+        slate, other = SLATE_OF[setting], models[name]
+        if name == first:
+            continue
+        if other.slates[slate].network or other.neighbours is not model.neighbours:
+            model = with_aside(model, slate, other)
+        else:
+            model = replace(model, slates={**model.slates, slate: other.slates[slate]})
+    return model

@@ -24,7 +24,7 @@ from fedguide.models.examples import buying_baskets
 from fedguide.models.fit import Fit
 from fedguide.models.metrics import Metrics, measure
 from fedguide.models.scorer import ShopModel, SlateWeights
-from fedguide.models.served import Contender, measure_all, released, vectors_of
+from fedguide.models.served import Contender, as_kept, measure_all, released, vectors_of
 from fedguide.runtime.arms import (
     ARMS,
     BARE,
@@ -48,6 +48,9 @@ from fedguide.runtime.private_rounds import Actors
 from fedguide.runtime.rounds import RoundReport
 from fedguide.runtime.table import MEAN, Gap, Row, gap_of, rows_of, samples_of
 from fedguide.values import ShopData
+
+Validated = Mapping[str, NDArray[np.float64]]
+"""Setting to NDCG@10 of each validation shopper; NaN for those whom the setting does not ask."""
 
 MODELS = (
     "popularity",
@@ -135,7 +138,7 @@ class Outcome:
         trained: by arm.
         blends: (arm, setting, shop) to its blend; the same in every shop, unless every shop
             chose for itself.
-        kept: arm to shop: was the arm's model kept by the shop's gate, or the one alone?
+        kept: (arm, setting, shop): was the arm's model kept by the shop's gate, or the one alone?
         validation: arm to mean NDCG@10 of its blend on validation, both settings averaged,
             before the gate.
         seconds: wall time of ``training`` (all arms) and ``blending``.
@@ -144,7 +147,7 @@ class Outcome:
     seed: int
     trained: Mapping[str, Trained]
     blends: Mapping[tuple[str, str, str], Blend]
-    kept: Mapping[str, Mapping[str, bool]]
+    kept: Mapping[tuple[str, str, str], bool]
     validation: Mapping[str, float]
     seconds: Mapping[str, float]
 
@@ -153,9 +156,9 @@ class Outcome:
         """Every federated round, with the bytes that crossed."""
         return self.trained["together"].history
 
-    def source(self, arm: str, shop: str) -> str:
-        """The arm whose model a shop has after its gate."""
-        return arm if self.kept[arm][shop] else "alone"
+    def source(self, arm: str, setting: str, shop: str) -> str:
+        """The arm whose model a shop has for a setting after its gate."""
+        return arm if self.kept[arm, setting, shop] else "alone"
 
 
 @dataclass(frozen=True)
@@ -313,19 +316,21 @@ def _outcome(
     trained = _trained(benches["alone"], plan, seed, clock, on_step, workers, actors, charge)
     trained_s = clock()
     blends: dict[tuple[str, str, str], Blend] = {}
-    values: dict[str, dict[str, NDArray[np.float64]]] = {}
+    values: dict[str, dict[str, Validated]] = {}
     for number, arm in enumerate(ARMS, 1):
         for setting in SETTINGS:
             blends |= _blends(benches[arm], trained[arm], setting, plan)
         values[arm] = {b.shop.name: _validated(b, trained[arm], blends, plan) for b in benches[arm]}
         on_step(Step("blending", number, len(ARMS), seed))
-    kept = {arm: _gate(values[arm], values["alone"], plan) for arm in ARMS}
-    means = {
-        arm: float(np.concatenate([*by_shop.values()]).mean())
-        if any(map(len, by_shop.values()))
-        else float("nan")
-        for arm, by_shop in values.items()
+    kept = {
+        (arm, *place): keeps
+        for arm in ARMS
+        for place, keeps in _gate(values[arm], values["alone"], plan).items()
     }
+    means = {}
+    for arm, by_shop in values.items():
+        overall = np.concatenate([_overall(validated) for validated in by_shop.values()])
+        means[arm] = float(overall.mean()) if len(overall) else float("nan")
     seconds = {"training": trained_s - start_s, "blending": clock() - trained_s}
     return Outcome(seed, trained, blends, kept, means, seconds)
 
@@ -413,13 +418,13 @@ def _validated(
     trained: Trained,
     blends: Mapping[tuple[str, str, str], Blend],
     plan: TrainPlan,
-) -> NDArray[np.float64]:
-    """NDCG@10 of an arm's blend on validation: a shopper's mean over both settings.
+) -> Validated:
+    """NDCG@10 of an arm's blend on validation.
 
     Of every validation shopper, also where fewer were enough for the other choices: the smallest
     loss that a shop with many shoppers can tell is one that its gate should see.
     """
-    total: dict[int, list[float]] = {}
+    found = {}
     for setting in SETTINGS:
         asked = questions(bench.shop.validation, len(bench.shop.catalogue), setting)
         weights = blends[trained.arm, setting, bench.shop.name].weights
@@ -438,21 +443,43 @@ def _validated(
                 one_vote=plan.guide.one_vote,
             )
             metrics = several[trained.arm]
-        for row, value in zip(asked.rows.tolist(), metrics.ndcg10.tolist(), strict=True):
-            total.setdefault(row, []).append(value)
-    return np.array([np.mean(v) for _, v in sorted(total.items())], np.float64)
+        found[setting] = np.full(len(bench.shop.validation), np.nan)
+        found[setting][asked.rows] = metrics.ndcg10
+    return found
+
+
+def _overall(validated: Validated) -> NDArray[np.float64]:
+    """Each shopper's mean over the settings that ask them; without those whom none asks."""
+    values = np.stack([validated[setting] for setting in SETTINGS])
+    asked = ~np.isnan(values)
+    known = asked.any(axis=0)
+    means: NDArray[np.float64] = np.nansum(values, axis=0)[known] / asked.sum(axis=0)[known]
+    return means
 
 
 def _gate(
-    values: Mapping[str, NDArray[np.float64]],
-    alone: Mapping[str, NDArray[np.float64]],
-    plan: TrainPlan,
-) -> dict[str, bool]:
-    """Which shops keep the arm's model; where training was private each asks only its own."""
-    gains = {shop: values[shop] - alone[shop] for shop in values}
-    if plan.private is None:
-        return keeps_together(gains)
-    return {shop: keeps_together({shop: gain})[shop] for shop, gain in gains.items()}
+    values: Mapping[str, Validated], alone: Mapping[str, Validated], plan: TrainPlan
+) -> dict[tuple[str, str], bool]:
+    """(setting, shop): does it keep the arm's model? Each setting is judged by itself.
+
+    Where training was private each shop asks only its own shoppers.
+    """
+    kept: dict[tuple[str, str], bool] = {}
+    for setting in SETTINGS:
+        gains = {
+            shop: _asked(mine[setting] - alone[shop][setting]) for shop, mine in values.items()
+        }
+        if plan.private is None:
+            keeps = keeps_together(gains)
+        else:
+            keeps = {shop: keeps_together({shop: gain})[shop] for shop, gain in gains.items()}
+        kept |= {(setting, shop): keep for shop, keep in keeps.items()}
+    return kept
+
+
+def _asked(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values of those shoppers who are asked."""
+    return values[~np.isnan(values)]
 
 
 def _answers(
@@ -478,7 +505,7 @@ def _answers(
                 theirs = {
                     key: contender
                     for key, contender in flat.items()
-                    if mine.get(_source(key, outcomes, name), bench) is whose
+                    if mine.get(_source(key, outcomes, setting, name), bench) is whose
                 }
                 if theirs:
                     measured |= measure_all(
@@ -500,10 +527,10 @@ def _answers(
     }
 
 
-def _source(key: tuple[str, int], outcomes: Sequence[Outcome], shop: str) -> str:
+def _source(key: tuple[str, int], outcomes: Sequence[Outcome], setting: str, shop: str) -> str:
     """The arm whose bench a contender is measured on; a bare network's does not matter."""
     model, number = key
-    return outcomes[number].source(model, shop) if model in ARMS else model
+    return outcomes[number].source(model, setting, shop) if model in ARMS else model
 
 
 def _contenders(
@@ -517,7 +544,7 @@ def _contenders(
     }
     for outcome in outcomes:
         for arm in ARMS:
-            source = outcome.source(arm, bench.shop.name)
+            source = outcome.source(arm, setting, bench.shop.name)
             blended = outcome.blends[source, setting, bench.shop.name].weights
             contenders.setdefault(arm, []).append(_contender(bench, outcome, source, blended, plan))
             contenders.setdefault(f"{arm}_net", []).append(
@@ -534,8 +561,15 @@ def _contender(
 
 
 def _served(benches: Mapping[str, Bench], outcome: Outcome, plan: TrainPlan) -> ShopModel:
-    source = outcome.source("together", benches["together"].shop.name)
-    bench = benches[source]
+    name = benches["together"].shop.name
+    kept = {setting: outcome.source("together", setting, name) for setting in SETTINGS}
+    models = {
+        source: _released(benches[source], outcome, source, plan) for source in set(kept.values())
+    }
+    return as_kept(models, kept)
+
+
+def _released(bench: Bench, outcome: Outcome, source: str, plan: TrainPlan) -> ShopModel:
     network = network_of(bench, outcome.trained[source], plan.guide)
     return released(
         bench.model,

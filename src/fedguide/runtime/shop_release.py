@@ -1,10 +1,10 @@
 """From the network's model to what a shop serves: fitted, blended and gated on its own validation.
 
 ``alone_release`` is for a shop that trains by itself. ``shop_release`` follows ``compare`` with one
-shop: the model that was trained together and one that the shop
-trains alone are both fine-tuned and blended with its neighbours and sales, each slate by itself,
-and the shop's gate keeps the better one. Every choice is made on validation; the figures of the
-card are of test, which is touched once, at the end.
+shop: the model that was trained together and one that the shop trains alone are both fine-tuned
+and blended with its neighbours and sales, each slate by itself, and the shop's gate keeps the
+better one for each slate. Every choice is made on validation; the figures of the card are of
+test, which is touched once, at the end.
 """
 
 from __future__ import annotations
@@ -17,11 +17,18 @@ from numpy.typing import NDArray
 
 from fedguide.models.blend import FLOOR, Blend, fit_blend, keeps_together, weigh
 from fedguide.models.bootstrap import DRAWS
-from fedguide.models.card import Metric
+from fedguide.models.card import Metric, chosen_of
 from fedguide.models.evaluate import SETTINGS, questions
 from fedguide.models.metrics import measure
 from fedguide.models.scorer import ShopModel
-from fedguide.models.served import Contender, measure_all, released, vectors_of
+from fedguide.models.served import (
+    SLATE_OF,
+    Contender,
+    as_kept,
+    measure_all,
+    released,
+    vectors_of,
+)
 from fedguide.runtime.arms import (
     OnRound,
     Trained,
@@ -47,13 +54,13 @@ class ShopRelease:
 
     Attributes:
         model: the whole model.
-        chosen: ``together``, or ``alone`` where the gate kept that.
-        rounds: rounds the network was trained for.
-        metrics: of the chosen model on test.
+        chosen: ``together``, or ``alone`` where the gate kept that; by slate where they differ.
+        rounds: rounds the first network was trained for.
+        metrics: of the chosen model of each slate on test.
     """
 
     model: ShopModel
-    chosen: str
+    chosen: str | Mapping[str, str]
     rounds: int
     metrics: tuple[Metric, ...]
 
@@ -88,9 +95,17 @@ def shop_release(
         for setting in SETTINGS
     }
     values = {arm: _validated(bench, trained, blends, plan) for arm, trained in arms.items()}
-    kept = keeps_together({shop.name: values["together"] - values["alone"]})[shop.name]
-    chosen = "together" if kept else "alone"
-    return _around(bench, arms[chosen], {s: blends[chosen, s] for s in SETTINGS}, plan, seed)
+    kept = {
+        setting: _kept({arm: values[arm][setting] for arm in ARMS}, shop.name)
+        for setting in SETTINGS
+    }
+    return _around(bench, arms, blends, kept, plan, seed)
+
+
+def _kept(values: Mapping[str, NDArray[np.float64]], shop: str) -> str:
+    """The arm that the shop's gate keeps for one setting."""
+    gains = {shop: values["together"] - values["alone"]}
+    return "together" if keeps_together(gains)[shop] else "alone"
 
 
 def alone_release(
@@ -109,21 +124,41 @@ def alone_release(
     fits = fits_of([bench.shop], plan.guide)
     trained = train_alone([bench], fits, plan, seed, clock, on_round)
     trained = fine_tuned(trained, [bench], plan, seed, clock, on_round)
-    blends = {setting: _blend(bench, trained, setting, plan) for setting in SETTINGS}
-    return _around(bench, trained, blends, plan, seed)
+    blends = {("alone", setting): _blend(bench, trained, setting, plan) for setting in SETTINGS}
+    kept = dict.fromkeys(SETTINGS, "alone")
+    return _around(bench, {"alone": trained}, blends, kept, plan, seed)
 
 
 def _around(
-    bench: Bench, trained: Trained, blends: Mapping[str, Blend], plan: TrainPlan, seed: int
+    bench: Bench,
+    arms: Mapping[str, Trained],
+    blends: Mapping[tuple[str, str], Blend],
+    kept: Mapping[str, str],
+    plan: TrainPlan,
+    seed: int,
 ) -> ShopRelease:
-    """What is served around a trained network, measured on test."""
-    network = network_of(bench, trained, plan.guide)
-    weights = {setting: blends[setting].weights for setting in SETTINGS}
-    vectors = vectors_of(network, bench.features)
-    model = released(bench.model, bench.shop, network, vectors, weights, plan.guide.recent_days)
-    contenders = {setting: Contender(network, vectors, weights[setting]) for setting in SETTINGS}
-    metrics = _metrics(bench, contenders, plan, seed)
-    return ShopRelease(model, trained.arm, trained.rounds[bench.shop.name], metrics)
+    """What is served around the networks that the settings kept, measured on test."""
+    models: dict[str, ShopModel] = {}
+    contenders: dict[str, Contender] = {}
+    for arm in set(kept.values()):
+        network = network_of(bench, arms[arm], plan.guide)
+        vectors = vectors_of(network, bench.features)
+        weights = {setting: blends[arm, setting].weights for setting in SETTINGS}
+        models[arm] = released(
+            bench.model, bench.shop, network, vectors, weights, plan.guide.recent_days
+        )
+        contenders |= {
+            setting: Contender(network, vectors, weights[setting])
+            for setting in SETTINGS
+            if kept[setting] == arm
+        }
+    first = arms["together" if "together" in kept.values() else "alone"]
+    return ShopRelease(
+        as_kept(models, kept),
+        chosen_of({SLATE_OF[setting]: arm for setting, arm in kept.items()}),
+        first.rounds[bench.shop.name],
+        _metrics(bench, {setting: contenders[setting] for setting in SETTINGS}, plan, seed),
+    )
 
 
 def _arms(
@@ -158,16 +193,14 @@ def _blend(bench: Bench, trained: Trained, setting: str, plan: TrainPlan) -> Ble
 
 def _validated(
     bench: Bench, trained: Trained, blends: Mapping[tuple[str, str], Blend], plan: TrainPlan
-) -> NDArray[np.float64]:
-    """NDCG@10 of an arm's blend on validation: a shopper's mean over both settings."""
-    total: dict[int, list[float]] = {}
+) -> dict[str, NDArray[np.float64]]:
+    """NDCG@10 of an arm's blend on validation by setting, of each shopper it asks."""
+    found = {}
     for setting in SETTINGS:
         stacked = network_stack(bench, setting, trained.params[bench.shop.name], plan.guide)
         scores = weigh(stacked, blends[trained.arm, setting].weights)
-        figures = measure(scores, stacked.asked.targets).ndcg10.tolist()
-        for row, value in zip(stacked.asked.rows.tolist(), figures, strict=True):
-            total.setdefault(row, []).append(value)
-    return np.array([np.mean(several) for _, several in sorted(total.items())], np.float64)
+        found[setting] = measure(scores, stacked.asked.targets).ndcg10
+    return found
 
 
 def _metrics(
