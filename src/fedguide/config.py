@@ -157,7 +157,7 @@ class DpSettings(_Section):
         default=0.0,
         ge=0,
         le=1,
-        description="share of the rounds, the last ones, whose models' mean is the model; 0: the last",
+        description="share of rounds, the last ones, whose models' mean is the model; 0: the last",
     )
     shoppers: int | None = Field(
         default=None, ge=1, description="public figure: about how many shoppers all shops have"

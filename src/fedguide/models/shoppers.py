@@ -22,13 +22,13 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from fedguide.errors import ConfigError
 from fedguide.models.examples import Examples, Shapes, examples_of
 from fedguide.models.fit import each_loss, each_slope, layout_of, on_device
 from fedguide.models.plan import GuidePlan
 from fedguide.models.text import query_features
+from fedguide.models.text_matrix import TextMatrix, text_matrix
 from fedguide.values import BUY, SEARCH, Baskets, Catalogue, Layout, Vector
 
 Slopes = NDArray[np.float32]
@@ -163,11 +163,7 @@ def shopper_slopes(
         ConfigError: ``part`` is unknown, or a number is out of its range.
         DataError: the shop has no purchase to learn from.
     """
-    if baskets < 1:
-        raise ConfigError(f"baskets must be at least 1, got {baskets}")
-    if not 0 <= searches <= MOST_SEARCHES:
-        raise ConfigError(f"searches must be in [0, {MOST_SEARCHES}], got {searches}")
-    trained_slices(plan, part)  # checks its name
+    _check(plan, part, baskets, searches)
     train, typed = _own_searches(train, searches)
     examples = examples_of(catalogue, train, plan, shapes)
     count = int((examples.stop > examples.start).sum())
@@ -198,14 +194,15 @@ def shopper_slopes(
         kept, order, own, typing = _streams(seed)
         seen = held if sales is None else held._replace(popularity=_known(held, sales))
         arrays = layout.unflatten(params)
+        table, item = arrays["table"][text.active], arrays["item"]
         factors = text.dropped(kept, plan.token_dropout)
-        mixed = np.asarray(factors @ arrays["table"][text.active], np.float32) @ arrays["item"]
+        mixed = (text.sparse(factors) @ table) @ item
         shown = _shown(owner, len(shoppers), baskets, order)
         seeds = own.integers(1 << 32, size=len(shoppers), dtype=np.uint32)
         rest = {name: arrays[name] for name in (*names, *still)}
-        spread = factors.T.tocsr()
         said = words.dropped(typing, plan.token_dropout)
-        searched = np.asarray(said @ arrays["table"][text.active], np.float32) @ arrays["item"]
+        searched = (words.sparse(said) @ table) @ item
+        is_plain = np.array_equal(item, np.eye(len(item), dtype=np.float32))
         # New memory for every few megabytes of slopes took longer than the slopes.
         room = np.empty((min(width, HANDED_OVER), len(places)), np.float32)
         behind = len(buckets) * plan.size
@@ -231,16 +228,25 @@ def shopper_slopes(
                 out = room[: rows.stop - rows.start]
                 out[:, behind:] = flat[rows]
                 if by_row is not None:
-                    by_item, by_search = (one[rows] for one in by_row)
-                    _by_bucket(spread, by_item, arrays["item"], out[:, :behind])
-                    _add_searches(said, asked[some[rows]], by_search, arrays["item"], out)
+                    out[:, :behind] = 0
+                    found = [one[rows] if is_plain else one[rows] @ item.T for one in by_row]
+                    text.add_transposed(factors, found[0], out[:, :behind])
+                    words.add_rows(said, asked[some[rows]], found[1], out[:, :behind])
                 yield out
 
     def features(seed: int) -> Any:
         kept, *_ = _streams(seed)
-        return text.dropped(kept, plan.token_dropout)
+        return text.sparse(text.dropped(kept, plan.token_dropout))
 
     return ShopperSlopes(shoppers, places, each, features, _bought(train), len(catalogue))
+
+
+def _check(plan: GuidePlan, part: str, baskets: int, searches: int) -> None:
+    if baskets < 1:
+        raise ConfigError(f"baskets must be at least 1, got {baskets}")
+    if not 0 <= searches <= MOST_SEARCHES:
+        raise ConfigError(f"searches must be in [0, {MOST_SEARCHES}], got {searches}")
+    trained_slices(plan, part)  # checks its name
 
 
 def _streams(seed: int) -> list[np.random.Generator]:
@@ -265,7 +271,7 @@ def shopper_losses(
     shoppers, owner = _owners(train, examples.start[:count])
     text, arrays = _text(examples, plan), layout_of(plan).unflatten(params)
     factors = text.dropped(np.random.default_rng(0), 0.0)
-    mixed = np.asarray(factors @ arrays["table"][text.active], np.float32) @ arrays["item"]
+    mixed = (text.sparse(factors) @ arrays["table"][text.active]) @ arrays["item"]
     shown = _shown(owner, len(shoppers), baskets, np.random.default_rng(0))
     rest = {name: value for name, value in arrays.items() if name not in ("table", "item")}
     parts = []
@@ -274,21 +280,6 @@ def shopper_losses(
         found = each_loss(rest, mixed, examples, shown[np.resize(some, MOST_AT_ONCE)], plan)
         parts.append(found[: len(some)].astype(np.float64))
     return shoppers, np.concatenate(parts)
-
-
-@dataclass(frozen=True)
-class _Text:
-    """Which of the ``active`` buckets each row's features fall into, as a sparse matrix."""
-
-    active: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
-    shape: tuple[int, int]
-
-    def dropped(self, rng: np.random.Generator, share: float) -> Any:
-        """The matrix ``(r, active)`` with a share of the features dropped, the others raised."""
-        kept = (rng.random(len(self.rows)) >= share).astype(np.float32) / np.float32(1 - share)
-        return csr_matrix((kept, (self.rows, self.columns)), shape=self.shape)
 
 
 def _without_searches(train: Baskets) -> Baskets:
@@ -332,11 +323,11 @@ def _own_searches(train: Baskets, most: int) -> tuple[Baskets, list[tuple[int, s
 
 def _typed_text(
     typed: Sequence[tuple[int, str]],
-    text: _Text,
+    text: TextMatrix,
     plan: GuidePlan,
     shoppers: NDArray[np.int64],
     most: int,
-) -> tuple[_Text, NDArray[np.int64]]:
+) -> tuple[TextMatrix, NDArray[np.int64]]:
     """The typed texts as rows over the catalogue's buckets, and each shopper's rows ``(k, most)``.
 
     The row behind the last, which has no feature, stands for none.
@@ -350,9 +341,8 @@ def _typed_text(
         rows.append(np.full(len(known), row, np.int64))
         columns.append(known.astype(np.int64))
     none = np.zeros(0, np.int64)
-    shape = (len(typed) + 1, len(text.active))
-    made = _Text(
-        text.active, np.concatenate([none, *rows]), np.concatenate([none, *columns]), shape
+    made = text_matrix(
+        text.active, np.concatenate([none, *rows]), np.concatenate([none, *columns]), len(typed) + 1
     )
     owner = np.array([one for one, _ in typed], np.int64)
     first = np.searchsorted(owner, shoppers)
@@ -361,11 +351,12 @@ def _typed_text(
     return made, np.where(nth < count[:, None], first[:, None] + nth, len(typed))
 
 
-def _text(examples: Examples, plan: GuidePlan) -> _Text:
+def _text(examples: Examples, plan: GuidePlan) -> TextMatrix:
     rows, nth = np.nonzero(examples.features < plan.text.buckets)
     active, columns = np.unique(examples.features[rows, nth], return_inverse=True)
-    shape = (len(examples.features), len(active))
-    return _Text(active.astype(np.int64), rows, columns.astype(np.int64), shape)
+    return text_matrix(
+        active.astype(np.int64), rows, columns.astype(np.int64), len(examples.features)
+    )
 
 
 def _known(examples: Examples, sales: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -402,32 +393,6 @@ def _shown(
     kept = nth < most
     shown[owner[order][kept], nth[kept]] = order[kept]
     return shown
-
-
-def _by_bucket(
-    spread: Any, by_row: Slopes, item: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    """Writes the slopes of the table's active buckets, ``(k, active x d)``, out of those by row."""
-    plain = np.array_equal(item, np.eye(len(item), dtype=np.float32))
-    for one, rows in zip(out, by_row, strict=True):
-        found = spread @ rows
-        one[:] = (found if plain else found @ item.T).ravel()
-
-
-def _add_searches(
-    said: Any,
-    asked: NDArray[np.int64],
-    by_search: Slopes,
-    item: NDArray[np.float32],
-    out: NDArray[np.float32],
-) -> None:
-    """Adds the slopes of each shopper's own searches, ``(k, s, d)``, to those of the buckets."""
-    width = by_search.shape[2]
-    for one, rows, slopes in zip(out, asked, by_search @ item.T, strict=True):
-        by_bucket = one[: said.shape[1] * width].reshape(-1, width)
-        for row, slope in zip(rows, slopes, strict=True):
-            part = slice(said.indptr[row], said.indptr[row + 1])
-            by_bucket[said.indices[part]] += said.data[part, None] * slope
 
 
 def _slices(layout: Layout) -> dict[str, slice]:
