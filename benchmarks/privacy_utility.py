@@ -11,8 +11,9 @@ of the two minus local blend.
     x10      synthetic market, 12 shops of 1,000 shoppers and 1,000 items, two visits each
     x100     the same shops and 108 more: 120,000 shoppers
 
-Quality in the markets is measured in the first six shops, the same in both. Rows are kept in
-``--rows FILE``: a row that is there is not trained again.
+Quality is measured in the first 12 and 24 shops of the markets. With ``--seeds`` above 1 all is
+trained again in other markets, and a row's figures are over the shoppers of all of them. Rows are
+kept in ``--rows FILE``: a row that is there is not trained again.
 """
 
 from __future__ import annotations
@@ -66,7 +67,6 @@ from fedguide.values import Cases, ShopData, Vector
 from report import ROOT, Bar, data_folder, finish, parser, show
 
 SEED = 0
-MEASURED = 6
 CASES = 400
 """Validation and test shoppers of one shop of the market, evenly taken."""
 
@@ -95,6 +95,8 @@ class Population:
         rate: of the coordinator's Adam.
         baskets: most of one shopper in one round.
         sales: share of ε for the shops' own sales.
+        searches: most of a shopper's own searches in its loss.
+        measured: shops whose shoppers are measured.
     """
 
     name: str
@@ -107,15 +109,24 @@ class Population:
     rate: float
     baskets: int = 4
     sales: float = 0.0
+    searches: int = 0
+    measured: int = 6
 
+
+MARKETS = 7
+"""Seed of the first market."""
 
 NARROW = GuidePlan(size=32, events=32, lines=24)
 """Of the markets: a shopper has two visits of at most 22 lines; 32 of the 128 coordinates."""
 
 POPULATIONS = {
     "retail": Population("retail", 0, GuidePlan(), 0.2, 40, 20, 2.0, 0.01),
-    "x10": Population("x10", 12, NARROW, 0.25, 40, 25, 2.0, 0.02, 2),
-    "x100": Population("x100", 120, NARROW, 0.05, 100, 25, 2.0, 0.01, 2, 0.25),
+    "x10": Population(
+        "x10", 12, NARROW, 0.25, 100, 25, 2.0, 0.01, 2, 0.25, searches=8, measured=12
+    ),
+    "x100": Population(
+        "x100", 120, NARROW, 0.05, 100, 25, 2.0, 0.01, 2, 0.25, searches=8, measured=24
+    ),
 }
 
 
@@ -127,6 +138,7 @@ class Row:
     ``validated`` is the mean on validation, which is all that is told while choices are made.
     """
 
+    seed: int
     population: str
     arm: str
     part: str
@@ -142,15 +154,17 @@ class Row:
         return float(np.mean(self.values[setting]))
 
 
-def shops_of(population: Population) -> list[ShopData]:
+def shops_of(population: Population, seed: int = SEED) -> list[ShopData]:
     """The shops; of a market's only some test cases are kept."""
     if not population.shops:
         folder = data_folder()
         if folder is None:
             raise SystemExit("Online Retail needs FEDGUIDE_DATA")
         retail = folder / "online_retail" / "online_retail.parquet"
-        return list(load_shops(retail, format_name="online-retail", shops=6, seed=SEED))
-    plan = MarketPlan(shops=population.shops, shoppers=1000, items=1000, visits=2.0)
+        return list(load_shops(retail, format_name="online-retail", shops=6, seed=seed))
+    plan = MarketPlan(
+        shops=population.shops, shoppers=1000, items=1000, visits=2.0, seed=MARKETS + seed
+    )
     shops = split(market(plan).shops)
     return [replace(shop, validation=some(shop.validation), test=some(shop.test)) for shop in shops]
 
@@ -164,18 +178,17 @@ def some(cases: Cases) -> Cases:
 class Lab:
     """One population with what every row needs once: shops, benches, fits, the local blend."""
 
-    def __init__(self, population: Population, quick: bool) -> None:
-        self.population = population
-        self.quick = quick
+    def __init__(self, population: Population, quick: bool, seed: int = SEED) -> None:
+        self.population, self.quick, self.seed = population, quick, seed
         self.started = time.perf_counter()
-        self.shops = shops_of(population)
-        self.measured = self.shops[:MEASURED]
+        self.shops = shops_of(population, seed)
+        self.measured = self.shops[: population.measured]
         private = PrivatePlan()  # says that every choice is made within a shop
         rounds, patience = (2, 1) if quick else (40, 5)
         self.plan = TrainPlan(population.guide, rounds, patience, private=private)
-        self.base = own_baselines(self.measured, population.guide, SEED)
+        self.base = own_baselines(self.measured, population.guide, seed)
         self.fits = fits_of(self.measured, population.guide)
-        self.told = (self.plan, SEED, time.monotonic, lambda *_: None)
+        self.told = (self.plan, seed, time.monotonic, lambda *_: None)
         self.alone = each_alone(self.base.benches, self.fits, *self.told)
         self.alone_blends = self.blends(self.alone)
         self.slopes: dict[str, Any] = {}
@@ -239,6 +252,7 @@ class Lab:
                 )[0]
                 found[setting] += metrics.ndcg10.tolist()
         row = Row(
+            self.seed,
             self.population.name,
             arm,
             part,
@@ -260,16 +274,16 @@ class Lab:
         start = time.perf_counter()
         population, guide = self.population, self.population.guide
         aggregator = weighted_mean()
-        params = first_params(guide, SEED)
+        params = first_params(guide, self.seed)
         trainings = trainings_of(self.shops, fits_of(self.shops, guide), self.plan, params)
-        parties = parties_of(self.shops, trainings, both(aggregator), "averaged", SEED)
+        parties = parties_of(self.shops, trainings, both(aggregator), "averaged", self.seed)
         run = run_rounds(
             algorithm_of(self.plan, aggregator),
             params,
             tuple(parties),
             in_process(parties, time.monotonic),
             RoundsPlan(2 if self.quick else population.averaged, None, min(12, len(parties))),
-            durable=in_memory("averaged", seeded_roots(SEED), time.monotonic, params.size),
+            durable=in_memory("averaged", seeded_roots(self.seed), time.monotonic, params.size),
         )
         seconds = time.perf_counter() - start
         return self.row(FEDAVG, "tower", math.inf, math.inf, run.best_params, seconds)
@@ -294,6 +308,7 @@ class Lab:
             baskets=population.baskets,
             learning_rate=population.rate,
             sales=population.sales,
+            searches=population.searches,
         )
         if part not in self.slopes:
             self.slopes[part] = slopes_of(self.shops, guide, private)
@@ -302,9 +317,9 @@ class Lab:
             self.slopes[part],
             guide,
             private,
-            first_params(guide, SEED),
+            first_params(guide, self.seed),
             f"{part}-{epsilon:g}",
-            seeded_actors(SEED),
+            seeded_actors(self.seed),
             time.monotonic,
             on_round=lambda report: (
                 self.say(f"{part} ε={epsilon:g} round {report.round}")
@@ -359,7 +374,7 @@ def save(path: Path, rows: Sequence[Row]) -> None:
 
 def train(options: argparse.Namespace, rows: list[Row]) -> None:
     """Trains every row that is asked for and not there."""
-    for name in options.only:
+    for seed, name in itertools.product(range(options.seeds), options.only):
         wanted: list[tuple[str, str, float]] = [(LOCAL, "-", 0.0), (FEDAVG, "tower", math.inf)]
         wanted += [
             (NOISES[noise], part, e)
@@ -368,11 +383,11 @@ def train(options: argparse.Namespace, rows: list[Row]) -> None:
             for e in options.epsilons
             if noise == "fresh" or e < math.inf
         ]
-        have = {(r.arm, r.part, r.epsilon) for r in rows if r.population == name}
+        have = {(r.arm, r.part, r.epsilon) for r in rows if (r.population, r.seed) == (name, seed)}
         missing = [key for key in wanted if key not in have]
         if not missing:
             continue
-        lab = Lab(POPULATIONS[name], options.quick)
+        lab = Lab(POPULATIONS[name], options.quick, seed)
         for arm, part, epsilon in missing:
             if arm == LOCAL:
                 rows.append(lab.row(LOCAL, "-", 0.0, 0.0, None, 0.0))
@@ -383,16 +398,61 @@ def train(options: argparse.Namespace, rows: list[Row]) -> None:
             save(options.rows, rows)
 
 
-def share_kept(rows: Sequence[Row], population: str, epsilon: float, setting: str) -> float | None:
-    """The best part's gain at ε over the best gain without noise; ``None`` where there is none."""
+def joined(rows: Sequence[Row]) -> Row:
+    """The same training in several markets as one row over all their shoppers."""
+    rows = sorted(rows, key=lambda r: r.seed)
+    values = {s: list(itertools.chain(*(r.values[s] for r in rows))) for s in SETTINGS}
+    return replace(
+        rows[0],
+        seconds=round(sum(r.seconds for r in rows) / len(rows), 1),
+        kept=sum(r.kept for r in rows),
+        validated=float(np.mean([r.validated for r in rows])),
+        values=values,
+    )
+
+
+def paired(rows: Sequence[Row]) -> list[tuple[int, Row, Row]]:
+    """Each training over the seeds it has: how many, it, and local blend over the same seeds."""
+    local = {(r.population, r.seed): r for r in rows if r.arm == LOCAL}
+    groups: dict[tuple[str, str, str, float], list[Row]] = {}
+    for r in rows:
+        groups.setdefault((r.population, r.arm, r.part, r.epsilon), []).append(r)
+    return [
+        (len(same), joined(same), joined([local[r.population, r.seed] for r in same]))
+        for same in groups.values()
+    ]
+
+
+def share_kept(
+    rows: Sequence[Row], population: str, epsilon: float, setting: str
+) -> tuple[float, float, float] | None:
+    """The best part's gain at ε over the best gain without noise, with its 95 % interval.
+
+    Over the seeds that every training has; ``None`` where there is no gain without noise. The
+    interval is a bootstrap over shoppers and knows nothing of how trainings differ.
+    """
     mine = [r for r in rows if r.population == population]
-    local = next((r for r in mine if r.arm == LOCAL), None)
-    free = [r.mean(setting) for r in mine if r.arm != LOCAL and math.isinf(r.epsilon)]
-    paid = [r.mean(setting) for r in mine if r.arm in NOISES.values() and r.epsilon == epsilon]
-    if local is None or not free or not paid or max(free) <= local.mean(setting):
+    is_paid = {r.seed for r in mine if r.arm in NOISES.values() and r.epsilon == epsilon}
+    is_free = {r.seed for r in mine if r.arm != LOCAL and math.isinf(r.epsilon)}
+    seeds = is_paid & is_free
+    found = paired([r for r in mine if r.seed in seeds])
+    whole = [(r, local) for count, r, local in found if count == len(seeds) and r.arm != LOCAL]
+    gaps = {
+        which: [np.array(r.values[setting]) - np.array(local.values[setting]) for r, local in kind]
+        for which, kind in {
+            "free": [pair for pair in whole if math.isinf(pair[0].epsilon)],
+            "paid": [pair for pair in whole if pair[0].epsilon == epsilon],
+        }.items()
+    }
+    if not gaps["free"] or not gaps["paid"]:
         return None
-    base = local.mean(setting)
-    return (max(paid) - base) / (max(free) - base)
+    free, paid = (max(gaps[which], key=lambda gap: float(gap.mean())) for which in gaps)
+    if free.mean() <= 0:
+        return None
+    draws = np.random.default_rng(SEED).integers(len(free), size=(2000, len(free)))
+    shares = paid[draws].mean(axis=1) / free[draws].mean(axis=1)
+    low, high = np.percentile(shares, [2.5, 97.5])
+    return float(paid.mean() / free.mean()), float(low), float(high)
 
 
 def main(options: argparse.Namespace) -> None:
@@ -403,8 +463,7 @@ def main(options: argparse.Namespace) -> None:
     order = {name: i for i, name in enumerate(POPULATIONS)}
     rows.sort(key=lambda r: (order[r.population], r.part, -r.epsilon, r.arm))
     lines = []
-    for row in rows:
-        local = next(r for r in rows if r.population == row.population and r.arm == LOCAL)
+    for count, row, local in paired(rows):
         gaps = {s: gain_interval(row, local, s) for s in ("discovery", "all")}
         lines.append(
             (
@@ -422,6 +481,7 @@ def main(options: argparse.Namespace) -> None:
                     )
                 ),
                 row.kept,
+                count,
             )
         )
     show(
@@ -437,20 +497,18 @@ def main(options: argparse.Namespace) -> None:
             "all items",
             "minus local",
             "shops kept",
+            "markets",
         ),
         lines,
     )
     bars = []
     for setting in ("discovery", "all"):
-        value = share_kept(rows, "x100", 8.0, setting)
-        bars.append(
-            Bar(
-                f"x100: share of the federated gain kept at ε = 8, {setting}",
-                value,
-                ">= 0.9",
-                None if value is None else value >= 0.9,
-            )
-        )
+        share = share_kept(rows, "x100", 8.0, setting)
+        value = None if share is None else share[0]
+        name = f"x100: share of the federated gain kept at ε = 8, {setting}"
+        if share is not None:
+            name += f" [{share[1]:.2f}, {share[2]:.2f}]"
+        bars.append(Bar(name, value, ">= 0.9", None if value is None else value >= 0.9))
     if options.plot and rows:
         PICTURE.write_text(picture(rows), encoding="utf-8")
         print(f"\ndrawn: {PICTURE.relative_to(ROOT)}")
@@ -469,8 +527,7 @@ def picture(rows: Sequence[Row]) -> str:
     panels = [(p, s) for p in POPULATIONS if any(r.population == p for r in rows) for s in WORDS]
     width = max(850, left + len(panels) * (inner_w + 34))
     gains: dict[tuple[str, str, str, str, float], tuple[float, float, float]] = {}
-    for row in rows:
-        local = next(r for r in rows if r.population == row.population and r.arm == LOCAL)
+    for _, row, local in paired(rows):
         for setting in WORDS:
             if row.arm != LOCAL:
                 key = (row.population, setting, row.arm, row.part, row.epsilon)
@@ -561,6 +618,7 @@ if __name__ == "__main__":
     made.add_argument("--parts", nargs="+", choices=("tower", "head"), default=["tower", "head"])
     made.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
     made.add_argument("--epsilons", nargs="+", type=float, default=list(TARGETS))
+    made.add_argument("--seeds", type=int, default=1, help="markets of each kind, and trainings")
     made.add_argument("--rows", type=Path, default=ROOT / "build" / "privacy_utility_rows.json")
     made.add_argument("--plot", action="store_true", help="draw docs/privacy_utility.svg")
     made.add_argument("--show", action="store_true", help="train nothing, show the rows there are")

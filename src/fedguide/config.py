@@ -147,6 +147,12 @@ class DpSettings(_Section):
         lt=1,
         description="share of ε for each shop's own sales, which every loss then knows; 0: none",
     )
+    searches: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="most different texts a shopper searched for that the shopper's own loss reads",
+    )
     shoppers: int | None = Field(
         default=None, ge=1, description="public figure: about how many shoppers all shops have"
     )

@@ -7,13 +7,17 @@ import pytest
 from fedguide.cli.app import main
 
 
-@pytest.fixture(scope="session")
-def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Settings whose home is a temporary folder and whose training is short."""
-    folder = tmp_path_factory.mktemp("cli")
+def _settings(folder: Path) -> Path:
+    """Settings whose home is in the folder and whose training is short."""
     path = folder / "fedguide.toml"
     path.write_text(f"home = '{folder / 'home'}'\n[train]\nrounds = 2\npatience = 1\n", "utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings whose home is a temporary folder that several tests may run into."""
+    return _settings(tmp_path_factory.mktemp("cli"))
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +30,9 @@ def market_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(config_file: Path, market_folder: Path) -> Path:
-    """A finished ``sim`` named ``first``; gives the config file that leads to it."""
-    command = ["sim", "--data", str(market_folder), "--config", str(config_file), "--name", "first"]
+def trained(tmp_path_factory: pytest.TempPathFactory, market_folder: Path) -> Path:
+    """A finished ``sim`` named ``first``, the only one in its home; the config that leads to it."""
+    path = _settings(tmp_path_factory.mktemp("trained"))
+    command = ["sim", "--data", str(market_folder), "--config", str(path), "--name", "first"]
     assert main(command) == 0
-    return config_file
+    return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from fedguide.models.card import card_text
+from fedguide.models.card import card_text, chosen_of
 from tests.guide.sample import a_card
 
 
@@ -29,3 +29,12 @@ def test_what_is_unknown_is_not_invented() -> None:
     assert "without times" in text
     assert "Nothing was measured." in text
     assert "NDCG" not in text
+
+
+def test_the_text_says_which_model_serves_which_slate() -> None:
+    same = chosen_of({"again": "alone", "discover": "alone"})
+    assert same == "alone"
+    assert "gate: alone\n" in card_text(dataclasses.replace(a_card(), chosen=same))
+    kept = chosen_of({"again": "together", "discover": "alone"})
+    text = card_text(dataclasses.replace(a_card(), chosen=kept))
+    assert "gate: together for again, alone for discover\n" in text

@@ -24,7 +24,7 @@ from fedguide.models.release import (
     load_release,
     save_release,
 )
-from fedguide.models.scorer import ShopModel, slate_scores
+from fedguide.models.scorer import SLATES, ShopModel, slate_scores, with_aside
 from tests.guide.sample import (
     LAST_DAY,
     a_card,
@@ -33,6 +33,7 @@ from tests.guide.sample import (
     signer_of,
     verifier,
 )
+from tests.guide.two import another
 
 FILES = (
     MANIFEST,
@@ -45,6 +46,7 @@ FILES = (
     "shop.safetensors",
     "slates.json",
 )
+ASIDE = ("aside.json", "aside.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,23 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Path:
 @pytest.fixture
 def folder(pristine: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(pristine, tmp_path / "release"))
+
+
+@pytest.fixture(scope="module")
+def pristine_pair(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Path:
+    folder = tmp_path_factory.mktemp("pair") / "release"
+    save_release(folder, a_pair(), a_card(), signer_of(key))
+    return folder
+
+
+@pytest.fixture
+def pair(pristine_pair: Path, tmp_path: Path) -> Path:
+    """A release of two networks."""
+    return Path(shutil.copytree(pristine_pair, tmp_path / "pair"))
+
+
+def a_pair(aside: str = "discover") -> ShopModel:
+    return with_aside(a_model(), aside, another(a_model()))
 
 
 def opened(folder: Path, key: SigningKey) -> Release:
@@ -186,7 +205,7 @@ def test_a_stranger_cannot_sign_in_another_name(folder: Path, key: SigningKey) -
         opened(folder, key)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 2, 3, "1", None])
 def test_another_format_version_is_refused(folder: Path, key: SigningKey, version: object) -> None:
     sign_again(folder, key, format=version)
     with pytest.raises(ReleaseError, match="format"):
@@ -310,3 +329,161 @@ def test_other_models_come_back(tmp_path: Path, key: SigningKey, model: ShopMode
     found = opened(tmp_path / "release", key).model
     assert found.network.events == model.network.events
     assert len(found) == len(model)
+
+
+@pytest.mark.parametrize("aside", SLATES)
+def test_two_networks_come_back(tmp_path: Path, key: SigningKey, aside: str) -> None:
+    model, folder = a_pair(aside), tmp_path / "release"
+    save_release(folder, model, a_card(), signer_of(key))
+    assert sorted(file.name for file in folder.iterdir()) == sorted((*FILES, *ASIDE))
+    # Who knows format 1 alone refuses it by its number.
+    assert json.loads((folder / MANIFEST).read_bytes())["format"] == 2
+    found = opened(folder, key).model
+    assert found.aside is not None
+    assert found.aside.slate == aside
+    assert found.slates == dict(model.slates)
+    history = a_history(np.random.default_rng(3), len(model), 40)
+    for slate in SLATES:
+        np.testing.assert_array_equal(
+            slate_scores(found, history, LAST_DAY, slate),
+            slate_scores(model, history, LAST_DAY, slate),
+        )
+
+
+def test_the_first_network_is_written_as_without_another(pristine: Path, pair: Path) -> None:
+    for name in ("network.safetensors", "features.json", "shop.safetensors", "catalogue.json"):
+        assert (pair / name).read_bytes() == (pristine / name).read_bytes()
+    assert json.loads((pristine / MANIFEST).read_bytes())["format"] == 1
+
+
+def test_neighbours_of_both_are_written_once(tmp_path: Path, key: SigningKey) -> None:
+    model, other = a_model(), another(a_model())
+    alike = dataclasses.replace(
+        other, neighbours=model.neighbours.copy(), neighbour_weights=model.neighbour_weights.copy()
+    )
+    save_release(tmp_path / "release", with_aside(model, "again", alike), a_card(), signer_of(key))
+    arrays = load((tmp_path / "release" / "aside.safetensors").read_bytes())
+    assert not {"neighbours", "neighbour_weights"} & set(arrays)
+    found = opened(tmp_path / "release", key).model
+    assert found.aside is not None
+    assert found.aside.neighbours is found.neighbours
+
+
+@pytest.mark.parametrize("name", [*FILES, *ASIDE])
+@pytest.mark.parametrize("where", [0.0, 0.5, 1.0])
+def test_one_changed_bit_in_a_release_of_two_is_refused(
+    pair: Path, key: SigningKey, name: str, where: float
+) -> None:
+    data = bytearray((pair / name).read_bytes())
+    data[round(where * (len(data) - 1))] ^= 1
+    (pair / name).write_bytes(data)
+    with pytest.raises(ReleaseError):
+        opened(pair, key)
+
+
+@pytest.mark.parametrize("name", ASIDE)
+def test_half_of_a_release_of_two_is_refused(pair: Path, key: SigningKey, name: str) -> None:
+    (pair / name).unlink()
+    with pytest.raises(ReleaseError, match=name):
+        opened(pair, key)
+
+
+def test_the_files_are_those_of_the_format(pair: Path, folder: Path, key: SigningKey) -> None:
+    sign_again(pair, key, format=1)
+    with pytest.raises(ReleaseError, match=r"format 1 misses or adds aside\.json"):
+        opened(pair, key)
+    sign_again(folder, key, format=2)
+    with pytest.raises(ReleaseError, match=r"format 2 misses or adds aside\.json"):
+        opened(folder, key)
+
+
+@pytest.mark.parametrize("change", [_drop, _add, _narrow, _half, _nan])
+def test_signed_but_wrong_tensors_of_the_other_network_are_refused(
+    pair: Path, key: SigningKey, change: Callable[[Arrays], None]
+) -> None:
+    file = pair / "aside.safetensors"
+    arrays = {name: array.copy() for name, array in load(file.read_bytes()).items()}
+    change(arrays)
+    file.write_bytes(save(arrays))
+    sign_again(pair, key)
+    with pytest.raises(ReleaseError, match=r"aside\.safetensors"):
+        opened(pair, key)
+
+
+def _other_items(arrays: Arrays) -> None:
+    arrays["item_vectors"] = arrays["item_vectors"][::-1].copy()
+
+
+def _wider(arrays: Arrays) -> None:
+    arrays["item_vectors"] = np.pad(arrays["item_vectors"], ((0, 0), (0, 1)))
+
+
+def _too_far(arrays: Arrays) -> None:
+    arrays["neighbours"][0, 0] = 80
+
+
+def _too_low(arrays: Arrays) -> None:
+    arrays["neighbours"][0, 0] = -2
+
+
+def _unlike(arrays: Arrays) -> None:
+    arrays["neighbour_weights"] = arrays["neighbour_weights"][:, :-1].copy()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_other_items, "not this network's"),
+        (_wider, "not this network's"),
+        (_too_far, "neighbours must lie in"),
+        (_too_low, "neighbours must lie in"),
+        (_unlike, "must both be"),
+    ],
+)
+def test_the_other_network_is_checked_as_the_first(
+    pair: Path, key: SigningKey, change: Callable[[Arrays], None], said: str
+) -> None:
+    file = pair / "aside.safetensors"
+    arrays = {name: array.copy() for name, array in load(file.read_bytes()).items()}
+    change(arrays)
+    file.write_bytes(save(arrays))
+    sign_again(pair, key)
+    with pytest.raises(ReleaseError, match=said):
+        opened(pair, key)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"discover"', '"both"'),
+        ('"neighbour_days": 45.0', '"neighbour_days": 0'),
+        ('"neighbours": true', '"neighbours": false'),
+        ('"bag"', '"oracle"'),
+        ('"buckets": 1024', '"buckets": 1'),
+    ],
+)
+def test_senseless_settings_of_the_other_network_are_refused(
+    pair: Path, key: SigningKey, before: str, after: str
+) -> None:
+    text = (pair / "aside.json").read_text()
+    assert before in text
+    (pair / "aside.json").write_text(text.replace(before, after))
+    sign_again(pair, key)
+    with pytest.raises(ReleaseError):
+        opened(pair, key)
+
+
+def test_another_network_that_is_not_of_the_catalogue_is_not_saved(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    model = a_pair()
+    assert model.aside is not None
+    odd = dataclasses.replace(model.aside, item_vectors=model.aside.item_vectors[::-1].copy())
+    with pytest.raises(ReleaseError, match="not this network's"):
+        save_release(
+            tmp_path / "release",
+            dataclasses.replace(model, aside=odd),
+            a_card(),
+            signer_of(key),
+        )
+    assert not list(tmp_path.iterdir())

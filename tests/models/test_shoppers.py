@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -106,20 +108,95 @@ def test_released_sales_are_asked_for_when_the_first_slope_is_wanted_and_once():
     assert not np.array_equal(found, every(plain, params))
 
 
-def test_searches_and_their_words_are_nobodys_rows():
-    bought = [(0, 1, [0, 1]), (0, 5, [2]), (1, 3, [4])]
+BOUGHT = [(0, 1, [0, 1]), (0, 5, [2]), (1, 3, [4])]
+
+
+def with_searches(texts, owners=(0, 1)):
+    """BOUGHT, with a search of each owner before its baskets: (text of shopper 0, of shopper 1)."""
+    days = {0: 0, 1: 2}
+    made = diary([*((one, days[one], [(-1, SEARCH)]) for one in owners), *BOUGHT])
+    known = tuple(sorted({texts[one] for one in owners}))
+    queries = np.full(len(made.items), -1, np.int32)
+    lines = np.flatnonzero(made.kinds == SEARCH)
+    queries[lines] = [known.index(texts[one]) for one in owners]
+    return replace(made, queries=queries, query_texts=known)
+
+
+def test_a_shopper_alone_has_the_shops_gradient_with_its_searches():
+    """The words typed are all in the catalogue, so nothing of the shop's own rows is left out."""
     goods, params = catalogue(6), params_of(PLAN)
-    plain = shopper_slopes(goods, diary(bought), PLAN)
-    searched = diary([(0, 0, [(-1, SEARCH)]), *bought[:2], (1, 2, [(-1, SEARCH)]), *bought[2:]])
-    searched = type(searched)(
-        **(
-            vars(searched)
-            | {
-                "queries": np.where(searched.kinds == SEARCH, 0, -1).astype(np.int32),
-                "query_texts": ("my own words",),
-            }
-        )
+    train = with_searches(("thing 3 物品",), owners=(0,))
+    train = replace(
+        train,
+        shoppers=train.shoppers[train.shoppers == 0],
+        days=train.days[:3],
+        offsets=train.offsets[:4],
+        items=train.items[:4],
+        kinds=train.kinds[:4],
+        queries=train.queries[:4],
+        shopper_ids=train.shopper_ids[:1],
     )
+    layout = layout_of(PLAN)
+    whole = layout.unflatten(make_gradient(goods, train, PLAN)(params).gradient)
+    mine = layout.unflatten(every(shopper_slopes(goods, train, PLAN, searches=1), params)[0])
+    without = layout.unflatten(every(shopper_slopes(goods, train, PLAN), params)[0])
+    for name in ("table", "shopper", "start", "kind", "decay"):
+        np.testing.assert_allclose(mine[name], whole[name], rtol=1e-5, atol=1e-5, err_msg=name)
+    assert np.abs(mine["table"] - without["table"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("plan", [PLAN, ROUGH])
+@pytest.mark.parametrize("part", ["tower", "head"])
+def test_a_search_moves_its_own_shoppers_slope_alone(plan, part):
+    goods, params = catalogue(6), params_of(plan)
+
+    def slopes(seed, *said, **more):
+        train = with_searches(said, **more)
+        return every(shopper_slopes(goods, train, plan, part, searches=2), params, seed)
+
+    moved = []
+    for seed in range(4):  # in some the only line is in the cart, so that nothing is asked
+        one, other = slopes(seed, "thing 2", "thing 3"), slopes(seed, "thing 2", "物品 5")
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[0], slopes(seed, "thing 2", "", owners=(0,))[0])
+        moved.append(not np.array_equal(one[1], other[1]))
+    assert any(moved)
+
+
+def test_words_that_no_item_has_are_not_read():
+    """Else the coordinates of a slope would tell what was typed."""
+    goods, params = catalogue(6), params_of(PLAN)
+    plain = shopper_slopes(goods, diary(BOUGHT), PLAN)
+    found = shopper_slopes(goods, with_searches(("zzzz", "thing 1 qqqq")), PLAN, searches=3)
+    known = shopper_slopes(goods, with_searches(("zzzz", "thing 1")), PLAN, searches=3)
+    np.testing.assert_array_equal(found.places, plain.places)
+    shape = np.flatnonzero(every(found, params)[1])
+    np.testing.assert_array_equal(shape, np.flatnonzero(every(known, params)[1]))
+
+
+def test_of_many_searches_the_latest_are_read():
+    goods, params = catalogue(6), params_of(PLAN)
+    texts = ("thing 1", "thing 2", "thing 3")
+
+    def typed(numbers):
+        made = diary([(0, day, [(-1, SEARCH)]) for day in range(len(numbers))] + [(0, 9, [4])])
+        queries = np.full(len(made.items), -1, np.int32)
+        queries[: len(numbers)] = numbers
+        return replace(made, queries=queries, query_texts=texts)
+
+    two = every(shopper_slopes(goods, typed([0, 1, 2]), PLAN, searches=2), params)
+    three = every(shopper_slopes(goods, typed([0, 1, 2]), PLAN, searches=3), params)
+    changed = every(shopper_slopes(goods, typed([2, 1, 2]), PLAN, searches=2), params)
+    again = every(shopper_slopes(goods, typed([1, 1, 2]), PLAN, searches=2), params)
+    assert not np.array_equal(two, three)
+    assert not np.array_equal(two, changed)  # the repeated text counts twice, as it does elsewhere
+    assert not np.array_equal(two, again)
+
+
+def test_without_being_asked_for_searches_are_nobodys_rows():
+    goods, params = catalogue(6), params_of(PLAN)
+    plain = shopper_slopes(goods, diary(BOUGHT), PLAN)
+    searched = with_searches(("my own words", "thing 1"))
     found = shopper_slopes(goods, searched, PLAN)
     np.testing.assert_array_equal(found.places, plain.places)
     np.testing.assert_array_equal(found.shoppers, plain.shoppers)
@@ -191,6 +268,8 @@ def test_what_cannot_be():
         shopper_slopes(SHOP.catalogue, SHOP.train, PLAN, "foot")
     with pytest.raises(ConfigError, match="baskets"):
         shopper_slopes(SHOP.catalogue, SHOP.train, PLAN, baskets=0)
+    with pytest.raises(ConfigError, match="searches"):
+        shopper_slopes(SHOP.catalogue, SHOP.train, PLAN, searches=-1)
     with pytest.raises(DataError, match="no purchase"):
         shopper_slopes(SHOP.catalogue, diary([(0, 1, [(0, VIEW)])]), PLAN)
 

@@ -129,11 +129,14 @@ def spent(ledger):
     return sum(ledger.counts("shop").values())
 
 
-@pytest.mark.parametrize(("task", "sales", "charges"), [("noised", 0.0, 2), ("sold", 0.25, 3)])
+@pytest.mark.parametrize(
+    ("task", "more", "charges"),
+    [("noised", {}, 2), ("sold", {"sales": 0.25, "searches": 2}, 3)],
+)
 def test_over_the_hub_and_in_one_process_are_the_same_bits(
-    world, driving, tmp_path, ledgers, task, sales, charges
+    world, driving, tmp_path, ledgers, task, more, charges
 ):
-    proposal = noised(task, replace(PLAN, sales=sales))
+    proposal = noised(task, replace(PLAN, **more))
     assert read_proposal(proposal_bytes(proposal)) == proposal
     driving.book.begin(proposal, 0.0)
 

@@ -151,6 +151,10 @@ def test_the_footer_of_facts_comes_from_the_model_card() -> None:
     text = ask(an_app(alone), "/?user=shopper-07").text
     assert "none: trained alone" in text
     assert TABLES["en"]["tagline"] not in text
+    for slate, said in (("together", True), ("alone", False)):
+        kept = {"again": slate, "discover": "alone"}
+        half = a_guide(card=dataclasses.replace(a_card("half"), chosen=kept))
+        assert (TABLES["en"]["tagline"] in ask(an_app(half), "/?user=shopper-07").text) is said
     unknown = a_guide(card=dataclasses.replace(a_card("solo"), bytes_sent=None))
     assert "not recorded" in ask(an_app(unknown), "/?user=shopper-07").text
 

@@ -50,8 +50,8 @@ ApprovalsOption = Annotated[
     float, typer.Option("--wait", help="Seconds that owners have to decide", min=0)
 ]
 
-COLUMNS = ("user_id (stays)", "item_id (stays)", "kind", "time", "title", "brand", "category",
-           "price")  # fmt: skip
+COLUMNS = ("user_id (stays)", "item_id (stays)", "kind", "time", "query (stays)", "title", "brand",
+           "category", "price")  # fmt: skip
 """What training a guide reads of a shop's own data, on the shop's own machine."""
 
 _LOOK_S = 0.5

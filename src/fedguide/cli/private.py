@@ -108,6 +108,7 @@ def private_plan(
         cycle=ours.cycle,
         bands=ours.bands,
         sales=ours.sales,
+        searches=ours.searches,
     )
 
 
@@ -210,6 +211,7 @@ def receipt(private: PrivatePlan | None, shops: int, guide: Any) -> Mapping[str,
         "noise_multiplier": guard.multiplier,
         "sales": private.sales,
         "sales_multiplier": private.sales_multiplier,
+        "searches": private.searches,
         "trained": guard.size,
         "divisor": guard.cohort,
         "event": to_record(guard.event("together")),

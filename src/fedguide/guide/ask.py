@@ -171,7 +171,7 @@ def _scores(guide: Guide, moment: Moment, rows: NDArray[np.int64]) -> NDArray[np
 
 def _closeness(guide: Guide, text: str) -> NDArray[np.float32]:
     """Cosine of every item with a text, by the text tower."""
-    vector = guide.query_of(text)
+    vector = guide.main.query_of(text)
     size = float(np.linalg.norm(vector)) or 1.0
     close: NDArray[np.float32] = guide.release.model.item_vectors @ vector
     return close / guide.lexicon.lengths / np.float32(size)
@@ -200,7 +200,7 @@ def _picks(
     if guide.rules and order.source != NEAREST:
         rows, sources = arranged(
             guide.rules,
-            guide.index.vectors,
+            guide.main.index.vectors,
             order.rows.tolist(),
             order.scores.tolist(),
             k,

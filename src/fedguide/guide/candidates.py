@@ -82,14 +82,15 @@ class Best:
     scanned: bool
 
 
-def build_index(model: ShopModel) -> Index:
-    """The index of a shop's items."""
+def build_index(model: ShopModel, *, searched: bool = True) -> Index:
+    """The index of a shop's items; without a sketch where the k best are never searched for."""
     vectors = model.item_vectors
     columns = (np.log1p(model.recent_sales), np.log1p(model.popularity))
     static = np.stack(columns, axis=1).astype(np.float32)
     lengths = np.linalg.norm(vectors, axis=1) ** 2 + np.linalg.norm(static, axis=1) ** 2
     reach = float(np.sqrt(lengths.max(initial=0.0)))
-    return Index(sketch_of(vectors, static), vectors, static, reach)
+    sketch = sketch_of(vectors, static) if searched else None
+    return Index(sketch, vectors, static, reach)
 
 
 def best_items(index: Index, question: Question, k: int) -> Best:

@@ -26,15 +26,9 @@ from fedguide.guide.answers import (
     Because,
     Pick,
 )
-from fedguide.guide.candidates import (
-    Best,
-    Index,
-    best_items,
-    build_index,
-    score_items,
-)
+from fedguide.guide.candidates import Best, best_items, score_items
 from fedguide.guide.histories import Histories, history_for
-from fedguide.guide.moment import Moment, Prepared, moment_of, prepare
+from fedguide.guide.moment import Moment, moment_of
 from fedguide.guide.newcomers import (
     NEW,
     NEW_SHARE,
@@ -48,13 +42,19 @@ from fedguide.guide.reasons import reasons
 from fedguide.guide.rules import Ruled, Rules, arranged, joined, ruled
 from fedguide.guide.search import Found, Lexicon, build_lexicon, search_items, similar_items
 from fedguide.guide.segment import ROLES
-from fedguide.guide.slates import best_again, best_discover, best_sellers, question_of
+from fedguide.guide.slates import (
+    Side,
+    best_again,
+    best_discover,
+    best_sellers,
+    question_of,
+    sides_of,
+)
 from fedguide.guide.vocabulary import Vocabulary, build_vocabulary
-from fedguide.models.encoders import Matrix, query_vector
+from fedguide.models.encoders import History
 from fedguide.models.release import Release
 from fedguide.values import KINDS, Catalogue
 
-_REMEMBERED = 65_536
 MOST_PICKS = 100
 """The largest ``k`` of one question."""
 
@@ -68,11 +68,9 @@ class Guide:
         release: the model, its card and who signed them.
         histories: the shop's own shoppers; they never leave this process.
         today: gives the day of a question, in the unit of the histories' days.
-        prepared: the release's model, ready for many moments.
+        sides: what each slate is answered by.
         rows: row of each item id.
-        index: for the discover slate.
         lexicon: for search.
-        query_of: gives the vector of a searched text and remembers the latest ones.
         allows: may a shopper be profiled? Asked again at every question.
         words: gives the shop's vocabulary, which is made at the first wish.
         rules: the shop's own rules over an answer.
@@ -85,17 +83,21 @@ class Guide:
     release: Release
     histories: Histories
     today: Callable[[], int]
-    prepared: Prepared
+    sides: Mapping[str, Side]
     rows: Mapping[str, int]
-    index: Index
     lexicon: Lexicon
-    query_of: Callable[[str], Matrix]
     allows: Callable[[str], bool]
     words: Callable[[], Vocabulary]
     rules: Ruled
     asked: Rules
     first_new: int
     new_share: float
+
+    @property
+    def main(self) -> Side:
+        """The release's first network, for everything that is no slate."""
+        aside = self.release.model.aside
+        return self.sides[AGAIN if aside is not None and aside.slate == DISCOVER else DISCOVER]
 
 
 def everybody(_shopper: str) -> bool:
@@ -145,11 +147,9 @@ def open_guide(
         release=release,
         histories=histories,
         today=today,
-        prepared=prepare(model),
+        sides=sides_of(model),
         rows=rows,
-        index=build_index(model),
         lexicon=lexicon,
-        query_of=lru_cache(_REMEMBERED)(partial(query_vector, model.network)),
         allows=allows,
         words=lru_cache(maxsize=1)(partial(build_vocabulary, model.catalogue, lexicon, ROLES)),
         rules=ruled(rules or Rules(), model.catalogue, rows),
@@ -204,8 +204,14 @@ def recommend(guide: Guide, user: str, k: int = 10, slate: str = DISCOVER) -> An
     history = history_for(guide.histories, addressed(guide, user))
     if history is None:
         return best_for_nobody(guide, k, slate)
-    moment = moment_of(guide.prepared, history, guide.today(), guide.query_of)
+    moment = moment_at(guide, history, guide.today(), slate)
     return Answer(PERSONAL, slate, picks_at(guide, moment, slate, k))
+
+
+def moment_at(guide: Guide, history: History, today: int, slate: str) -> Moment:
+    """A history as the network of a slate sees it; for both slates, as that of the first."""
+    side = _side(guide, slate)
+    return moment_of(side.prepared, history, today, side.query_of)
 
 
 def best_for_nobody(guide: Guide, k: int, slate: str) -> Answer:
@@ -229,9 +235,13 @@ def best_for_nobody(guide: Guide, k: int, slate: str) -> Answer:
 
 
 def picks_at(guide: Guide, moment: Moment, slate: str, k: int) -> tuple[Pick, ...]:
-    """The k best items of a slate, or of both, at a moment."""
-    wanted = (AGAIN, DISCOVER) if slate == BOTH else (slate,)
-    return tuple(pick for name in wanted for pick in _slate(guide, moment, name, k))
+    """The k best items of a slate, or of both, at a moment (``moment_at`` of the same slate)."""
+    if slate != BOTH:
+        return _slate(guide, moment, slate, k)
+    other = moment
+    if guide.sides[DISCOVER] is not guide.sides[AGAIN]:
+        other = moment_at(guide, moment.history, moment.reading.today, DISCOVER)
+    return (*_slate(guide, moment, AGAIN, k), *_slate(guide, other, DISCOVER, k))
 
 
 def search(guide: Guide, query: str, k: int = 20) -> Answer:
@@ -290,16 +300,22 @@ def checked_k(k: int) -> int:
     return k
 
 
+def _side(guide: Guide, slate: str) -> Side:
+    """What a slate is answered by; of both the first."""
+    return guide.sides[AGAIN if slate == BOTH else slate]
+
+
 def _slate(guide: Guide, moment: Moment, slate: str, k: int) -> tuple[Pick, ...]:
     # A rule can reach for any item, so all of them are candidates where there are rules.
     depth = len(guide.release.model) if guide.rules else k
     new, scores = _none(), np.zeros(0)
+    index = guide.sides[slate].index
     if slate == AGAIN:
-        best = best_again(moment, guide.index, depth)
+        best = best_again(moment, index, depth)
     elif _any_new(guide):
         best, new, scores = _best_beside_new(guide, moment, depth, k)
     else:
-        best = best_discover(moment, guide.index, depth)
+        best = best_discover(moment, index, depth)
     if not len(best.items) and not len(new):
         return ()
     return _ruled_picks(
@@ -319,13 +335,13 @@ def _best_beside_new(
     guide: Guide, moment: Moment, depth: int, k: int
 ) -> tuple[Best, NDArray[np.int64], NDArray[np.float64]]:
     """The best of the release's items; the new ones that get a place, and their scores."""
-    question = question_of(moment, DISCOVER)
+    question, index = question_of(moment, DISCOVER), guide.sides[DISCOVER].index
     later = np.arange(guide.first_new, len(guide.release.model))
     unwanted = np.union1d(question.excluded, later)
-    best = best_items(guide.index, replace(question, excluded=unwanted), depth)
+    best = best_items(index, replace(question, excluded=unwanted), depth)
     places = places_for_new(guide.new_share, k)
-    new = closest_new(guide.index.vectors, guide.first_new, moment.shopper, moment.bought, places)
-    return best, new, score_items(guide.index, question, new)
+    new = closest_new(index.vectors, guide.first_new, moment.shopper, moment.bought, places)
+    return best, new, score_items(index, question, new)
 
 
 def _ruled_picks(
@@ -351,7 +367,8 @@ def _ruled_picks(
             best = Best(beside[order], values[order], best.scanned)
         return _picks(guide, best, slate, because(best.items))
     rows, scores = best.items.tolist(), best.scores.tolist()
-    chosen, sources = arranged(guide.rules, guide.index.vectors, rows, scores, k - len(new))
+    vectors = _side(guide, slate).index.vectors
+    chosen, sources = arranged(guide.rules, vectors, rows, scores, k - len(new))
     chosen = joined(guide.rules, chosen.tolist(), new.tolist(), k)
     score = dict(zip([*rows, *new.tolist()], [*scores, *new_scores.tolist()], strict=True))
     kept = np.array([score[row] for row in chosen.tolist()])

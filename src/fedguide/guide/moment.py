@@ -13,7 +13,6 @@ from fedguide.models.fading import Fading, fading_of, look_up
 from fedguide.models.reading import Grouping, Reading, encode_read, read
 from fedguide.models.scorer import (
     OF_OWN,
-    SLATES,
     Own,
     ShopModel,
     Voices,
@@ -36,8 +35,8 @@ class Prepared:
     Attributes:
         model: the shop's model.
         fading: how much an event counts.
-        weights: ``total_weights`` of each slate.
-        of_own: float32 ``(4,)`` of each slate, the weights of ``OF_OWN`` among them.
+        weights: ``total_weights`` of each slate that the model scores.
+        of_own: float32 ``(4,)`` of each of them, the weights of ``OF_OWN`` among them.
     """
 
     model: ShopModel
@@ -122,9 +121,9 @@ class SlateScore:
 
 
 def prepare(model: ShopModel) -> Prepared:
-    """A model made ready for many moments."""
-    weights = {slate: total_weights(model, slate) for slate in SLATES}
-    of_own = {slate: np.array([weights[slate][name] for name in OF_OWN]) for slate in SLATES}
+    """A model of one network (``scorer.served_by``) made ready for many moments."""
+    weights = {slate: total_weights(model, slate) for slate in model.slates}
+    of_own = {slate: np.array([total[name] for name in OF_OWN]) for slate, total in weights.items()}
     return Prepared(model, fading_of(model), weights, of_own)
 
 
@@ -134,7 +133,10 @@ def moment_of(
     today: int,
     query_of: Callable[[str], Matrix] | None = None,
 ) -> Moment:
-    """Everything about a history, for all slates; ``query_of`` as in ``reading.read``."""
+    """Everything about a history, for all slates of a model.
+
+    ``query_of`` is as in ``reading.read``.
+    """
     model = prepared.model
     groups = group_events(history)
     starts, searches = groups.grouping.starts, groups.searches

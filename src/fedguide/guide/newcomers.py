@@ -59,10 +59,11 @@ def added_to(
 
 def with_added(model: ShopModel, first_new: int, added: Catalogue) -> ShopModel:
     """The model of the release's items and the added ones, which nobody has bought yet."""
-    count, width = len(added.ids), model.neighbours.shape[1]
+    count, old_neighbours = len(added.ids), (model.neighbours, model.neighbour_weights)
+    neighbours, neighbour_weights = _lonely(*old_neighbours, first_new, count)
     old = _taken(model.catalogue, range(first_new))
     none = np.zeros(count, model.popularity.dtype)
-    return replace(
+    longer = replace(
         model,
         catalogue=Catalogue(
             ids=(*old.ids, *added.ids),
@@ -72,15 +73,35 @@ def with_added(model: ShopModel, first_new: int, added: Catalogue) -> ShopModel:
             prices=np.concatenate([old.prices, added.prices]).astype(np.float32),
         ),
         item_vectors=_behind(model.item_vectors, first_new, item_vectors(model.network, added)),
-        neighbours=np.concatenate(
-            [model.neighbours[:first_new], np.full((count, width), -1, model.neighbours.dtype)]
-        ),
-        neighbour_weights=_behind(
-            model.neighbour_weights, first_new, np.zeros((count, width), np.float32)
-        ),
+        neighbours=neighbours,
+        neighbour_weights=neighbour_weights,
         popularity=np.concatenate([model.popularity[:first_new], none]),
         recent_sales=np.concatenate([model.recent_sales[:first_new], none]),
     )
+    aside = model.aside
+    if aside is None:
+        return longer
+    if aside.neighbours is not model.neighbours:
+        theirs = (aside.neighbours, aside.neighbour_weights)
+        neighbours, neighbour_weights = _lonely(*theirs, first_new, count)
+    vectors = _behind(aside.item_vectors, first_new, item_vectors(aside.network, added))
+    aside = replace(
+        aside,
+        item_vectors=vectors,
+        neighbours=neighbours,
+        neighbour_weights=neighbour_weights,
+    )
+    return replace(longer, aside=aside)
+
+
+def _lonely(
+    neighbours: NDArray[np.int32], weights: Matrix, first_new: int, count: int
+) -> tuple[NDArray[np.int32], Matrix]:
+    """The neighbours of the release's items, and none for the added ones."""
+    width = neighbours.shape[1]
+    none = np.full((count, width), -1, neighbours.dtype)
+    more = np.zeros((count, width), np.float32)
+    return np.concatenate([neighbours[:first_new], none]), _behind(weights, first_new, more)
 
 
 def same_items(one: Catalogue, other: Catalogue) -> bool:

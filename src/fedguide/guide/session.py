@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError
+from fedguide.guide.answers import DISCOVER
 from fedguide.guide.candidates import score_items
-from fedguide.guide.engine import Guide, addressed, item_row
+from fedguide.guide.engine import Guide, addressed, item_row, moment_at
 from fedguide.guide.fresh import Happened, extended
 from fedguide.guide.histories import history_for
-from fedguide.guide.moment import Moment, moment_of
+from fedguide.guide.moment import Moment
 from fedguide.guide.search import checked_query
 from fedguide.guide.slates import question_of
 from fedguide.models.encoders import History, Matrix, empty_history
@@ -38,9 +39,15 @@ class Event:
 
 
 def moment_with(
-    guide: Guide, shopper: str | None, session: Sequence[Event] = (), query: str = ""
+    guide: Guide,
+    shopper: str | None,
+    session: Sequence[Event] = (),
+    query: str = "",
+    slate: str = DISCOVER,
 ) -> Moment | None:
     """The moment of a shopper, a visit and a wish together; ``None`` where there is nothing.
+
+    ``slate`` is the one that is to be scored at it.
 
     Raises:
         ConfigError: an event is of no known kind, or has not one of item and query.
@@ -54,14 +61,14 @@ def moment_with(
     whole = _appended(guide, past, events)
     if not len(whole):
         return None
-    return moment_of(guide.prepared, whole, guide.today(), guide.query_of)
+    return moment_at(guide, whole, guide.today(), slate)
 
 
 def scores_of(
     guide: Guide, moment: Moment, slate: str, rows: NDArray[np.int64], *, rough: bool = False
 ) -> NDArray[np.float64]:
     """The slate's score of some items at a moment; ``rough`` computes in single precision."""
-    question, index = question_of(moment, slate), guide.index
+    question, index = question_of(moment, slate), guide.sides[slate].index
     if not rough:
         return score_items(index, question, rows)
     width = index.vectors.shape[1]

@@ -45,7 +45,7 @@ def recommend_visit(
     k = checked_k(k)
     if slate not in ASKABLE:
         raise ConfigError(f"slate must be one of {', '.join(ASKABLE)}, got {slate[:64]!r}")
-    moment = moment_with(guide, shopper, session)
+    moment = moment_with(guide, shopper, session, slate=slate)
     if moment is None:
         return best_for_nobody(guide, k, slate)
     return Answer(PERSONAL, slate, picks_at(guide, moment, slate, k))

@@ -6,6 +6,7 @@ was not measured is absent, never guessed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -47,7 +48,8 @@ class Card:
         currency: ISO 4217 code of prices; empty when unknown.
         clocked: are days real dates (or only positions)?
         metrics: what was measured.
-        chosen: which model the shop's gate kept: ``together`` or ``alone``.
+        chosen: which model the shop's gate kept: ``together`` or ``alone``; by slate where it
+            kept another one for each.
     """
 
     shop: str
@@ -62,7 +64,20 @@ class Card:
     currency: str = ""
     clocked: bool = True
     metrics: tuple[Metric, ...] = ()
-    chosen: str = "together"
+    chosen: str | Mapping[str, str] = "together"
+
+
+def chosen_of(kept: Mapping[str, str]) -> str | Mapping[str, str]:
+    """What a card says was chosen: one word where all slates kept the same."""
+    words = set(kept.values())
+    return words.pop() if len(words) == 1 else dict(kept)
+
+
+def chosen_text(chosen: str | Mapping[str, str]) -> str:
+    """What was chosen, in words."""
+    if isinstance(chosen, str):
+        return chosen
+    return ", ".join(f"{model} for {slate}" for slate, model in chosen.items())
 
 
 def card_text(card: Card) -> str:
@@ -76,7 +91,7 @@ def card_text(card: Card) -> str:
         f"- Training data: {period}; synthetic: {'yes' if card.synthetic else 'no'}",
         f"- Shops that trained: {len(card.shops)} ({', '.join(card.shops)})",
         f"- Rounds: {card.rounds}; this shop sent: {sent}; raw rows sent: 0",
-        f"- Kept by the shop's gate: {card.chosen}",
+        f"- Kept by the shop's gate: {chosen_text(card.chosen)}",
         f"- Privacy of what was sent: {card.privacy}",
         "",
     ]

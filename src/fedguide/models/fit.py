@@ -227,6 +227,7 @@ def make_gradient(
 def each_slope(
     arrays: Mapping[str, NDArray[np.float32]],
     mixed: NDArray[np.float32],
+    own: NDArray[np.float32],
     examples: Examples,
     chosen: NDArray[np.int32],
     seeds: NDArray[np.uint32],
@@ -234,26 +235,34 @@ def each_slope(
     *,
     rows: bool,
     still: tuple[str, ...] = (),
-) -> tuple[NDArray[np.float32] | None, dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+) -> tuple[
+    tuple[NDArray[np.float32], NDArray[np.float32]] | None,
+    dict[str, NDArray[np.float32]],
+    NDArray[np.float32],
+]:
     """The slope of each shopper's own mean loss: by row, and by each of ``arrays``; and the loss.
 
     Args:
         arrays: every parameter but the text tower's.
-        mixed: rows ``(r, d)`` as the text tower gives them, before they are brought to length.
+        mixed: rows of the items ``(r, d)`` as the text tower gives them, before they are brought
+            to length.
+        own: likewise the rows that each shopper has to itself, ``(k, s, d)``: to this shopper
+            they are the rows from r on.
         examples: the shop's; ``on_device`` where it is asked again and again.
         chosen: each shopper's examples, ``(k, m)``, -1 for none.
         seeds: of each shopper's dropout and cart, ``(k,)``.
         plan: the network.
-        rows: are the slopes by row, ``(k, r, d)``, wanted?
+        rows: are the slopes by row wanted, ``(k, r, d)`` and ``(k, s, d)``?
         still: names among ``arrays`` that get no slope.
     """
     trained = {name: value for name, value in arrays.items() if name not in still}
     held = {name: arrays[name] for name in still}
     by_row, by_array, losses = _each_slope(
-        trained, held, mixed, examples, chosen, seeds, _shape_of(plan), rows
+        trained, held, mixed, own, examples, chosen, seeds, _shape_of(plan), rows
     )
     named = {k: np.asarray(v) for k, v in by_array.items()}
-    return (np.asarray(by_row) if rows else None), named, np.asarray(losses)
+    both = None if by_row is None else (np.asarray(by_row[0]), np.asarray(by_row[1]))
+    return both, named, np.asarray(losses)
 
 
 def on_device(examples: Examples) -> Examples:
@@ -497,21 +506,24 @@ def _each_slope(
     arrays: Arrays,
     held: Arrays,
     mixed: jax.Array,
+    own: jax.Array,
     examples: Examples,
     chosen: jax.Array,
     seeds: jax.Array,
     plan: GuidePlan,
     rows: bool,
-) -> tuple[jax.Array, Arrays, jax.Array]:
-    # Rows and parameters are the same for all shoppers: only what depends on one is computed k
-    # times. A shopper with nothing asked has loss 0, and so has its slope.
-    def one(mixed: jax.Array, arrays: Arrays, chosen: jax.Array, seed: jax.Array) -> jax.Array:
-        return _own_loss(mixed, {**arrays, **held}, examples, chosen, seed, plan)
+) -> tuple[tuple[jax.Array, jax.Array] | None, Arrays, jax.Array]:
+    # The items and parameters are the same for all shoppers: only what depends on one is computed
+    # k times. A shopper with nothing asked has loss 0, and so has its slope.
+    def one(
+        arrays: Arrays, mixed: jax.Array, own: jax.Array, chosen: jax.Array, seed: jax.Array
+    ) -> jax.Array:
+        return _own_loss(mixed, own, {**arrays, **held}, examples, chosen, seed, plan)
 
-    wanted = (0, 1) if rows else (1,)
-    graded = jax.vmap(jax.value_and_grad(one, argnums=wanted), in_axes=(None, None, 0, 0))
-    losses, slopes = graded(mixed, arrays, chosen, seeds)
-    return (slopes[0], slopes[1], losses) if rows else (jnp.zeros(0), slopes[0], losses)
+    wanted = (0, 1, 2) if rows else (0,)
+    graded = jax.vmap(jax.value_and_grad(one, argnums=wanted), in_axes=(None, None, 0, 0, 0))
+    losses, slopes = graded(arrays, mixed, own, chosen, seeds)
+    return (slopes[1:] if rows else None), slopes[0], losses
 
 
 @partial(jax.jit, static_argnames=("plan",))
@@ -519,7 +531,7 @@ def _each_loss(
     arrays: Arrays, mixed: jax.Array, examples: Examples, chosen: jax.Array, plan: GuidePlan
 ) -> jax.Array:
     def one(chosen: jax.Array) -> jax.Array:
-        return _own_loss(mixed, arrays, examples, chosen, jnp.uint32(0), plan)
+        return _own_loss(mixed, mixed[:0], arrays, examples, chosen, jnp.uint32(0), plan)
 
     losses: jax.Array = jax.vmap(one)(chosen)
     return losses
@@ -527,6 +539,7 @@ def _each_loss(
 
 def _own_loss(
     mixed: jax.Array,
+    own: jax.Array,
     arrays: Arrays,
     examples: Examples,
     chosen: jax.Array,
@@ -536,8 +549,11 @@ def _own_loss(
     """One shopper's mean loss over its examples ``chosen``, out of ready rows."""
     bits = jax.random.bits(jax.random.key(seed), (draws_of(len(chosen), plan),))
     uniform = (bits >> 8) / jnp.float32(1 << 24)
-    vectors = scaled(mixed, arrays)
-    return loss_of_rows(arrays, vectors, examples, chosen, uniform, plan, body_of(plan).encode)[0]
+    goods = scaled(mixed, arrays)
+    vectors = jnp.concatenate([goods, scaled(own, arrays)]) if len(own) else goods
+    return loss_of_rows(
+        arrays, vectors, examples, chosen, uniform, plan, body_of(plan).encode, goods
+    )[0]
 
 
 def _count(examples: Examples) -> int:

@@ -183,10 +183,13 @@ def loss_of_rows(
     uniform: jax.Array,
     plan: GuidePlan,
     encode: Callable[[Arrays, jax.Array, Events], jax.Array],
+    goods: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """The loss over ready row vectors ``(r, d)``; ``uniform`` holds ``draws_of`` draws in [0, 1).
 
     Does not read the table and the linear layer behind it, which the vectors are made of.
+    ``goods`` are the items' vectors once more: where only the other rows are each shopper's own,
+    a vmapped product with them stays one product for all shoppers.
     """
     m = len(chosen)
     asking = 3 + plan.lines
@@ -199,7 +202,8 @@ def loss_of_rows(
     shopper *= _kept(draws[:, asking : asking + plan.size], plan.dropout)
     bought = (context.kinds == BUY) & (context.rows >= 0) & (context.rows < items)
     snapshot = examples.snapshot[jnp.maximum(chosen, 0)]
-    batch = _Batch(shopper, vectors[:items], context.rows, bought, snapshot, moved)
+    goods = vectors[:items] if goods is None else goods[:items]
+    batch = _Batch(shopper, goods, context.rows, bought, snapshot, moved)
     if items <= plan.full_softmax:
         losses = _full_softmax(arrays, examples, batch, target)
     else:

@@ -8,6 +8,11 @@ A release is one folder::
     features.json        which text features, which encoder, names and shapes of its arrays
     network.safetensors  the network
     shop.safetensors  catalogue.json  slates.json    the shop's own half
+    aside.json  aside.safetensors    another network for one slate, in format 2 only
+
+A release of one network is of format 1. One whose slates are scored by different networks is of
+format 2, which is refused by name where only format 1 is known: half of it would be the wrong
+model. Both networks are checked alike.
 
 The network is shared and may leave; the shop's half (its items, its sales, its neighbours) stays
 with the shop. Shoppers' histories are in neither: they are served from the shop's own store. The
@@ -26,7 +31,7 @@ import mmap
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,13 +42,13 @@ from numpy.typing import NDArray
 from fedguide.errors import ConfigError, MalformedError, ReleaseError, SignatureError
 from fedguide.models.card import Card, card_text
 from fedguide.models.encoders import Network, encoder_named, item_vectors
-from fedguide.models.scorer import SLATES, ShopModel, SlateWeights
+from fedguide.models.scorer import SLATES, Aside, ShopModel, SlateWeights, served_by
 from fedguide.models.tensors import tensors
 from fedguide.models.text import TextSpec
 from fedguide.values import Catalogue
 
-FORMAT = 1
-"""Version of the folder's format; another one is refused."""
+ONE_NETWORK, TWO_NETWORKS = 1, 2
+"""Versions of the folder's format; another one is refused."""
 
 PURPOSE = "release/1"
 """What a release is signed for; pass it to ``crypto.signing`` with the manifest."""
@@ -58,7 +63,8 @@ _FILES = (
     "shop.safetensors",
     "slates.json",
 )
-_TENSORS = ("network.safetensors", "shop.safetensors")
+_ASIDE = ("aside.json", "aside.safetensors")
+_TENSORS = ("network.safetensors", "shop.safetensors", "aside.safetensors")
 _LARGEST_BYTES = 4 << 30
 _LARGEST_MANIFEST_BYTES = 1 << 16
 _SPOT_CHECKED_ITEMS = 16
@@ -117,6 +123,19 @@ class _Features:
 
 
 @dataclass(frozen=True)
+class _Aside:
+    """``aside.json``: the slate that another network scores, and what it needs to be read.
+
+    ``neighbours`` says that it has some of its own; else they are the first network's.
+    """
+
+    slate: str
+    neighbour_days: float
+    neighbours: bool
+    features: _Features
+
+
+@dataclass(frozen=True)
 class _Slates:
     """``slates.json``: the shop's weights."""
 
@@ -153,12 +172,13 @@ def save_release(path: Path, model: ShopModel, card: Card, signer: Signer) -> st
     half_done.mkdir(parents=True)
     try:
         contents = _contents(model, card)
+        version = ONE_NETWORK if model.aside is None else TWO_NETWORKS
         files = {}
-        for name in _FILES:
+        for name in _files_of(version):
             data = contents.pop(name)
             (half_done / name).write_bytes(data)
             files[name] = _File(hashlib.sha256(data).hexdigest(), len(data))
-        manifest = msgspec.json.encode(_Manifest(FORMAT, signer.public, files))
+        manifest = msgspec.json.encode(_Manifest(version, signer.public, files))
         (half_done / MANIFEST).write_bytes(manifest)
         (half_done / SIGNATURE).write_bytes(signer.sign(manifest))
         half_done.rename(path)
@@ -193,8 +213,9 @@ def load_release(path: Path, trusted: Collection[str], verify: Verify) -> Releas
         raise SignatureError(f"{path} is not signed: {SIGNATURE} is missing")
     verify(manifest.signer, raw, _read(path, SIGNATURE, 1 << 10))
     _require_files(path, manifest)
-    maps = {name: _mapped(path, name, manifest.files[name]) for name in _TENSORS}
-    texts = [name for name in _FILES if name not in _TENSORS]
+    names = _files_of(manifest.format)
+    maps = {name: _mapped(path, name, manifest.files[name]) for name in names if name in _TENSORS}
+    texts = [name for name in names if name not in _TENSORS]
     data = {name: _hashed(path, name, manifest.files[name]) for name in texts}
     digest = hashlib.sha256(raw).hexdigest()
     card = _parsed(path, "card.json", data, Card)
@@ -209,21 +230,46 @@ def _contents(model: ShopModel, card: Card) -> dict[str, bytes]:
     """The bytes of every signed file."""
     from safetensors.numpy import save
 
-    network, catalogue = model.network, model.catalogue
-    arrays = {name: np.ascontiguousarray(a, np.float32) for name, a in network.arrays.items()}
-    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    catalogue = model.catalogue
     texts = _Texts(catalogue.ids, catalogue.titles, catalogue.brands, catalogue.categories)
-    features = _Features(network.text, network.encoder, network.events, shapes)
     slates = _Slates(int(model.last_day), float(model.neighbour_days), model.slates)
-    return {
+    contents = {
         "card.json": _json(card),
         "card.md": card_text(card).encode(),
         "catalogue.json": _json(texts),
-        "features.json": _json(features),
-        "network.safetensors": save(arrays),
+        "features.json": _json(_features(model.network)),
+        "network.safetensors": save(_arrays(model.network)),
         "shop.safetensors": save(_shop_arrays(model)),
         "slates.json": _json(slates),
     }
+    if model.aside is None:
+        return contents
+    described, arrays = _aside_of(model, model.aside)
+    return contents | {"aside.json": _json(described), "aside.safetensors": save(arrays)}
+
+
+def _arrays(network: Network) -> dict[str, NDArray[Any]]:
+    return {name: np.ascontiguousarray(a, np.float32) for name, a in network.arrays.items()}
+
+
+def _features(network: Network) -> _Features:
+    shapes = {name: tuple(array.shape) for name, array in network.arrays.items()}
+    return _Features(network.text, network.encoder, network.events, shapes)
+
+
+def _aside_of(model: ShopModel, aside: Aside) -> tuple[_Aside, dict[str, NDArray[Any]]]:
+    """What the files of the other network hold; neighbours only where they are its own."""
+    arrays = {f"network.{name}": array for name, array in _arrays(aside.network).items()}
+    arrays["item_vectors"] = np.ascontiguousarray(aside.item_vectors, np.float32)
+    own = not (
+        np.array_equal(aside.neighbours, model.neighbours)
+        and np.array_equal(aside.neighbour_weights, model.neighbour_weights)
+    )
+    if own:
+        arrays["neighbours"] = np.ascontiguousarray(aside.neighbours, np.int32)
+        arrays["neighbour_weights"] = np.ascontiguousarray(aside.neighbour_weights, np.float32)
+    days = float(aside.neighbour_days)
+    return _Aside(aside.slate, days, own, _features(aside.network)), arrays
 
 
 def _shop_arrays(model: ShopModel) -> dict[str, NDArray[Any]]:
@@ -263,9 +309,10 @@ def _manifest(path: Path, raw: bytes) -> _Manifest:
     try:
         found = msgspec.json.decode(raw, type=dict[str, Any])
         version = found.get("format")
-        if version != FORMAT:
+        if version not in (ONE_NETWORK, TWO_NETWORKS):
             raise ReleaseError(
-                f"{path} is of format {version!r}, this fedguide reads format {FORMAT}",
+                f"{path} is of format {version!r}, this fedguide reads the formats "
+                f"{ONE_NETWORK} and {TWO_NETWORKS}",
                 hint="make the release again, or use the fedguide that made it",
             )
         return msgspec.json.decode(raw, type=_Manifest)
@@ -273,13 +320,20 @@ def _manifest(path: Path, raw: bytes) -> _Manifest:
         raise ReleaseError(f"{path / MANIFEST} is not a manifest: {error}") from error
 
 
+def _files_of(version: int) -> tuple[str, ...]:
+    return _FILES if version == ONE_NETWORK else (*_FILES, *_ASIDE)
+
+
 def _require_files(path: Path, manifest: _Manifest) -> None:
     there = {entry.name for entry in path.iterdir()} - {MANIFEST, SIGNATURE}
-    if set(manifest.files) != set(_FILES):
-        wrong = sorted(set(manifest.files) ^ set(_FILES))
-        raise ReleaseError(f"{path}: the manifest misses or adds {', '.join(wrong)}")
-    if there != set(_FILES):
-        wrong = sorted(there ^ set(_FILES))
+    files = set(_files_of(manifest.format))
+    if set(manifest.files) != files:
+        wrong = sorted(set(manifest.files) ^ files)
+        raise ReleaseError(
+            f"{path}: a manifest of format {manifest.format} misses or adds {', '.join(wrong)}"
+        )
+    if there != files:
+        wrong = sorted(there ^ files)
         raise SignatureError(f"{path} misses or adds unsigned files: {', '.join(wrong)}")
 
 
@@ -344,8 +398,30 @@ def _model(path: Path, data: dict[str, bytes], maps: Mapping[str, mmap.mmap]) ->
         slates=slates.slates,
         neighbour_days=slates.neighbour_days,
     )
+    if "aside.json" in data:
+        model = replace(model, aside=_aside(path, data, maps, model))
     _require_fit(model)
     return model
+
+
+def _aside(
+    path: Path, data: dict[str, bytes], maps: Mapping[str, mmap.mmap], model: ShopModel
+) -> Aside:
+    found = _parsed(path, "aside.json", data, _Aside)
+    features = found.features
+    names = ("item_vectors", *(("neighbours", "neighbour_weights") if found.neighbours else ()))
+    shapes = {name: _shop_shapes(len(model.catalogue))[name] for name in names}
+    shapes |= {f"network.{name}": shape for name, shape in _float32(features.arrays).items()}
+    arrays = _tensors(path, "aside.safetensors", maps, shapes)
+    network = {name: arrays[f"network.{name}"] for name in features.arrays}
+    return Aside(
+        found.slate,
+        Network(features.text, features.encoder, network, features.events),
+        arrays["item_vectors"],
+        arrays.get("neighbours", model.neighbours),
+        arrays.get("neighbour_weights", model.neighbour_weights),
+        found.neighbour_days,
+    )
 
 
 def _shared(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -400,12 +476,26 @@ def _tensors(
 
 def _require_fit(model: ShopModel) -> None:
     """Raises ``ReleaseError`` unless the parts of a model belong together."""
-    catalogue, network, count = model.catalogue, model.network, len(model.catalogue)
+    catalogue, count = model.catalogue, len(model.catalogue)
     columns = (catalogue.titles, catalogue.brands, catalogue.categories, catalogue.prices)
     if any(len(column) != count for column in columns):
         raise ReleaseError(f"the catalogue's columns must have {count} rows each")
     if len(set(catalogue.ids)) != count:
         raise ReleaseError("an item id stands twice in the catalogue")
+    if set(model.slates) != set(SLATES):
+        raise ReleaseError(f"slates must be {SLATES}, got {tuple(model.slates)}")
+    if model.aside is not None and model.aside.slate not in SLATES:
+        raise ReleaseError(f"the slate of another network must be one of {SLATES}")
+    for slate in SLATES if model.aside else SLATES[:1]:
+        _require_network(served_by(model, slate))
+    weights = [value for slate in model.slates.values() for value in asdict(slate).values()]
+    if not np.isfinite(weights).all():
+        raise ReleaseError("slate weights must be finite")
+
+
+def _require_network(model: ShopModel) -> None:
+    """The same of one network, its item vectors and its neighbours."""
+    catalogue, network, count = model.catalogue, model.network, len(model.catalogue)
     try:
         encoder_named(network.encoder)
         vectors = item_vectors(network, _first_items(catalogue, _SPOT_CHECKED_ITEMS))
@@ -425,11 +515,8 @@ def _require_fit(model: ShopModel) -> None:
         model.neighbours.min() >= -1 and model.neighbours.max() < count
     ):
         raise ReleaseError(f"neighbours must lie in [-1, {count})")
-    if set(model.slates) != set(SLATES):
-        raise ReleaseError(f"slates must be {SLATES}, got {tuple(model.slates)}")
-    weights = [value for slate in model.slates.values() for value in asdict(slate).values()]
-    if not np.isfinite([*weights, model.neighbour_days]).all() or model.neighbour_days <= 0:
-        raise ReleaseError("slate weights must be finite and neighbour_days above 0")
+    if not np.isfinite(model.neighbour_days) or model.neighbour_days <= 0:
+        raise ReleaseError(f"neighbour_days must be above 0, got {model.neighbour_days}")
 
 
 def _first_items(catalogue: Catalogue, count: int) -> Catalogue:

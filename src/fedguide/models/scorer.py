@@ -3,12 +3,15 @@
 A slate's score is Σ weight x component. Judging and serving both run this file, so what is
 measured is what is served. One shopper costs one product of the item vectors with a vector;
 everything else touches only the items the shopper's history leads to.
+
+A model can hold a second network for one of its slates (``Aside``). Whatever takes a slate scores
+it with the network it is served by; whatever takes none uses the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +90,27 @@ TERMS = ("history", "recent", "popularity")
 
 
 @dataclass(frozen=True)
+class Aside:
+    """What scores one slate in place of the model's own network and neighbours.
+
+    Attributes:
+        slate: the slate, one of ``SLATES``.
+        network: another network, with arrays of its own.
+        item_vectors: ``item_vectors(network, catalogue)``, shape ``(n, d)``.
+        neighbours: int32 ``(n, k)``, as in ``ShopModel``; the model's own where they are the same.
+        neighbour_weights: float32 ``(n, k)``, how much.
+        neighbour_days: age in days at which an event speaks 1/e as loudly to its neighbours.
+    """
+
+    slate: str
+    network: Network
+    item_vectors: Matrix
+    neighbours: NDArray[np.int32]
+    neighbour_weights: Matrix
+    neighbour_days: float
+
+
+@dataclass(frozen=True)
 class ShopModel:
     """Everything a shop needs to answer; the catalogue and its numbers stay in the shop.
 
@@ -101,6 +125,7 @@ class ShopModel:
         last_day: last day of the training rows.
         slates: weights of each slate, for both names in ``SLATES``.
         neighbour_days: age in days at which an event speaks 1/e as loudly to its neighbours.
+        aside: what scores one of the slates in place of the above; ``None`` where nothing does.
     """
 
     catalogue: Catalogue
@@ -113,10 +138,46 @@ class ShopModel:
     last_day: int
     slates: Mapping[str, SlateWeights]
     neighbour_days: float = 120.0
+    aside: Aside | None = None
 
     def __len__(self) -> int:
         """Number of items n."""
         return len(self.item_vectors)
+
+
+def served_by(model: ShopModel, slate: str) -> ShopModel:
+    """The model of one network that a slate is scored with.
+
+    Where a model has two, each of them keeps the weights of its own slate only, so that the wrong
+    one cannot score a slate unnoticed.
+    """
+    aside = model.aside
+    if aside is None:
+        return model
+    mine = replace(model, slates={slate: model.slates[slate]}, aside=None)
+    if slate != aside.slate:
+        return mine
+    return replace(
+        mine,
+        network=aside.network,
+        item_vectors=aside.item_vectors,
+        neighbours=aside.neighbours,
+        neighbour_weights=aside.neighbour_weights,
+        neighbour_days=aside.neighbour_days,
+    )
+
+
+def with_aside(model: ShopModel, slate: str, other: ShopModel) -> ShopModel:
+    """The model, with one slate scored as another model of the same shop scores it."""
+    aside = Aside(
+        slate,
+        other.network,
+        other.item_vectors,
+        other.neighbours,
+        other.neighbour_weights,
+        other.neighbour_days,
+    )
+    return replace(model, slates={**model.slates, slate: other.slates[slate]}, aside=aside)
 
 
 @dataclass(frozen=True)
@@ -191,6 +252,7 @@ def network_scores(
 
 def slate_scores(model: ShopModel, history: History, today: int, slate: str) -> Matrix:
     """Score of every item in a slate, shape ``(n,)``: the sum of its three parts below."""
+    model = served_by(model, slate)
     scores: Matrix = model.item_vectors @ shopper_vector(model, history, today, slate)
     scores += static_scores(model, slate)
     items, values = sparse_scores(model, history, today, slate)
@@ -199,7 +261,11 @@ def slate_scores(model: ShopModel, history: History, today: int, slate: str) -> 
 
 
 def shopper_vector(model: ShopModel, history: History, today: int, slate: str) -> Matrix:
-    """The dense part of a slate's score is item vector · this vector, shape ``(d,)``."""
+    """The dense part of a slate's score is item vector · this vector, shape ``(d,)``.
+
+    The item vectors are those of the network that serves the slate.
+    """
+    model = served_by(model, slate)
     weight = np.float32(model.slates[slate].network)
     vector: Matrix = weight * encode(model.network, model.item_vectors, history, today)
     return vector
@@ -217,6 +283,7 @@ def sparse_scores(
     model: ShopModel, history: History, today: int, slate: str
 ) -> tuple[NDArray[np.int64], Matrix]:
     """The part of a slate's score on the items a history touches: items and values ``(t,)``."""
+    model = served_by(model, slate)
     touched = sparse_components(model, history, today)
     weights = total_weights(model, slate)
     values = np.zeros(len(touched.items), np.float32)
@@ -227,6 +294,7 @@ def sparse_scores(
 
 def total_weights(model: ShopModel, slate: str) -> dict[str, np.float32]:
     """A slate's weight of each component except ``network``, whose learned terms are added in."""
+    model = served_by(model, slate)
     weights = model.slates[slate]
     total = {name: np.float32(getattr(weights, name)) for name in (*SPARSE, *STATIC)}
     for name, learned in zip(TERMS, model.network.arrays["terms"], strict=True):
@@ -356,6 +424,7 @@ def shares_many(
     """``shares`` of q items at once, shape ``(q, h)``."""
     if not len(history):
         return np.zeros((len(items), 0), np.float32)
+    model = served_by(model, slate)
     vectors = model.item_vectors
     weights = total_weights(model, slate)
     dense = np.float32(model.slates[slate].network)

@@ -5,28 +5,30 @@ parameters of the round (McMahan, Ramage, Talwar and Zhang, "Learning Differenti
 Recurrent Language Models", 2018, algorithm 1, FedSGD). For the guarantee, no vector may depend on
 another shopper but by what was released of it. So the shop's sales, which are other shoppers, are
 taken out of the loss, unless they were released with noise of their own (``knowing``); and
-negatives are all items, or uniform ones. Searches are left out as well: what people type is their
-own, and every typed text would be one more row of everybody's slope. What is left is the shopper's
-own baskets, the catalogue, which is public, and public randomness: the text features dropped in a
-round are the same for every shopper of a shop.
+negatives are all items, or uniform ones. What people type is their own, too: a shopper's loss reads
+that shopper's searches and nobody else's, and of them only the features that some item of the
+public catalogue has, so that which coordinates a slope has tells nothing. What is left is the
+shopper's own baskets and searches, the catalogue, and public randomness: the text features dropped
+in a round are the same for every shopper of a shop.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from fedguide.errors import ConfigError
 from fedguide.models.examples import Examples, Shapes, examples_of
 from fedguide.models.fit import each_loss, each_slope, layout_of, on_device
 from fedguide.models.plan import GuidePlan
+from fedguide.models.text import query_features
+from fedguide.models.text_matrix import TextMatrix, text_matrix
 from fedguide.values import BUY, SEARCH, Baskets, Catalogue, Layout, Vector
 
 Slopes = NDArray[np.float32]
@@ -51,6 +53,9 @@ MOST_AT_ONCE = 16
 
 HANDED_OVER = 4
 """Shoppers whose slopes are handed over at once."""
+
+MOST_SEARCHES = 1000
+"""Most searches of one shopper that its loss may read."""
 
 
 class Each(Protocol):
@@ -139,20 +144,27 @@ def shopper_slopes(
     part: str = "tower",
     *,
     baskets: int = 4,
+    searches: int = 0,
     shapes: Shapes | None = None,
 ) -> ShopperSlopes:
-    """Prepares a shop; ``baskets`` is the most baskets of one shopper in one round.
+    """Prepares a shop.
 
-    A shopper with more shows another random part of them each round.
+    Args:
+        catalogue: the shop's, which is public.
+        train: its shoppers' baskets.
+        plan: the network.
+        part: what is trained, a key of ``PARTS``.
+        baskets: most baskets of one shopper in one round; a shopper with more shows another random
+            part of them each round.
+        searches: most different texts a shopper searched for that its own loss reads, the latest.
+        shapes: what the arrays are padded to.
 
     Raises:
-        ConfigError: ``part`` is unknown, or ``baskets`` is below 1.
+        ConfigError: ``part`` is unknown, or a number is out of its range.
         DataError: the shop has no purchase to learn from.
     """
-    if baskets < 1:
-        raise ConfigError(f"baskets must be at least 1, got {baskets}")
-    trained_slices(plan, part)  # checks its name
-    train = _without_searches(train)
+    _check(plan, part, baskets, searches)
+    train, typed = _own_searches(train, searches)
     examples = examples_of(catalogue, train, plan, shapes)
     count = int((examples.stop > examples.start).sum())
     # Other shoppers' purchases must not be in a shopper's loss but as they were released. Without
@@ -162,6 +174,7 @@ def shopper_slopes(
     )
     shoppers, owner = _owners(train, examples.start[:count])
     text, layout = _text(examples, plan), layout_of(plan)
+    words, asked = _typed_text(typed, text, plan, shoppers, searches)
     buckets = np.zeros(0, np.int64) if "table" in PARTS[part] else text.active
     places = _places(layout, buckets, plan.size, PARTS[part])
     names = [name for name in layout.names if name not in PARTS[part] and name != "table"]
@@ -178,24 +191,28 @@ def shopper_slopes(
         losses: NDArray[np.float64] | None = None,
         sales: NDArray[np.float64] | None = None,
     ) -> Iterator[Slopes]:
-        kept, order, own = _streams(seed)
+        kept, order, own, typing = _streams(seed)
         seen = held if sales is None else held._replace(popularity=_known(held, sales))
         arrays = layout.unflatten(params)
+        table, item = arrays["table"][text.active], arrays["item"]
         factors = text.dropped(kept, plan.token_dropout)
-        mixed = np.asarray(factors @ arrays["table"][text.active], np.float32) @ arrays["item"]
+        mixed = (text.sparse(factors) @ table) @ item
         shown = _shown(owner, len(shoppers), baskets, order)
         seeds = own.integers(1 << 32, size=len(shoppers), dtype=np.uint32)
         rest = {name: arrays[name] for name in (*names, *still)}
-        spread = factors.T.tocsr()
+        said = words.dropped(typing, plan.token_dropout)
+        searched = (words.sparse(said) @ table) @ item
+        is_plain = np.array_equal(item, np.eye(len(item), dtype=np.float32))
         # New memory for every few megabytes of slopes took longer than the slopes.
         room = np.empty((min(width, HANDED_OVER), len(places)), np.float32)
         behind = len(buckets) * plan.size
         for start in range(0, len(chosen), width):
             some = chosen[start : start + width]
             filled = np.resize(some, width)  # one shape is compiled once; the rest is thrown away
-            by_row, by_array, found = each_slope(
+            by_row, by_array, lost = each_slope(
                 rest,
                 mixed,
+                searched[asked[filled]],
                 seen,
                 shown[filled],
                 seeds[filled],
@@ -204,30 +221,40 @@ def shopper_slopes(
                 still=still,
             )
             if losses is not None:
-                losses[start : start + len(some)] = found[: len(some)]
+                losses[start : start + len(some)] = lost[: len(some)]
             flat = np.concatenate([by_array[name].reshape(width, -1) for name in names], axis=1)
             for first in range(0, len(some), len(room)):
                 rows = slice(first, min(first + len(room), len(some)))
                 out = room[: rows.stop - rows.start]
                 out[:, behind:] = flat[rows]
                 if by_row is not None:
-                    _by_bucket(spread, by_row[rows], arrays["item"], out[:, :behind])
+                    out[:, :behind] = 0
+                    found = [one[rows] if is_plain else one[rows] @ item.T for one in by_row]
+                    text.add_transposed(factors, found[0], out[:, :behind])
+                    words.add_rows(said, asked[some[rows]], found[1], out[:, :behind])
                 yield out
 
     def features(seed: int) -> Any:
-        kept, _, _ = _streams(seed)
-        return text.dropped(kept, plan.token_dropout)
+        kept, *_ = _streams(seed)
+        return text.sparse(text.dropped(kept, plan.token_dropout))
 
     return ShopperSlopes(shoppers, places, each, features, _bought(train), len(catalogue))
 
 
-def _streams(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
-    """For dropped text features, chosen baskets, and the shoppers' own draws.
+def _check(plan: GuidePlan, part: str, baskets: int, searches: int) -> None:
+    if baskets < 1:
+        raise ConfigError(f"baskets must be at least 1, got {baskets}")
+    if not 0 <= searches <= MOST_SEARCHES:
+        raise ConfigError(f"searches must be in [0, {MOST_SEARCHES}], got {searches}")
+    trained_slices(plan, part)  # checks its name
+
+
+def _streams(seed: int) -> list[np.random.Generator]:
+    """For dropped features of items, chosen baskets, the shoppers' own draws, their searches.
 
     Each is read in the shoppers' order: what a shopper draws does not depend on who comes after.
     """
-    kept, order, own = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
-    return kept, order, own
+    return [np.random.default_rng(one) for one in np.random.SeedSequence(seed).spawn(4)]
 
 
 def shopper_losses(
@@ -244,7 +271,7 @@ def shopper_losses(
     shoppers, owner = _owners(train, examples.start[:count])
     text, arrays = _text(examples, plan), layout_of(plan).unflatten(params)
     factors = text.dropped(np.random.default_rng(0), 0.0)
-    mixed = np.asarray(factors @ arrays["table"][text.active], np.float32) @ arrays["item"]
+    mixed = (text.sparse(factors) @ arrays["table"][text.active]) @ arrays["item"]
     shown = _shown(owner, len(shoppers), baskets, np.random.default_rng(0))
     rest = {name: value for name, value in arrays.items() if name not in ("table", "item")}
     parts = []
@@ -255,39 +282,81 @@ def shopper_losses(
     return shoppers, np.concatenate(parts)
 
 
-@dataclass(frozen=True)
-class _Text:
-    """Which of the ``active`` buckets each row's features fall into, as a sparse matrix."""
-
-    active: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
-    shape: tuple[int, int]
-
-    def dropped(self, rng: np.random.Generator, share: float) -> Any:
-        """The matrix ``(r, active)`` with a share of the features dropped, the others raised."""
-        kept = (rng.random(len(self.rows)) >= share).astype(np.float32) / np.float32(1 - share)
-        return csr_matrix((kept, (self.rows, self.columns)), shape=self.shape)
-
-
 def _without_searches(train: Baskets) -> Baskets:
-    kept = train.kinds != SEARCH
+    return _own_searches(train, 0)[0]
+
+
+def _own_searches(train: Baskets, most: int) -> tuple[Baskets, list[tuple[int, str]]]:
+    """The baskets with each shopper's latest ``most`` different texts; who typed what, in order.
+
+    A search's number is its place among its shopper's own; the others' lines are not there.
+    """
+    typed: list[tuple[int, str]] = []
+    number = np.full(len(train.items), -1, np.int32)
+    if most:
+        owner = np.repeat(train.shoppers, np.diff(train.offsets))
+        lines = np.flatnonzero(train.kinds == SEARCH)
+        latest: dict[tuple[int, int], int] = {}
+        for line in lines.tolist():
+            latest[int(owner[line]), int(train.queries[line])] = line
+        count: dict[int, int] = {}
+        place: dict[tuple[int, int], int] = {}
+        for key in sorted(latest, key=lambda key: (key[0], -latest[key])):
+            nth = count.setdefault(key[0], 0)
+            if nth < most:
+                place[key], count[key[0]] = nth, nth + 1
+                typed.append((key[0], train.query_texts[key[1]]))
+        for line in lines.tolist():
+            number[line] = place.get((int(owner[line]), int(train.queries[line])), -1)
+    kept = (train.kinds != SEARCH) | (number >= 0)
     before = np.concatenate([[0], np.cumsum(kept)])
-    return replace(
+    without = replace(
         train,
         offsets=before[train.offsets].astype(np.int64),
         items=train.items[kept],
         kinds=train.kinds[kept],
-        queries=train.queries[kept],
+        queries=number[kept],
         query_texts=(),
     )
+    return without, typed
 
 
-def _text(examples: Examples, plan: GuidePlan) -> _Text:
+def _typed_text(
+    typed: Sequence[tuple[int, str]],
+    text: TextMatrix,
+    plan: GuidePlan,
+    shoppers: NDArray[np.int64],
+    most: int,
+) -> tuple[TextMatrix, NDArray[np.int64]]:
+    """The typed texts as rows over the catalogue's buckets, and each shopper's rows ``(k, most)``.
+
+    The row behind the last, which has no feature, stands for none.
+    """
+    rows: list[NDArray[np.int64]] = []
+    columns: list[NDArray[np.int64]] = []
+    for row, (_, words) in enumerate(typed):
+        buckets = query_features(words, plan.text)[: plan.text.width]
+        at = np.minimum(np.searchsorted(text.active, buckets), len(text.active) - 1)
+        known = np.unique(at[text.active[at] == buckets])
+        rows.append(np.full(len(known), row, np.int64))
+        columns.append(known.astype(np.int64))
+    none = np.zeros(0, np.int64)
+    made = text_matrix(
+        text.active, np.concatenate([none, *rows]), np.concatenate([none, *columns]), len(typed) + 1
+    )
+    owner = np.array([one for one, _ in typed], np.int64)
+    first = np.searchsorted(owner, shoppers)
+    count = np.searchsorted(owner, shoppers, side="right") - first
+    nth = np.arange(most)
+    return made, np.where(nth < count[:, None], first[:, None] + nth, len(typed))
+
+
+def _text(examples: Examples, plan: GuidePlan) -> TextMatrix:
     rows, nth = np.nonzero(examples.features < plan.text.buckets)
     active, columns = np.unique(examples.features[rows, nth], return_inverse=True)
-    shape = (len(examples.features), len(active))
-    return _Text(active.astype(np.int64), rows, columns.astype(np.int64), shape)
+    return text_matrix(
+        active.astype(np.int64), rows, columns.astype(np.int64), len(examples.features)
+    )
 
 
 def _known(examples: Examples, sales: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -324,16 +393,6 @@ def _shown(
     kept = nth < most
     shown[owner[order][kept], nth[kept]] = order[kept]
     return shown
-
-
-def _by_bucket(
-    spread: Any, by_row: Slopes, item: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    """Writes the slopes of the table's active buckets, ``(k, active x d)``, out of those by row."""
-    plain = np.array_equal(item, np.eye(len(item), dtype=np.float32))
-    for one, rows in zip(out, by_row, strict=True):
-        found = spread @ rows
-        one[:] = (found if plain else found @ item.T).ravel()
 
 
 def _slices(layout: Layout) -> dict[str, slice]:

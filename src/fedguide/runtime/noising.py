@@ -52,6 +52,7 @@ class Noising:
         sales: noise of every shop's own table of sales over the length of a shopper's row
             (``privacy.sales``); it is drawn and charged once, before the rounds, and stays at the
             shop, where every loss knows it. 0 leaves sales out of the loss.
+        searches: most different texts a shopper searched for that its own loss reads.
 
     Raises:
         ConfigError: a field is none of its names, or out of its range.
@@ -71,6 +72,7 @@ class Noising:
     baskets: int
     learning_rate: float
     sales: Annotated[float, Later()] = 0.0
+    searches: Annotated[int, Later()] = 0
 
     def __post_init__(self) -> None:
         """Checks the names, and what the guard does not."""
@@ -86,6 +88,8 @@ class Noising:
             raise ConfigError(f"baskets must be at least 1, got {self.baskets}")
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if self.searches < 0:
+            raise ConfigError(f"searches must be at least 0, got {self.searches}")
         if not (math.isfinite(self.sales) and self.sales >= 0):
             raise ConfigError(f"sales must be finite and at least 0, got {self.sales}")
         if self.sales and (self.noise != "gaussian" or self.unit != "shopper"):
@@ -179,4 +183,5 @@ def noising_of(private: PrivatePlan, guide: GuidePlan, parties: int) -> Noising:
         private.baskets,
         private.learning_rate,
         private.sales_multiplier,
+        private.searches,
     )

@@ -30,6 +30,7 @@ from fedguide.horizontal.summed import Packing, open_sum, summed
 from fedguide.models.fit import common_shapes
 from fedguide.models.plan import GuidePlan
 from fedguide.models.shoppers import (
+    MOST_SEARCHES,
     PARTS,
     ShopperSlopes,
     knowing,
@@ -114,6 +115,8 @@ class PrivatePlan:
         masked: shops' vectors are added up under masks, so that nobody sees one.
         sales: share of ε for every shop's own sales, released once and known to every loss; 0
             leaves sales out of the loss.
+        searches: most different texts a shopper searched for that its own loss reads; 0 leaves
+            searches out.
 
     Raises:
         ConfigError: a field is out of its range, or two do not fit together.
@@ -137,6 +140,7 @@ class PrivatePlan:
     bands: int = 1
     masked: bool = False
     sales: float = 0.0
+    searches: int = 0
 
     def __post_init__(self) -> None:
         """Checks what the guard does not."""
@@ -152,6 +156,8 @@ class PrivatePlan:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.part not in PARTS:
             raise ConfigError(f"part must be one of {sorted(PARTS)}, got {self.part!r}")
+        if not 0 <= self.searches <= MOST_SEARCHES:
+            raise ConfigError(f"searches must be in [0, {MOST_SEARCHES}], got {self.searches}")
         if not 0 <= self.sales < 1:
             raise ConfigError(f"sales must be a share of ε in [0, 1), got {self.sales}")
         if self.sales and (self.noise == "laplace" or self.unit == "shop"):
@@ -238,7 +244,13 @@ def slopes_of(
     shapes = replace(common_shapes(shops, plan), queries=0)
     return {
         shop.name: shopper_slopes(
-            shop.catalogue, shop.train, plan, private.part, baskets=private.baskets, shapes=shapes
+            shop.catalogue,
+            shop.train,
+            plan,
+            private.part,
+            baskets=private.baskets,
+            searches=private.searches,
+            shapes=shapes,
         )
         for shop in shops
     }

@@ -114,7 +114,12 @@ def _noised(
     )
     permitted = permit(terms)
     slopes = shopper_slopes(
-        shop.catalogue, shop.train, proposal.guide, noising.part, baskets=noising.baskets
+        shop.catalogue,
+        shop.train,
+        proposal.guide,
+        noising.part,
+        baskets=noising.baskets,
+        searches=noising.searches,
     )
     if noising.sales:
         slopes = with_sales(slopes, noising.sales, lambda: env.roots(proposal.task, 0))

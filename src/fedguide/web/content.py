@@ -275,7 +275,8 @@ def left_of(visit: Visit, card: Card) -> list[tuple[str, str]]:
 
 
 def _trained_together(card: Card) -> bool:
-    return card.rounds > 0 and len(card.shops) > 1 and card.chosen == "together"
+    kept = (card.chosen,) if isinstance(card.chosen, str) else card.chosen.values()
+    return card.rounds > 0 and len(card.shops) > 1 and "together" in kept
 
 
 def setting_of(visit: Visit, shop: Guide) -> Setting:
