@@ -96,7 +96,6 @@ class Population:
         baskets: most of one shopper in one round.
         sales: share of ε for the shops' own sales.
         searches: most of a shopper's own searches in its loss.
-        settled: share of the rounds whose models' mean is the model.
         measured: shops whose shoppers are measured.
     """
 
@@ -111,7 +110,6 @@ class Population:
     baskets: int = 4
     sales: float = 0.0
     searches: int = 0
-    settled: float = 0.0
     measured: int = 6
 
 
@@ -123,8 +121,12 @@ NARROW = GuidePlan(size=32, events=32, lines=24)
 
 POPULATIONS = {
     "retail": Population("retail", 0, GuidePlan(), 0.2, 40, 20, 2.0, 0.01),
-    "x10": Population("x10", 12, NARROW, 0.25, 40, 25, 2.0, 0.02, 2),
-    "x100": Population("x100", 120, NARROW, 0.05, 100, 25, 2.0, 0.01, 2, 0.25),
+    "x10": Population(
+        "x10", 12, NARROW, 0.25, 100, 25, 2.0, 0.01, 2, 0.25, searches=8, measured=12
+    ),
+    "x100": Population(
+        "x100", 120, NARROW, 0.05, 100, 25, 2.0, 0.01, 2, 0.25, searches=8, measured=24
+    ),
 }
 
 
@@ -310,7 +312,6 @@ class Lab:
             learning_rate=population.rate,
             sales=population.sales,
             searches=population.searches,
-            settled=population.settled,
         )
         if part not in self.slopes:
             self.slopes[part] = slopes_of(self.shops, guide, private)

@@ -1,7 +1,11 @@
 """What holds for every test, and for the processes a test starts."""
 
+import gc
 import os
 import sys
+from collections.abc import Generator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -46,6 +50,35 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Imports no browser tests, in any worker, where their mark leaves them out anyway."""
     left_out = "not e2e" in config.getoption("markexpr")
     return True if left_out and collection_path == Path(__file__).parent / "e2e" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Looks for no garbage while everything is imported, nor ever among what was imported."""
+    gc.disable()
+    try:
+        _compile_a_part(session.config)
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+def _compile_a_part(config: pytest.Config) -> None:
+    """Begins with another part of the test files in each worker; others find them compiled.
+
+    In the order of collection every worker would compile every file of a fresh clone, at the same
+    time as the others. What cannot be imported is left for collection to report.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1 or config.args_source != config.ArgsSource.TESTPATHS:
+        return
+    root = Path(__file__).parent
+    files = sorted(file for file in root.glob("**/test_*.py") if file.parent != root / "e2e")
+    first = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) * len(files) // workers
+    for file in files[first:] + files[:first]:
+        with suppress(Exception, pytest.skip.Exception):
+            import_module(".".join(file.relative_to(root.parent).with_suffix("").parts))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -153,12 +153,6 @@ class DpSettings(_Section):
         le=1000,
         description="most different texts a shopper searched for that the shopper's own loss reads",
     )
-    settled: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="share of rounds, the last ones, whose models' mean is the model; 0: the last",
-    )
     shoppers: int | None = Field(
         default=None, ge=1, description="public figure: about how many shoppers all shops have"
     )

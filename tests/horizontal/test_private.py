@@ -16,7 +16,7 @@ from fedguide.horizontal.packing import Bounds, weighted_packing
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.private_fit import drawn, guarded_fit
 from fedguide.horizontal.private_packing import private_packing, with_noise
-from fedguide.horizontal.private_server import adapting, settling
+from fedguide.horizontal.private_server import adapting
 from fedguide.horizontal.server import adam, momentum_sgd
 from fedguide.horizontal.summed import Addend, Total, open_sum, summed
 from fedguide.privacy.correlated import independent
@@ -296,32 +296,6 @@ def test_one_step_of_the_clipping_norm_by_hand():
     )
     # log C falls by 0.2 · (1/2 - 1/4) = 0.05, up to noise of sigma_b / n = 0.05 · 0.2.
     assert state.params[-1] == pytest.approx(math.log(2.0) - 0.05, abs=6 * 0.01)
-
-
-def test_the_mean_of_the_last_models_worked_out_by_hand():
-    """Steps of 1, 2, 3, 4 from 0: models 1, 3, 6, 10; of the last three the mean is 19 / 3."""
-    server = settling(momentum_sgd(), 4, 0.6)
-    params = np.zeros(2, np.float32)
-    memory, seen = server.init(params), []
-    for step in (1, 2, 3, 4):
-        params, memory = server.update(np.full(2, step, np.float32), memory, params)
-        seen.append(params.tolist())
-    assert seen[:3] == [[1, 1], [3, 3], [6, 6]]
-    np.testing.assert_allclose(seen[3], 19 / 3, rtol=1e-6)
-    # The inner optimiser's own memory goes on as it would by itself.
-    alone, inside = adam(0.1), settling(adam(0.1), 3, 1.0)
-    one, two = alone.init(params), inside.init(params)
-    theirs = ours = np.zeros(2, np.float32)
-    for _ in range(2):
-        theirs, one = alone.update(np.array([1.0, -2.0], np.float32), one, theirs)
-        ours, two = inside.update(np.array([1.0, -2.0], np.float32), two, ours)
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def test_one_model_is_no_mean():
-    plain = momentum_sgd()
-    assert settling(plain, 20, 0.0) is plain
-    assert settling(plain, 20, 0.05) is plain
 
 
 def test_on_a_cycle_everybody_has_a_turn_of_their_own():

@@ -131,7 +131,7 @@ def spent(ledger):
 
 @pytest.mark.parametrize(
     ("task", "more", "charges"),
-    [("noised", {}, 2), ("sold", {"sales": 0.25, "searches": 2, "settled": 1.0}, 3)],
+    [("noised", {}, 2), ("sold", {"sales": 0.25, "searches": 2}, 3)],
 )
 def test_over_the_hub_and_in_one_process_are_the_same_bits(
     world, driving, tmp_path, ledgers, task, more, charges

@@ -109,7 +109,6 @@ def private_plan(
         bands=ours.bands,
         sales=ours.sales,
         searches=ours.searches,
-        settled=ours.settled,
     )
 
 
@@ -213,7 +212,6 @@ def receipt(private: PrivatePlan | None, shops: int, guide: Any) -> Mapping[str,
         "sales": private.sales,
         "sales_multiplier": private.sales_multiplier,
         "searches": private.searches,
-        "settled": private.settled,
         "trained": guard.size,
         "divisor": guard.cohort,
         "event": to_record(guard.event("together")),

@@ -6,41 +6,12 @@ what it likes from round to round.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from fedguide.errors import ConfigError
 from fedguide.horizontal.server import ServerOptimizer
 from fedguide.privacy.guard import Guard
 from fedguide.values import Vector
-
-
-def settling(inner: ServerOptimizer, rounds: int, share: float) -> ServerOptimizer:
-    """The optimiser whose model of the last of ``rounds`` is the mean of the last ones' models.
-
-    Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992, over the
-    last ``share`` of the rounds; 0 leaves the last model as it is. The rounds are known beforehand,
-    so nobody has to be asked for more than a model.
-    """
-    last = math.ceil(share * rounds)
-    if last <= 1:
-        return inner
-
-    def init(params: Vector) -> Vector:
-        return np.concatenate([np.zeros(len(params) + 1, np.float32), inner.init(params)])
-
-    def update(delta: Vector, memory: Vector, params: Vector) -> tuple[Vector, Vector]:
-        size = len(params)
-        mean, number, kept = memory[:size], int(memory[size]) + 1, memory[size + 1 :]
-        params, kept = inner.update(delta, kept, params)
-        nth = number - (rounds - last)
-        if nth > 0:
-            mean = mean + (params - mean) / np.float32(nth)
-        settled = mean if number == rounds else params
-        return settled, np.concatenate([mean, np.array([number], np.float32), kept])
-
-    return ServerOptimizer(init, update)
 
 
 def adapting(inner: ServerOptimizer, guard: Guard) -> ServerOptimizer:

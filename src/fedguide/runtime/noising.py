@@ -53,7 +53,6 @@ class Noising:
             (``privacy.sales``); it is drawn and charged once, before the rounds, and stays at the
             shop, where every loss knows it. 0 leaves sales out of the loss.
         searches: most different texts a shopper searched for that its own loss reads.
-        settled: share of the rounds, the last ones, whose models' mean is the model; 0 is the last.
 
     Raises:
         ConfigError: a field is none of its names, or out of its range.
@@ -74,7 +73,6 @@ class Noising:
     learning_rate: float
     sales: Annotated[float, Later()] = 0.0
     searches: Annotated[int, Later()] = 0
-    settled: Annotated[float, Later()] = 0.0
 
     def __post_init__(self) -> None:
         """Checks the names, and what the guard does not."""
@@ -92,8 +90,6 @@ class Noising:
             raise ConfigError(f"learning_rate must be above 0, got {self.learning_rate}")
         if self.searches < 0:
             raise ConfigError(f"searches must be at least 0, got {self.searches}")
-        if not 0 <= self.settled <= 1:
-            raise ConfigError(f"settled must be in [0, 1], got {self.settled}")
         if not (math.isfinite(self.sales) and self.sales >= 0):
             raise ConfigError(f"sales must be finite and at least 0, got {self.sales}")
         if self.sales and (self.noise != "gaussian" or self.unit != "shopper"):
@@ -188,5 +184,4 @@ def noising_of(private: PrivatePlan, guide: GuidePlan, parties: int) -> Noising:
         private.learning_rate,
         private.sales_multiplier,
         private.searches,
-        private.settled,
     )

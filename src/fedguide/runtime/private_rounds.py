@@ -23,8 +23,8 @@ from fedguide.horizontal.messages import Question
 from fedguide.horizontal.party import PartyEnv, PartyState, answer
 from fedguide.horizontal.private_fit import guarded_fit
 from fedguide.horizontal.private_packing import private_packing
-from fedguide.horizontal.private_server import adapting, settling
-from fedguide.horizontal.server import adam
+from fedguide.horizontal.private_server import adapting
+from fedguide.horizontal.server import ServerOptimizer, adam
 from fedguide.horizontal.sides import Job, Sides, both
 from fedguide.horizontal.summed import Packing, open_sum, summed
 from fedguide.models.fit import common_shapes
@@ -117,8 +117,6 @@ class PrivatePlan:
             leaves sales out of the loss.
         searches: most different texts a shopper searched for that its own loss reads; 0 leaves
             searches out.
-        settled: share of the rounds, the last ones, whose models' mean is the model; 0 takes the
-            last one alone.
 
     Raises:
         ConfigError: a field is out of its range, or two do not fit together.
@@ -143,7 +141,6 @@ class PrivatePlan:
     masked: bool = False
     sales: float = 0.0
     searches: int = 0
-    settled: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks what the guard does not."""
@@ -161,8 +158,6 @@ class PrivatePlan:
             raise ConfigError(f"part must be one of {sorted(PARTS)}, got {self.part!r}")
         if not 0 <= self.searches <= MOST_SEARCHES:
             raise ConfigError(f"searches must be in [0, {MOST_SEARCHES}], got {self.searches}")
-        if not 0 <= self.settled <= 1:
-            raise ConfigError(f"settled must be in [0, 1], got {self.settled}")
         if not 0 <= self.sales < 1:
             raise ConfigError(f"sales must be a share of ε in [0, 1), got {self.sales}")
         if self.sales and (self.noise == "laplace" or self.unit == "shop"):
@@ -289,7 +284,7 @@ def run_privately(
     """
     guard = guard_of(private, plan, len(slopes))
     trained = trained_slices(plan, private.part)
-    server = settling(adam(private.learning_rate), private.rounds, private.settled)
+    server: ServerOptimizer = adam(private.learning_rate)
     start = params
     if guard.adaptive is not None:
         server = adapting(server, guard)

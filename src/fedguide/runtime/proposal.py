@@ -386,8 +386,5 @@ def task_limits(proposal: Proposal) -> Limits:
     most = vectors * (4 * p + _ENVELOPE_BYTES)
     # A vector on the grid holds the update, the weight and the loss; AdamW two moments and a count.
     grid, longest = proposal.grid_length, max(p, proposal.update_size)
-    moments = 2 * p + 1
-    if proposal.noising is not None and proposal.noising.settled:
-        moments += p + 1  # the coordinator's mean model and its count
-    dims = {"p": longest, "u": longest, "n": grid, "b": p, "s": moments, "bytes": 4 * grid}
+    dims = {"p": longest, "u": longest, "n": grid, "b": p, "s": 2 * p + 1, "bytes": 4 * grid}
     return Limits(most, dims)

@@ -15,7 +15,6 @@ from fedguide.errors import FedGuideError, RunError
 from fedguide.horizontal.algorithm import Algorithm, ServerState, Waiting
 from fedguide.horizontal.choice import Around
 from fedguide.horizontal.fedavg import fedavg
-from fedguide.horizontal.private_server import settling
 from fedguide.horizontal.server import adam
 from fedguide.protocol import Coordinator
 from fedguide.runtime.approvals import decided, proposed
@@ -127,9 +126,7 @@ def algorithm_of(proposal: Proposal, key: SigningKey) -> Algorithm[ServerState]:
     waiting = Waiting(proposal.quorum, proposal.deadline_s, proposal.first or None)
     aggregator = coordinators_aggregator(proposal, key)
     if proposal.noising is not None:
-        noising = proposal.noising
-        server = settling(adam(noising.learning_rate), proposal.rounds, noising.settled)
-        return fedavg(aggregator, server=server, waiting=waiting)
+        return fedavg(aggregator, server=adam(proposal.noising.learning_rate), waiting=waiting)
     around = Around(
         aggregator,
         proposal.keep_moments,
