@@ -334,7 +334,10 @@ def test_other_models_come_back(tmp_path: Path, key: SigningKey, model: ShopMode
 @pytest.mark.parametrize("aside", SLATES)
 def test_two_networks_come_back(tmp_path: Path, key: SigningKey, aside: str) -> None:
     model, folder = a_pair(aside), tmp_path / "release"
-    save_release(folder, model, a_card(), signer_of(key))
+    kept = {slate: "alone" if slate == aside else "together" for slate in SLATES}
+    card = dataclasses.replace(a_card(), chosen=kept)
+    save_release(folder, model, card, signer_of(key))
+    assert opened(folder, key).card == card
     assert sorted(file.name for file in folder.iterdir()) == sorted((*FILES, *ASIDE))
     # Who knows format 1 alone refuses it by its number.
     assert json.loads((folder / MANIFEST).read_bytes())["format"] == 2
