@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fedguide.errors import ConfigError, DataError
+from fedguide.models.examples import shapes_of
 from fedguide.models.fit import body_of, first_params, layout_of, make_gradient
 from fedguide.models.plan import GuidePlan
 from fedguide.models.shoppers import knowing, shopper_slopes, trained_slices
@@ -149,10 +150,14 @@ def test_a_shopper_alone_has_the_shops_gradient_with_its_searches():
 @pytest.mark.parametrize("part", ["tower", "head"])
 def test_a_search_moves_its_own_shoppers_slope_alone(plan, part):
     goods, params = catalogue(6), params_of(plan)
+    whole = replace(with_searches(("thing 2", "thing 3")), query_texts=())
+    shapes = shapes_of(goods, whole, plan.text)  # of all: one is compiled
 
     def slopes(seed, *said, **more):
-        train = with_searches(said, **more)
-        return every(shopper_slopes(goods, train, plan, part, searches=2), params, seed)
+        made = shopper_slopes(
+            goods, with_searches(said, **more), plan, part, searches=2, shapes=shapes
+        )
+        return every(made, params, seed)
 
     moved = []
     for seed in range(4):  # in some the only line is in the cart, so that nothing is asked
