@@ -125,7 +125,7 @@ POPULATIONS = {
         "x10", 12, NARROW, 0.25, 100, 25, 2.0, 0.01, 2, 0.25, searches=8, measured=12
     ),
     "x100": Population(
-        "x100", 120, NARROW, 0.05, 100, 25, 2.0, 0.01, 2, 0.25, searches=8, measured=24
+        "x100", 120, NARROW, 0.1, 100, 25, 2.0, 0.01, 2, 0.25, searches=8, measured=24
     ),
 }
 
