@@ -12,6 +12,7 @@ from fedguide.errors import ConfigError
 from fedguide.models.blend import (
     Stack,
     fit_blend,
+    keeps_slates,
     keeps_together,
     spread,
     stack,
@@ -128,6 +129,35 @@ def test_a_name_that_is_no_component_is_refused() -> None:
 def around(mean: float, error: float) -> np.ndarray:
     """Two gains with this mean and this standard error of it."""
     return np.array([mean - error, mean + error])
+
+
+NOT_ASKED = np.full(1, np.nan)
+
+
+def test_a_slate_has_a_model_of_its_own_beyond_its_error_alone() -> None:
+    def gains(all_items: float, discovery: float, error: float) -> dict[str, np.ndarray]:
+        return {
+            "all": np.concatenate([around(all_items, error), NOT_ASKED]),
+            "discovery": np.concatenate([around(discovery, error), NOT_ASKED]),
+        }
+
+    def kept(**shops: dict[str, np.ndarray]) -> dict[tuple[str, str], bool]:
+        return keeps_slates(shops)
+
+    # The mean of both is what counts where a slate is within its error of 0 ...
+    assert set(kept(a=gains(0.3, -0.09, 0.1)).values()) == {True}
+    assert set(kept(a=gains(-0.3, 0.09, 0.1)).values()) == {False}
+    # ... and not where it is beyond.
+    assert kept(a=gains(0.3, -0.11, 0.1)) == {("all", "a"): True, ("discovery", "a"): False}
+    assert kept(a=gains(-0.3, 0.11, 0.1)) == {("all", "a"): False, ("discovery", "a"): True}
+    # Shops that nothing tells apart share one mean, whose error is smaller: -0.08 ± 0.1 / √4.
+    four = {name: gains(0.3, -0.08, 0.1) for name in "abcd"}
+    assert kept(**four)["discovery", "c"] is False
+    # Nobody can tell: together.
+    nobody = {"all": NOT_ASKED, "discovery": NOT_ASKED}
+    assert set(kept(a=nobody).values()) == {True}
+    # Who has no shopper to ask is told by the others.
+    assert kept(a=nobody, b=gains(-0.3, -0.3, 0.1))["all", "a"] is False
 
 
 def test_a_shop_is_drawn_towards_the_others_as_far_as_its_noise_says() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fedguide.errors import ConfigError, DataError
-from fedguide.models.blend import keeps_together
+from fedguide.models.blend import keeps_together, over_settings
 from fedguide.models.ease import gram
 from fedguide.models.encoders import History, empty_history, item_vectors
 from fedguide.models.evaluate import SETTINGS, questions
@@ -25,7 +26,6 @@ from fedguide.runtime.compare import (
     Comparison,
     Step,
     _gate,
-    _overall,
     compare,
 )
 from fedguide.runtime.private_rounds import PrivatePlan
@@ -94,6 +94,13 @@ def test_bytes_that_left_are_counted(found: Found) -> None:
     assert updates < comparison.bytes_down < updates * 1.1
 
 
+def answering(keeps: bool, **more: bool) -> Callable[[Any], dict[tuple[str, str], bool]]:
+    """A gate that says this of every shop, and something else of some settings."""
+    return lambda gains: {
+        (setting, name): more.get(setting, keeps) for setting in SETTINGS for name in gains
+    }
+
+
 def test_the_gate_gives_a_shop_one_of_the_two_models(found: Found) -> None:
     rows = {(r.model, r.setting, r.shop): r.ndcg10 for r in found[0].rows}
     for outcome in found[0].outcomes:
@@ -106,9 +113,7 @@ def test_the_gate_gives_a_shop_one_of_the_two_models(found: Found) -> None:
 
 
 def test_a_gate_that_keeps_alone_measures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "fedguide.runtime.compare.keeps_together", lambda gains: dict.fromkeys(gains, False)
-    )
+    monkeypatch.setattr("fedguide.runtime.compare.keeps_slates", answering(False))
     plan = replace(PLAN, seeds=(1,), train=replace(PLAN.train, rounds=1, fine_tune_rounds=0))
     rows = compare(shops(), plan, ticking).rows
     of = {(r.model, r.setting, r.shop): replace(r, model="") for r in rows}
@@ -123,11 +128,14 @@ def test_the_gate_asks_every_shopper_where_other_choices_ask_a_part(
 ) -> None:
     told: list[dict[str, int]] = []
 
-    def gate(gains: Mapping[str, np.ndarray]) -> dict[str, bool]:
-        told.append({name: len(gain) for name, gain in gains.items()})
-        return dict.fromkeys(gains, True)
+    def gate(gains: Mapping[str, Mapping[str, np.ndarray]]) -> dict[tuple[str, str], bool]:
+        told.extend(
+            {name: int((~np.isnan(g[setting])).sum()) for name, g in gains.items()}
+            for setting in SETTINGS
+        )
+        return answering(True)(gains)
 
-    monkeypatch.setattr("fedguide.runtime.compare.keeps_together", gate)
+    monkeypatch.setattr("fedguide.runtime.compare.keeps_slates", gate)
     monkeypatch.setattr("fedguide.runtime.baselines.CELLS", 3 * 24)
     plan = replace(PLAN, seeds=(1,), train=replace(PLAN.train, rounds=1, fine_tune_rounds=0))
     found = compare(shops(), plan, ticking)
@@ -168,7 +176,7 @@ def test_a_shop_keeps_for_each_setting_what_is_better_there(private: PrivatePlan
         ("discovery", "b"): True,
         ("discovery", "c"): False,
     }
-    gains = {name: _overall(values[name]) - _overall(alone[name]) for name in "abc"}
+    gains = {name: over_settings(values[name]) - over_settings(alone[name]) for name in "abc"}
     assert keeps_together(gains)["c"]
 
 
@@ -184,18 +192,14 @@ def test_a_shop_is_judged_by_its_own_where_training_was_private() -> None:
 
 def test_the_mean_of_both_settings_is_over_those_that_ask() -> None:
     values = by_setting([0.2, 0.4, NOT_ASKED], [0.4, NOT_ASKED, NOT_ASKED])
-    np.testing.assert_allclose(_overall(values), [0.3, 0.4])
+    np.testing.assert_allclose(over_settings(values), [0.3, 0.4])
 
 
 @pytest.mark.parametrize("aside", SETTINGS)
 def test_a_gate_can_keep_another_model_for_each_slate(
     monkeypatch: pytest.MonkeyPatch, aside: str
 ) -> None:
-    order = itertools.cycle(SETTINGS)  # the gate goes through the settings of every arm
-    monkeypatch.setattr(
-        "fedguide.runtime.compare.keeps_together",
-        lambda gains: dict.fromkeys(gains, next(order) != aside),
-    )
+    monkeypatch.setattr("fedguide.runtime.compare.keeps_slates", answering(True, **{aside: False}))
     monkeypatch.setattr("fedguide.runtime.compare.fit_blend", speaking())
     plan = replace(PLAN, seeds=(1,), train=replace(PLAN.train, rounds=1, fine_tune_rounds=0))
     found = compare(shops(), plan, ticking)
@@ -237,7 +241,7 @@ def test_the_models_serve(found: Found) -> None:
 def test_counts_of_other_shops_are_for_together_alone(
     found: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedguide.runtime.compare.keeps_together", lambda g: dict.fromkeys(g, True))
+    monkeypatch.setattr("fedguide.runtime.compare.keeps_slates", answering(True))
     # What validation shoppers go on to buy: such counts would be chosen over any others.
     told = {shop.name: 50 * gram(shop.validation.baskets, 24) for shop in shops()}
     other = compare(shops(), PLAN, ticking, elsewhere=told)

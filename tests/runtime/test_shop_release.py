@@ -34,15 +34,17 @@ def made() -> Mapping[Kept, ShopRelease]:
     shop, found = shops()[0], {}
     params = first_params(TRAIN.guide, 9)
     for kept in itertools.product((True, False), repeat=len(SETTINGS)):
-        answers = iter(kept)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("fedguide.runtime.shop_release.fit_blend", speaking())
             patch.setattr(
-                "fedguide.runtime.shop_release.keeps_together",
-                lambda gains, answers=answers: dict.fromkeys(gains, next(answers)),
+                "fedguide.runtime.shop_release.keeps_slates",
+                lambda gains, kept=kept: {
+                    (setting, name): keeps
+                    for setting, keeps in zip(SETTINGS, kept, strict=True)
+                    for name in gains
+                },
             )
             found[kept] = shop_release(shop, params, 4, TRAIN, SEED, lambda: 0.0)
-        assert next(answers, None) is None
     return found
 
 

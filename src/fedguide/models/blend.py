@@ -11,6 +11,7 @@ All weights are at least 0, and a component that cannot tell items apart keeps w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,8 @@ from fedguide.errors import ConfigError
 from fedguide.models.evaluate import Questions, bought_before
 from fedguide.models.metrics import ndcg_at
 from fedguide.models.scorer import COMPONENTS, SlateWeights
+
+Floats = NDArray[np.float64]
 
 DEPTH = 20
 """Places of a ranking that count while weights are fitted."""
@@ -198,22 +201,53 @@ def _improve(
     return score
 
 
-def keeps_together(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, bool]:
-    """Which shops keep the model trained together for a slate; the others the one trained alone.
+def keeps_slates(gains: Mapping[str, Mapping[str, Floats]]) -> dict[tuple[str, str], bool]:
+    """(setting, shop): does it keep the model trained together there, or the one trained alone?
 
-    ``gains`` holds, per shop, what together gains over alone in one setting for each validation
-    shopper who is asked there: a shop can gain in one slate and lose in the other. A shop
+    ``gains`` holds, per shop and setting, what together gains over alone for each validation
+    shopper, ``(v,)``, NaN where the setting does not ask that shopper. A shop keeps one model for
+    all settings, the one that is better on their mean, unless the gain of one setting (drawn
+    towards the other shops', as in ``keeps_together``) is more than its own standard error on the
+    other side of 0: two networks cost twice the memory, and a difference within its error is none.
+    """
+    whole = keeps_together({shop: over_settings(mine) for shop, mine in gains.items()})
+    kept: dict[tuple[str, str], bool] = {}
+    for setting in dict.fromkeys(setting for mine in gains.values() for setting in mine):
+        asked = {shop: mine[setting][~np.isnan(mine[setting])] for shop, mine in gains.items()}
+        for shop, (gain, error) in _drawn(asked).items():
+            kept[setting, shop] = gain > 0 if abs(gain) > error else whole[shop]
+    return kept
+
+
+def over_settings(values: Mapping[str, Floats]) -> Floats:
+    """Each shopper's mean over the settings that ask it; without those whom none asks."""
+    stacked = np.stack([*values.values()])
+    asked = ~np.isnan(stacked)
+    known = asked.any(axis=0)
+    means: Floats = np.nansum(stacked, axis=0)[known] / asked.sum(axis=0)[known]
+    return means
+
+
+def keeps_together(gains: Mapping[str, Floats]) -> dict[str, bool]:
+    """Which shops keep the model trained together; the others keep the one trained alone.
+
+    ``gains`` holds, per shop, what together gains over alone for each validation shopper. A shop
     with twenty such shoppers cannot tell from them alone, and a gate that asks only them would
     throw a coin. So its mean gain is drawn towards that of all shops as far as its own noise says
     (random-effects meta-analysis: DerSimonian and Laird, "Meta-analysis in clinical trials",
     1986, equation 9; the shop's estimate is the empirical-Bayes one), and together is kept where
     the result is not below 0. Only a shop's mean and variance leave it.
     """
+    return {shop: gain >= 0 for shop, (gain, _) in _drawn(gains).items()}
+
+
+def _drawn(gains: Mapping[str, Floats]) -> dict[str, tuple[float, float]]:
+    """Each shop's mean gain, drawn towards that of all, and its standard error."""
     known = {name: np.asarray(g, np.float64) for name, g in gains.items() if len(g) > 1}
     mean = {name: float(g.mean()) for name, g in known.items()}
     noise = {n: max(float(g.var(ddof=1)) / len(g), 1e-12) for n, g in known.items()}
     if not known:
-        return dict.fromkeys(gains, True)
+        return dict.fromkeys(gains, (0.0, math.inf))
     w = np.array([1 / noise[n] for n in known])
     m = np.array([mean[n] for n in known])
     centre = float((w * m).sum() / w.sum())
@@ -223,5 +257,10 @@ def keeps_together(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, bool]:
     if between:
         w = 1 / (1 / w + between)
         centre = float((w * m).sum() / w.sum())
-    estimates = {n: (mean[n] * between + centre * noise[n]) / (between + noise[n]) for n in known}
-    return {name: estimates.get(name, centre) >= 0 for name in gains}
+    of_centre = 1 / float(w.sum())
+    found = dict.fromkeys(gains, (centre, math.sqrt(between + of_centre)))
+    for name in known:
+        own = between / (between + noise[name])
+        variance = own * noise[name] + (1 - own) ** 2 * of_centre
+        found[name] = (own * mean[name] + (1 - own) * centre, math.sqrt(variance))
+    return found

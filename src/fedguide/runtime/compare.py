@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedguide.errors import ConfigError, DataError
-from fedguide.models.blend import FLOOR, Blend, fit_blend, keeps_together, weigh
+from fedguide.models.blend import FLOOR, Blend, fit_blend, keeps_slates, over_settings, weigh
 from fedguide.models.bootstrap import DRAWS
 from fedguide.models.evaluate import SETTINGS, evaluate, questions
 from fedguide.models.examples import buying_baskets
@@ -329,7 +329,7 @@ def _outcome(
     }
     means = {}
     for arm, by_shop in values.items():
-        overall = np.concatenate([_overall(validated) for validated in by_shop.values()])
+        overall = np.concatenate([over_settings(validated) for validated in by_shop.values()])
         means[arm] = float(overall.mean()) if len(overall) else float("nan")
     seconds = {"training": trained_s - start_s, "blending": clock() - trained_s}
     return Outcome(seed, trained, blends, kept, means, seconds)
@@ -448,38 +448,20 @@ def _validated(
     return found
 
 
-def _overall(validated: Validated) -> NDArray[np.float64]:
-    """Each shopper's mean over the settings that ask them; without those whom none asks."""
-    values = np.stack([validated[setting] for setting in SETTINGS])
-    asked = ~np.isnan(values)
-    known = asked.any(axis=0)
-    means: NDArray[np.float64] = np.nansum(values, axis=0)[known] / asked.sum(axis=0)[known]
-    return means
-
-
 def _gate(
     values: Mapping[str, Validated], alone: Mapping[str, Validated], plan: TrainPlan
 ) -> dict[tuple[str, str], bool]:
-    """(setting, shop): does it keep the arm's model? Each setting is judged by itself.
-
-    Where training was private each shop asks only its own shoppers.
-    """
+    """(setting, shop): does it keep the arm's model? Private training: each asks only its own."""
+    gains = {
+        shop: {setting: mine[setting] - alone[shop][setting] for setting in SETTINGS}
+        for shop, mine in values.items()
+    }
+    if plan.private is None:
+        return keeps_slates(gains)
     kept: dict[tuple[str, str], bool] = {}
-    for setting in SETTINGS:
-        gains = {
-            shop: _asked(mine[setting] - alone[shop][setting]) for shop, mine in values.items()
-        }
-        if plan.private is None:
-            keeps = keeps_together(gains)
-        else:
-            keeps = {shop: keeps_together({shop: gain})[shop] for shop, gain in gains.items()}
-        kept |= {(setting, shop): keep for shop, keep in keeps.items()}
+    for shop, gain in gains.items():
+        kept |= keeps_slates({shop: gain})
     return kept
-
-
-def _asked(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The values of those shoppers who are asked."""
-    return values[~np.isnan(values)]
 
 
 def _answers(

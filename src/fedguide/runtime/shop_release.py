@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedguide.models.blend import FLOOR, Blend, fit_blend, keeps_together, weigh
+from fedguide.models.blend import FLOOR, Blend, fit_blend, keeps_slates, weigh
 from fedguide.models.bootstrap import DRAWS
 from fedguide.models.card import Metric, chosen_of
 from fedguide.models.evaluate import SETTINGS, questions
@@ -95,17 +95,12 @@ def shop_release(
         for setting in SETTINGS
     }
     values = {arm: _validated(bench, trained, blends, plan) for arm, trained in arms.items()}
-    kept = {
-        setting: _kept({arm: values[arm][setting] for arm in ARMS}, shop.name)
-        for setting in SETTINGS
+    gains = {
+        setting: values["together"][setting] - values["alone"][setting] for setting in SETTINGS
     }
+    keeps = keeps_slates({shop.name: gains})
+    kept = {s: "together" if keeps[s, shop.name] else "alone" for s in SETTINGS}
     return _around(bench, arms, blends, kept, plan, seed)
-
-
-def _kept(values: Mapping[str, NDArray[np.float64]], shop: str) -> str:
-    """The arm that the shop's gate keeps for one setting."""
-    gains = {shop: values["together"] - values["alone"]}
-    return "together" if keeps_together(gains)[shop] else "alone"
 
 
 def alone_release(
@@ -194,12 +189,13 @@ def _blend(bench: Bench, trained: Trained, setting: str, plan: TrainPlan) -> Ble
 def _validated(
     bench: Bench, trained: Trained, blends: Mapping[tuple[str, str], Blend], plan: TrainPlan
 ) -> dict[str, NDArray[np.float64]]:
-    """NDCG@10 of an arm's blend on validation by setting, of each shopper it asks."""
+    """NDCG@10 of an arm's blend on validation by setting; NaN where it asks the shopper nothing."""
     found = {}
     for setting in SETTINGS:
         stacked = network_stack(bench, setting, trained.params[bench.shop.name], plan.guide)
         scores = weigh(stacked, blends[trained.arm, setting].weights)
-        found[setting] = measure(scores, stacked.asked.targets).ndcg10
+        found[setting] = np.full(len(bench.shop.validation), np.nan)
+        found[setting][stacked.asked.rows] = measure(scores, stacked.asked.targets).ndcg10
     return found
 
 
