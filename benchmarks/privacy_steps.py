@@ -35,12 +35,12 @@ from fedguide.horizontal.mean import weighted_mean
 from fedguide.horizontal.server import adam
 from fedguide.horizontal.sides import both
 from fedguide.models import fit, shoppers
+from fedguide.models.blend import over_settings
 from fedguide.models.examples import Examples, examples_of
 from fedguide.models.fit import common_shapes, first_params, layout_of
 from fedguide.models.guide_net import draws_of, loss_of_rows, scaled, summed_features
 from fedguide.models.plan import GuidePlan
 from fedguide.privacy.sales import released_sales
-from fedguide.runtime import compare
 from fedguide.runtime.arms import Trained, algorithm_of, fits_of, parties_of, trainings_of
 from fedguide.runtime.couriers import in_process
 from fedguide.runtime.private_arm import gone_on
@@ -85,7 +85,7 @@ class Steps(Lab):
         self.shops = [replace(shop, test=nothing(shop.test)) for shop in self.shops]
         benches = self.base.benches
         self.local = np.concatenate(
-            [compare._overall(self.validated(b, self.alone, self.alone_blends)) for b in benches]
+            [over_settings(self.validated(b, self.alone, self.alone_blends)) for b in benches]
         )
         self.say(f"local blend {self.local.mean():.4f}")
 
@@ -97,7 +97,7 @@ class Steps(Lab):
         found = []
         for trained in (begun, gone_on(begun, benches, self.fits, *self.told)):
             blends = self.blends(trained)
-            values = [compare._overall(self.validated(b, trained, blends)) for b in benches]
+            values = [over_settings(self.validated(b, trained, blends)) for b in benches]
             found.append(np.concatenate(values) - self.local)
         return (
             float(found[0].mean()),

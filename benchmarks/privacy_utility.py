@@ -36,6 +36,7 @@ from fedguide.data.synth import market
 from fedguide.data.truth import MarketPlan
 from fedguide.horizontal.mean import weighted_mean
 from fedguide.horizontal.sides import both
+from fedguide.models.blend import over_settings
 from fedguide.models.evaluate import SETTINGS, questions
 from fedguide.models.fit import first_params
 from fedguide.models.plan import GuidePlan
@@ -261,7 +262,7 @@ class Lab:
             insider,
             round(seconds, 1),
             sum(kept.values()),
-            float(np.concatenate([compare._overall(v) for v in values.values()]).mean()),
+            float(np.concatenate([over_settings(v) for v in values.values()]).mean()),
             found,
         )
         self.say(
