@@ -11,9 +11,9 @@ of the two minus local blend.
     x10      synthetic market, 12 shops of 1,000 shoppers and 1,000 items, two visits each
     x100     the same shops and 108 more: 120,000 shoppers
 
-Quality is measured in the first six shops, of the large market in 24. With ``--seeds`` above 1
-all is trained again in other markets, and a row's figures are over the shoppers of all of them.
-Rows are kept in ``--rows FILE``: a row that is there is not trained again.
+Quality is measured in the first six shops, of the large market in 24. With several ``--seeds``
+all is trained in as many markets, and a row's figures are over the shoppers of all of them.
+Rows are kept in the first of ``--rows FILE...``: a row that is in one of them is not trained again.
 """
 
 from __future__ import annotations
@@ -72,8 +72,11 @@ CASES = 400
 """Validation and test shoppers of one shop of the market, evenly taken."""
 
 NOISES = {"fresh": "guard", "correlated": "guard, correlated"}
-"""Fresh noise on sampled shoppers; or banded noise on a known schedule of the same length, whose
-ε holds against insiders as well."""
+"""Fresh noise on sampled shoppers; or banded noise on a known schedule that shows each shopper as
+often, whose ε holds against insiders as well."""
+
+CYCLE = 5
+"""Rounds of the known schedule that a shopper is in one of."""
 
 LOCAL = "local blend"
 FEDAVG = "federated averaging"
@@ -83,35 +86,35 @@ PICTURE = ROOT / "docs" / "privacy_utility.svg"
 
 @dataclass(frozen=True)
 class Population:
-    """Who is trained on, and how; chosen on validation.
+    """Who is trained on, and how; the private plan is one for all, chosen on another market.
 
     Attributes:
         name: of the row.
         shops: 0 for Online Retail.
         guide: the network.
+        averaged: rounds of federated averaging, 12 shops each.
+        baskets: most of one shopper in one round.
+        measured: shops whose shoppers are measured.
         sampling: of the private rounds.
         rounds: of the private rounds.
-        averaged: rounds of federated averaging, 12 shops each.
         clip: clipping norm.
         rate: of the coordinator's Adam.
-        baskets: most of one shopper in one round.
         sales: share of ε for the shops' own sales.
         searches: most of a shopper's own searches in its loss.
-        measured: shops whose shoppers are measured.
     """
 
     name: str
     shops: int
     guide: GuidePlan
-    sampling: float
-    rounds: int
     averaged: int
-    clip: float
-    rate: float
-    baskets: int = 4
-    sales: float = 0.0
-    searches: int = 0
-    measured: int = 6
+    baskets: int
+    measured: int
+    sampling: float = 0.5
+    rounds: int = 20
+    clip: float = 2.0
+    rate: float = 0.03
+    sales: float = 0.25
+    searches: int = 8
 
 
 MARKETS = 7
@@ -121,11 +124,9 @@ NARROW = GuidePlan(size=32, events=32, lines=24)
 """Of the markets: a shopper has two visits of at most 22 lines; 32 of the 128 coordinates."""
 
 POPULATIONS = {
-    "retail": Population("retail", 0, GuidePlan(), 0.2, 40, 20, 2.0, 0.01),
-    "x10": Population("x10", 12, NARROW, 0.25, 40, 25, 2.0, 0.02, 2),
-    "x100": Population(
-        "x100", 120, NARROW, 0.1, 100, 25, 2.0, 0.01, 2, 0.25, searches=8, measured=24
-    ),
+    "retail": Population("retail", 0, GuidePlan(), averaged=20, baskets=4, measured=6),
+    "x10": Population("x10", 12, NARROW, averaged=25, baskets=2, measured=6),
+    "x100": Population("x100", 120, NARROW, averaged=25, baskets=2, measured=24),
 }
 
 
@@ -294,9 +295,13 @@ class Lab:
         """The guard at one ε."""
         population, guide = self.population, self.population.guide
         shoppers = sum(len(shop.train.shopper_ids) for shop in self.shops)
-        rounds = 2 if self.quick else population.rounds
+        rounds, rate = population.rounds, population.rate
         is_tied = arm == NOISES["correlated"]
-        cycle = min(rounds, round(1 / population.sampling))
+        if is_tied:  # as many turns for everybody, and shorter steps where there are more
+            rounds = CYCLE * round(population.sampling * population.rounds)
+            rate *= math.sqrt(population.rounds / rounds)
+        rounds = 2 if self.quick else rounds
+        cycle = min(rounds, CYCLE)
         private = PrivatePlan(
             noise="none" if math.isinf(epsilon) else "gaussian",
             epsilon=epsilon,
@@ -308,7 +313,7 @@ class Lab:
             rounds=rounds,
             part=part,
             baskets=population.baskets,
-            learning_rate=population.rate,
+            learning_rate=rate,
             sales=population.sales,
             searches=population.searches,
         )
@@ -348,20 +353,16 @@ def gain_interval(row: Row, local: Row, setting: str) -> tuple[float, float, flo
     return float(gaps.mean()), float(low), float(high)
 
 
-def load(path: Path) -> list[Row]:
-    """The rows that are there; ∞ is null in the file."""
-    if not path.is_file():
-        return []
-    read = json.loads(path.read_text("utf-8"))
-    return [
-        Row(
-            **{
-                k: math.inf if v is None and k in ("epsilon", "insider") else v
-                for k, v in r.items()
-            }
-        )
-        for r in read
-    ]
+def load(paths: Sequence[Path]) -> list[Row]:
+    """The rows that are there, each once; ∞ is null in a file."""
+    found: dict[tuple[object, ...], Row] = {}
+    for read in (json.loads(path.read_text("utf-8")) for path in paths if path.is_file()):
+        for kept in read:
+            for name in ("epsilon", "insider"):
+                kept[name] = math.inf if kept[name] is None else kept[name]
+            row = Row(**kept)
+            found.setdefault((row.seed, row.population, row.arm, row.part, row.epsilon), row)
+    return list(found.values())
 
 
 def save(path: Path, rows: Sequence[Row]) -> None:
@@ -376,7 +377,7 @@ def save(path: Path, rows: Sequence[Row]) -> None:
 
 def train(options: argparse.Namespace, rows: list[Row]) -> None:
     """Trains every row that is asked for and not there."""
-    for seed, name in itertools.product(range(options.seeds), options.only):
+    for seed, name in itertools.product(options.seeds, options.only):
         wanted: list[tuple[str, str, float]] = [(LOCAL, "-", 0.0), (FEDAVG, "tower", math.inf)]
         wanted += [
             (NOISES[noise], part, e)
@@ -397,7 +398,7 @@ def train(options: argparse.Namespace, rows: list[Row]) -> None:
                 rows.append(lab.averaged())
             else:
                 rows.append(lab.private(arm, part, epsilon))
-            save(options.rows, rows)
+            save(options.rows[0], rows)
 
 
 def joined(rows: Sequence[Row]) -> Row:
@@ -620,8 +621,10 @@ if __name__ == "__main__":
     made.add_argument("--parts", nargs="+", choices=("tower", "head"), default=["tower", "head"])
     made.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
     made.add_argument("--epsilons", nargs="+", type=float, default=list(TARGETS))
-    made.add_argument("--seeds", type=int, default=1, help="markets of each kind, and trainings")
-    made.add_argument("--rows", type=Path, default=ROOT / "build" / "privacy_utility_rows.json")
+    made.add_argument("--seeds", nargs="+", type=int, default=[0], help="of markets and trainings")
+    made.add_argument(
+        "--rows", nargs="+", type=Path, default=[ROOT / "build" / "privacy_utility_rows.json"]
+    )
     made.add_argument("--plot", action="store_true", help="draw docs/privacy_utility.svg")
     made.add_argument("--show", action="store_true", help="train nothing, show the rows there are")
     made.add_argument("--quick", action="store_true", help="two rounds of everything: a smoke test")
