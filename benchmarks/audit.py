@@ -31,9 +31,9 @@ from fedguide.models.shoppers import trained_slices
 from fedguide.privacy import guard as guards
 from fedguide.runtime.arms import TrainPlan
 from fedguide.runtime.attack_canary import TOLERANCE, Leak, canary_leak
-from fedguide.runtime.attack_inversion import Inversion, inversion
+from fedguide.runtime.attack_inversion import Inversion
 from fedguide.runtime.attack_membership import Membership, membership
-from fedguide.runtime.attack_test import AUC_WITH, AUC_WITHOUT, F1_WITHOUT, trial
+from fedguide.runtime.attack_test import AUC_WITH, AUC_WITHOUT, F1_WITHOUT, inverted, trial
 from fedguide.runtime.private_rounds import PrivatePlan, guard_of, seeded_actors, slopes_of
 from fedguide.seeds import seeded_root
 from fedguide.values import ShopData
@@ -135,7 +135,6 @@ def attacked(
     start = first_params(plan, SEED)
     members: dict[str, Membership] = {}
     items: dict[str, Inversion] = {}
-    smallest = min(shops, key=lambda shop: len(shop.catalogue))
     for label, dp in (("dp: none", None), (f"ε = {options.epsilon:g}", private)):
         rounds = options.bare_rounds if dp is None else options.rounds
         plans = TrainPlan(plan, private=dp)
@@ -146,9 +145,7 @@ def attacked(
             trials.append(trial(*told))
             print(f"  {label}: training {number} of {options.shadows}", flush=True)
         members[label] = membership(trials[0], trials[1:], plan)
-        guard = None if dp is None else guard_of(dp, plan, len(shops))
-        trained = trials[0].params
-        items[label] = inversion(smallest, plan, trained, guard=guard, root=seeded_root(SEED))
+        items[label] = inverted(shops, plans, trials[0].params, actors)
         print(f"  {label}: AUC {members[label].auc:.3f}, F1 {items[label].f1:.3f}", flush=True)
     return members, items
 
@@ -166,6 +163,8 @@ def main(options: argparse.Namespace) -> None:
         rounds=options.rounds,
         clip=options.clip,
         learning_rate=options.rate,
+        sales=options.sales,
+        searches=options.searches,
     )
     bars: list[Bar] = []
     data: dict[str, Any] = {"data": name, "plan": vars(options) | {"json": None}}
@@ -219,11 +218,13 @@ if __name__ == "__main__":
     made.add_argument("--small", action="store_true", help="the synthetic market of the demo")
     made.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     made.add_argument("--epsilon", type=float, default=8.0)
-    made.add_argument("--sampling", type=float, default=0.1)
+    made.add_argument("--sampling", type=float, default=0.5)
     made.add_argument("--rounds", type=int, default=20)
     made.add_argument("--bare-rounds", type=int, default=40, help="of the twin without noise")
     made.add_argument("--clip", type=float, default=2.0)
-    made.add_argument("--rate", type=float, default=0.01)
+    made.add_argument("--rate", type=float, default=0.03)
+    made.add_argument("--sales", type=float, default=0.25, help="share of ε for the sales")
+    made.add_argument("--searches", type=int, default=8, help="most that a shopper's loss reads")
     made.add_argument("--shadows", type=int, default=4, help="of the membership attack")
     made.add_argument("--canaries", type=int, default=200)
     main(made.parse_args())

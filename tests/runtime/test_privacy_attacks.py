@@ -225,3 +225,28 @@ def test_an_untrained_model_without_a_start_is_attacked_too():
     untrained = first_params(tiny.GUIDE, 0)
     (first, *_) = tiny.shops()
     assert inversion(first, tiny.GUIDE, untrained, shoppers=5).shoppers == 5
+
+
+def test_the_vectors_of_the_run_are_attacked_with_all_that_they_read(monkeypatch):
+    from fedguide.models.fit import first_params, layout_of
+    from fedguide.runtime import attack_test
+    from fedguide.runtime.arms import TrainPlan
+    from fedguide.runtime.private_rounds import PrivatePlan
+
+    from . import tiny
+
+    arrays = layout_of(tiny.GUIDE).unflatten(first_params(tiny.GUIDE, 0))
+    arrays["terms"] = np.ones_like(arrays["terms"])  # what sells has a weight in the scores
+    params, seen = layout_of(tiny.GUIDE).flatten(arrays), []
+
+    def attack(shop, plan, model, *, slopes, baskets, **told):
+        seen.append(next(slopes.each(model, np.arange(1), 0))[0].copy())
+        return inversion(shop, plan, model, slopes=slopes, baskets=baskets, **told)
+
+    monkeypatch.setattr(attack_test, "inversion", attack)
+    for sales in (0.0, 0.25):
+        private = PrivatePlan(noise="none", epsilon=math.inf, sales=sales)
+        plan = TrainPlan(tiny.GUIDE, private=private)
+        found = attack_test.inverted(tiny.shops(), plan, params, seeded_actors(0))
+        assert found.shoppers > 5
+    assert not np.allclose(*seen)

@@ -36,7 +36,7 @@ from fedguide.errors import ConfigError
 from fedguide.models.encoders import TINY
 from fedguide.models.fit import layout_of
 from fedguide.models.plan import GuidePlan
-from fedguide.models.shoppers import PARTS, shopper_slopes
+from fedguide.models.shoppers import PARTS, ShopperSlopes, shopper_slopes
 from fedguide.privacy.guard import Guard, whole_noise
 from fedguide.seeds import Root, derive
 from fedguide.values import BUY, Baskets, ShopData, Vector
@@ -78,14 +78,28 @@ def inversion(
     root: Root | None = None,
     shoppers: int = 30,
     baskets: int = 8,
+    slopes: ShopperSlopes | None = None,
 ) -> Inversion:
     """Attacks the vectors of some shoppers, bare or as a guard lets them out with all its noise.
+
+    Args:
+        shop: whose shoppers are attacked.
+        plan: the network.
+        params: the model that the vectors were made at.
+        guard: ``None`` lets the vectors out bare.
+        root: of the guard's noise.
+        shoppers: how many are attacked, of those with at most ``baskets``.
+        baskets: most of one shopper in a round, as the slopes were made.
+        slopes: of the whole tower, as the run makes them: what they read besides baskets (released
+            sales, own searches) is then in the vectors, and the attacker does not know it.
+            ``None`` stands for slopes of baskets alone.
 
     Raises:
         ConfigError: the guard is not of the whole tower, see ``shopper_slopes``, or the encoder
             has no shopper layer.
     """
-    slopes = shopper_slopes(shop.catalogue, shop.train, plan, baskets=baskets)
+    if slopes is None:
+        slopes = shopper_slopes(shop.catalogue, shop.train, plan, baskets=baskets)
     few = _with_few(shop.train, slopes.shoppers, baskets)[:shoppers]
     width = plan.size
     table = int((slopes.places < plan.text.buckets * width).sum())

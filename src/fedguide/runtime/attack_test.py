@@ -27,6 +27,7 @@ from fedguide.runtime.private_rounds import (
     guard_of,
     run_privately,
     slopes_of,
+    with_sales,
 )
 from fedguide.runtime.rounds import RoundsPlan, in_memory, run_rounds
 from fedguide.seeds import derive, seeded_root, seeded_roots
@@ -129,12 +130,34 @@ def attack_test(
     found = None
     if private is None or private.part == "tower":
         on_step("inversion")
-        guard = None if private is None else guard_of(private, plan.guide, len(shops))
-        # The shop with the smallest catalogue: the attack solves a system as large as it.
-        smallest = min(shops, key=lambda shop: len(shop.catalogue))
-        root = actors.roots("inversion")("audit", 0)
-        found = inversion(smallest, plan.guide, shared, guard=guard, root=root)
+        found = inverted(shops, plan, shared, actors)
     return Attacked(math.inf if leak is None else claimed, leak, members, found)
+
+
+def inverted(
+    shops: Sequence[ShopData], plan: TrainPlan, shared: Vector, actors: Actors
+) -> Inversion:
+    """Single shoppers' vectors as the run makes them and lets them out, attacked.
+
+    They are of the shop with the smallest catalogue: the attack solves a system as large as it.
+    """
+    smallest = min(shops, key=lambda shop: len(shop.catalogue))
+    private = plan.private
+    if private is None:
+        return inversion(smallest, plan.guide, shared)
+    root = actors.roots("inversion")("audit", 0)
+    slopes = slopes_of([smallest], plan.guide, private)[smallest.name]
+    if private.sales:
+        slopes = with_sales(slopes, private.sales_multiplier, lambda: root)
+    return inversion(
+        smallest,
+        plan.guide,
+        shared,
+        guard=guard_of(private, plan.guide, len(shops)),
+        root=root,
+        baskets=private.baskets,
+        slopes=slopes,
+    )
 
 
 def trial(
