@@ -375,6 +375,12 @@ def save(path: Path, rows: Sequence[Row]) -> None:
     path.write_text(json.dumps(made), encoding="utf-8")
 
 
+def planned(population: Population, options: argparse.Namespace) -> Population:
+    """The population with what the command line says of its private plan."""
+    told = {name: getattr(options, name) for name in ("sampling", "rounds", "rate")}
+    return replace(population, **{name: told[name] for name in told if told[name] is not None})
+
+
 def train(options: argparse.Namespace, rows: list[Row]) -> None:
     """Trains every row that is asked for and not there."""
     for seed, name in itertools.product(options.seeds, options.only):
@@ -390,7 +396,7 @@ def train(options: argparse.Namespace, rows: list[Row]) -> None:
         missing = [key for key in wanted if key not in have]
         if not missing:
             continue
-        lab = Lab(POPULATIONS[name], options.quick, seed)
+        lab = Lab(planned(POPULATIONS[name], options), options.quick, seed)
         for arm, part, epsilon in missing:
             if arm == LOCAL:
                 rows.append(lab.row(LOCAL, "-", 0.0, 0.0, None, 0.0))
@@ -622,6 +628,9 @@ if __name__ == "__main__":
     made.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
     made.add_argument("--epsilons", nargs="+", type=float, default=list(TARGETS))
     made.add_argument("--seeds", nargs="+", type=int, default=[0], help="of markets and trainings")
+    made.add_argument("--sampling", type=float, help="another plan than the one for all, in")
+    made.add_argument("--rounds", type=int, help="a file of rows of its own: rows know their")
+    made.add_argument("--rate", type=float, help="seed and ε, not their plan")
     made.add_argument(
         "--rows", nargs="+", type=Path, default=[ROOT / "build" / "privacy_utility_rows.json"]
     )
