@@ -73,12 +73,12 @@ class Steps(Lab):
             f"x{options.shops}",
             options.shops,
             NARROW,
-            options.sampling,
-            2 if options.quick else options.rounds,
-            2 if options.quick else options.averaged,
-            2.0,
-            options.rate,
-            BASKETS,
+            averaged=2 if options.quick else options.averaged,
+            baskets=BASKETS,
+            measured=6,
+            sampling=options.sampling,
+            rounds=2 if options.quick else options.rounds,
+            rate=options.rate,
         )
         super().__init__(population, options.quick)
         self.falling, self.table = options.falling, options.table

@@ -628,9 +628,10 @@ if __name__ == "__main__":
     made.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
     made.add_argument("--epsilons", nargs="+", type=float, default=list(TARGETS))
     made.add_argument("--seeds", nargs="+", type=int, default=[0], help="of markets and trainings")
-    made.add_argument("--sampling", type=float, help="another plan than the one for all, in")
-    made.add_argument("--rounds", type=int, help="a file of rows of its own: rows know their")
-    made.add_argument("--rate", type=float, help="seed and ε, not their plan")
+    other = "another one than in the plan for all (rows do not tell: keep a file of their own)"
+    made.add_argument("--sampling", type=float, help=other)
+    made.add_argument("--rounds", type=int, help=other)
+    made.add_argument("--rate", type=float, help=other)
     made.add_argument(
         "--rows", nargs="+", type=Path, default=[ROOT / "build" / "privacy_utility_rows.json"]
     )
