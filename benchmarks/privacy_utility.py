@@ -101,6 +101,7 @@ class Population:
         rate: of the coordinator's Adam.
         sales: share of ε for the shops' own sales.
         searches: most of a shopper's own searches in its loss.
+        others: scale of all but the text table before the clip; the head has no table.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Population:
     rate: float = 0.03
     sales: float = 0.25
     searches: int = 8
+    others: float = 0.1
 
 
 MARKETS = 7
@@ -316,6 +318,7 @@ class Lab:
             learning_rate=rate,
             sales=population.sales,
             searches=population.searches,
+            others=population.others if part == "tower" else 1.0,
         )
         if part not in self.slopes:
             self.slopes[part] = slopes_of(self.shops, guide, private)
@@ -377,7 +380,7 @@ def save(path: Path, rows: Sequence[Row]) -> None:
 
 def planned(population: Population, options: argparse.Namespace) -> Population:
     """The population with what the command line says of its private plan."""
-    told = {name: getattr(options, name) for name in ("sampling", "rounds", "rate")}
+    told = {name: getattr(options, name) for name in ("sampling", "rounds", "rate", "others")}
     return replace(population, **{name: told[name] for name in told if told[name] is not None})
 
 
@@ -632,6 +635,7 @@ if __name__ == "__main__":
     made.add_argument("--sampling", type=float, help=other)
     made.add_argument("--rounds", type=int, help=other)
     made.add_argument("--rate", type=float, help=other)
+    made.add_argument("--others", type=float, help=other)
     made.add_argument(
         "--rows", nargs="+", type=Path, default=[ROOT / "build" / "privacy_utility_rows.json"]
     )

@@ -153,6 +153,12 @@ class DpSettings(_Section):
         le=1000,
         description="most different texts a shopper searched for that the shopper's own loss reads",
     )
+    others: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="what all but the text table counts in a shopper's vector before it is clipped",
+    )
     shoppers: int | None = Field(
         default=None, ge=1, description="public figure: about how many shoppers all shops have"
     )

@@ -109,6 +109,7 @@ def private_plan(
         bands=ours.bands,
         sales=ours.sales,
         searches=ours.searches,
+        others=ours.others,
     )
 
 
@@ -212,6 +213,7 @@ def receipt(private: PrivatePlan | None, shops: int, guide: Any) -> Mapping[str,
         "sales": private.sales,
         "sales_multiplier": private.sales_multiplier,
         "searches": private.searches,
+        "others": private.others,
         "trained": guard.size,
         "divisor": guard.cohort,
         "event": to_record(guard.event("together")),

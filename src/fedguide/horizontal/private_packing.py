@@ -22,12 +22,16 @@ from fedguide.seeds import Root
 
 
 def private_packing(
-    guard: Guard, trained: Sequence[slice], roots: Callable[[int], Root] | None = None
+    guard: Guard,
+    trained: Sequence[slice],
+    roots: Callable[[int], Root] | None = None,
+    scales: Sequence[float] | None = None,
 ) -> Packing:
     """The packing of guarded vectors; ``trained`` says where they lie in the parameters.
 
     ``roots`` are the driver's own of each round, for noise that is correlated; a party that only
-    packs has none.
+    packs has none. ``scales`` say what each of ``trained`` was multiplied by before the clip: the
+    mean is divided by it.
 
     ``pack`` raises ``ProtocolError`` for an update that did not come through a guard; ``unpack``
     for a sum with fewer noise shares than the guard counts on, which is then never read.
@@ -41,6 +45,10 @@ def private_packing(
     places = coordinates(trained)
     if len(places) != guard.size:
         raise ConfigError(f"{len(places)} coordinates are trained, the guard has {guard.size}")
+    lengths = [part.stop - part.start for part in trained]
+    if scales is not None and len(scales) != len(lengths):
+        raise ConfigError(f"{len(lengths)} stretches are trained, {len(scales)} have a scale")
+    scaled = 1.0 if scales is None else np.repeat(np.asarray(scales, np.float64), lengths)
 
     def pack(update: Update, _root: Root) -> RingVector:
         if update.units is None or update.units.shape != (guard.size,):
@@ -62,7 +70,7 @@ def private_packing(
         )
         noised = with_noise(total.vector, noise)
         mean = np.zeros(terms.size, np.float32)
-        mean[places] = noised.view(np.int32) / (guard.bound.target * guard.cohort)
+        mean[places] = noised.view(np.int32) / (guard.bound.target * guard.cohort * scaled)
         # No loss was handed in, and no count: the divisor is what everybody knew before.
         return Mean(mean, guard.cohort, 0.0, np.zeros(0), total.parties, total.missing)
 

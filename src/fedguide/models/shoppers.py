@@ -137,6 +137,22 @@ def trained_slices(plan: GuidePlan, part: str) -> tuple[slice, ...]:
     return tuple(where for name, where in _slices(layout).items() if name not in PARTS[part])
 
 
+def trained_scales(plan: GuidePlan, part: str, others: float) -> tuple[float, ...]:
+    """What each of ``trained_slices`` is multiplied by before vectors are clipped.
+
+    Clipping with scaled groups: McMahan, Andrew, Erlingsson, Chien, Mironov, Papernot and Kairouz,
+    "A General Approach to Adding Differential Privacy to Iterative Training Procedures", 2018,
+    section 2. The few coordinates behind the table make more than half of a slope's square; where
+    they count less, as much noise is added to a longer slope of the table.
+
+    Raises:
+        ConfigError: ``part`` is unknown.
+    """
+    layout = layout_of(plan)
+    names = [name for name in layout.names if name not in PARTS[part]]
+    return tuple(1.0 if name == "table" else others for name in names)
+
+
 def shopper_slopes(
     catalogue: Catalogue,
     train: Baskets,
@@ -145,6 +161,7 @@ def shopper_slopes(
     *,
     baskets: int = 4,
     searches: int = 0,
+    others: float = 1.0,
     shapes: Shapes | None = None,
 ) -> ShopperSlopes:
     """Prepares a shop.
@@ -157,13 +174,14 @@ def shopper_slopes(
         baskets: most baskets of one shopper in one round; a shopper with more shows another random
             part of them each round.
         searches: most different texts a shopper searched for that its own loss reads, the latest.
+        others: what all coordinates but the table's are multiplied by, see ``trained_scales``.
         shapes: what the arrays are padded to.
 
     Raises:
         ConfigError: ``part`` is unknown, or a number is out of its range.
         DataError: the shop has no purchase to learn from.
     """
-    _check(plan, part, baskets, searches)
+    _check(plan, part, baskets, searches, others)
     train, typed = _own_searches(train, searches)
     examples = examples_of(catalogue, train, plan, shapes)
     count = int((examples.stop > examples.start).sum())
@@ -226,7 +244,7 @@ def shopper_slopes(
             for first in range(0, len(some), len(room)):
                 rows = slice(first, min(first + len(room), len(some)))
                 out = room[: rows.stop - rows.start]
-                out[:, behind:] = flat[rows]
+                np.multiply(flat[rows], np.float32(others), out=out[:, behind:])
                 if by_row is not None:
                     out[:, :behind] = 0
                     found = [one[rows] if is_plain else one[rows] @ item.T for one in by_row]
@@ -241,12 +259,25 @@ def shopper_slopes(
     return ShopperSlopes(shoppers, places, each, features, _bought(train), len(catalogue))
 
 
-def _check(plan: GuidePlan, part: str, baskets: int, searches: int) -> None:
+def check_others(others: float, part: str) -> None:
+    """Checks the scale of what is not the table.
+
+    Raises:
+        ConfigError: it is outside (0, 1], or not 1 where no table is trained.
+    """
+    if not 0 < others <= 1:
+        raise ConfigError(f"others must be in (0, 1], got {others}")
+    if others != 1 and "table" in PARTS[part]:
+        raise ConfigError(f"the {part} trains no table beside which others could count {others}")
+
+
+def _check(plan: GuidePlan, part: str, baskets: int, searches: int, others: float) -> None:
     if baskets < 1:
         raise ConfigError(f"baskets must be at least 1, got {baskets}")
     if not 0 <= searches <= MOST_SEARCHES:
         raise ConfigError(f"searches must be in [0, {MOST_SEARCHES}], got {searches}")
     trained_slices(plan, part)  # checks its name
+    check_others(others, part)
 
 
 def _streams(seed: int) -> list[np.random.Generator]:

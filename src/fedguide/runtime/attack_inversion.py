@@ -79,6 +79,7 @@ def inversion(
     shoppers: int = 30,
     baskets: int = 8,
     slopes: ShopperSlopes | None = None,
+    others: float = 1.0,
 ) -> Inversion:
     """Attacks the vectors of some shoppers, bare or as a guard lets them out with all its noise.
 
@@ -93,6 +94,7 @@ def inversion(
         slopes: of the whole tower, as the run makes them: what they read besides baskets (released
             sales, own searches) is then in the vectors, and the attacker does not know it.
             ``None`` stands for slopes of baskets alone.
+        others: by which the slopes' coordinates behind the table are scaled, which is public.
 
     Raises:
         ConfigError: the guard is not of the whole tower, see ``shopper_slopes``, or the encoder
@@ -117,7 +119,7 @@ def inversion(
             if guard is not None and root is not None:
                 seen = _let_out(seen, guard, root, row)
             rows = cho_solve(factor, features @ seen[:table].reshape(-1, width))
-            layer = _layer(seen[table:], plan)
+            layer = _layer(seen[table:] / others, plan)
             named = _above(model.scores(rows, layer, baskets))
             true = _items_of(shop.train, int(slopes.shoppers[few[row]]), plan)
             f1.append(_f1(named, true))

@@ -157,6 +157,7 @@ def inverted(
         root=root,
         baskets=private.baskets,
         slopes=slopes,
+        others=private.others,
     )
 
 

@@ -53,6 +53,8 @@ class Noising:
             (``privacy.sales``); it is drawn and charged once, before the rounds, and stays at the
             shop, where every loss knows it. 0 leaves sales out of the loss.
         searches: most different texts a shopper searched for that its own loss reads.
+        others: what all trained coordinates but the text table's are multiplied by before a vector
+            is clipped, and divided by when the sum is read.
 
     Raises:
         ConfigError: a field is none of its names, or out of its range.
@@ -73,6 +75,7 @@ class Noising:
     learning_rate: float
     sales: Annotated[float, Later()] = 0.0
     searches: Annotated[int, Later()] = 0
+    others: Annotated[float, Later()] = 1.0
 
     def __post_init__(self) -> None:
         """Checks the names, and what the guard does not."""
@@ -90,6 +93,8 @@ class Noising:
             raise ConfigError(f"learning_rate must be above 0, got {self.learning_rate}")
         if self.searches < 0:
             raise ConfigError(f"searches must be at least 0, got {self.searches}")
+        if not 0 < self.others <= 1:
+            raise ConfigError(f"others must be in (0, 1], got {self.others}")
         if not (math.isfinite(self.sales) and self.sales >= 0):
             raise ConfigError(f"sales must be finite and at least 0, got {self.sales}")
         if self.sales and (self.noise != "gaussian" or self.unit != "shopper"):
@@ -184,4 +189,5 @@ def noising_of(private: PrivatePlan, guide: GuidePlan, parties: int) -> Noising:
         private.learning_rate,
         private.sales_multiplier,
         private.searches,
+        private.others,
     )

@@ -33,8 +33,10 @@ from fedguide.models.shoppers import (
     MOST_SEARCHES,
     PARTS,
     ShopperSlopes,
+    check_others,
     knowing,
     shopper_slopes,
+    trained_scales,
     trained_slices,
 )
 from fedguide.privacy.accounting import Price, noise_multiplier_for, price_of
@@ -117,6 +119,8 @@ class PrivatePlan:
             leaves sales out of the loss.
         searches: most different texts a shopper searched for that its own loss reads; 0 leaves
             searches out.
+        others: what the coordinates behind the text table are multiplied by before a vector is
+            clipped, and divided by after the noise; below 1 the table has more of the clip.
 
     Raises:
         ConfigError: a field is out of its range, or two do not fit together.
@@ -141,6 +145,7 @@ class PrivatePlan:
     masked: bool = False
     sales: float = 0.0
     searches: int = 0
+    others: float = 1.0
 
     def __post_init__(self) -> None:
         """Checks what the guard does not."""
@@ -156,6 +161,7 @@ class PrivatePlan:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.part not in PARTS:
             raise ConfigError(f"part must be one of {sorted(PARTS)}, got {self.part!r}")
+        check_others(self.others, self.part)
         if not 0 <= self.searches <= MOST_SEARCHES:
             raise ConfigError(f"searches must be in [0, {MOST_SEARCHES}], got {self.searches}")
         if not 0 <= self.sales < 1:
@@ -250,6 +256,7 @@ def slopes_of(
             private.part,
             baskets=private.baskets,
             searches=private.searches,
+            others=private.others,
             shapes=shapes,
         )
         for shop in shops
@@ -284,14 +291,16 @@ def run_privately(
     """
     guard = guard_of(private, plan, len(slopes))
     trained = trained_slices(plan, private.part)
+    scales = trained_scales(plan, private.part, private.others)
     server: ServerOptimizer = adam(private.learning_rate)
     start = params
     if guard.adaptive is not None:
         server = adapting(server, guard)
         trained = (*trained, slice(len(params), len(params) + 1))
+        scales = (*scales, 1.0)
         start = np.append(params, np.float32(math.log(private.clip)))
     own = actors.roots("noise")  # of its own: the driver's are labelled for one round each
-    packing = private_packing(guard, trained, lambda number: own(task, number))
+    packing = private_packing(guard, trained, lambda number: own(task, number), scales)
     names = tuple(sorted(PartyId(name) for name in slopes))
     sides = _sides(private, packing, guard, task, names, actors)
     parties = {}

@@ -376,7 +376,12 @@ def _packing(proposal: Proposal) -> Packing:
         return weighted_packing(proposal.bounds)
     from fedguide.horizontal.private_packing import private_packing
 
-    return private_packing(proposal.noising.guard(len(proposal.parties)), proposal.noising.slices)
+    noising, scales = proposal.noising, None
+    if noising.others != 1:
+        from fedguide.models.shoppers import trained_scales
+
+        scales = trained_scales(proposal.guide, noising.part, noising.others)
+    return private_packing(noising.guard(len(proposal.parties)), noising.slices, scales=scales)
 
 
 def task_limits(proposal: Proposal) -> Limits:

@@ -120,6 +120,7 @@ def _noised(
         noising.part,
         baskets=noising.baskets,
         searches=noising.searches,
+        others=noising.others,
     )
     if noising.sales:
         slopes = with_sales(slopes, noising.sales, lambda: env.roots(proposal.task, 0))
