@@ -108,6 +108,19 @@ def test_a_round_worked_out_by_hand():
     assert state.report.loss == 0
 
 
+def test_what_was_scaled_before_the_clip_is_divided_by_it():
+    """As above, with the last two coordinates at half before the clip."""
+    trained = (slice(1, 2), slice(2, 4))
+    packing = private_packing(QUIET, trained, scales=(1.0, 0.5))
+    aggregator, there = parties(QUIET, trained=trained, aggregator=summed(packing, open_sum()))
+    algorithm = plain(aggregator)
+    state = run(
+        algorithm.next_round(algorithm.init(ZERO), list(there), seeded_root(0)),
+        in_process(there, lambda: 0.0),
+    )
+    np.testing.assert_allclose(state.params, [0, -0.09, 0, 0.04, 0], atol=8 * unit_of(QUIET))
+
+
 def test_fedsgd_goes_the_same_way():
     state = one_round(QUIET, lambda aggregator: fedsgd(aggregator, learning_rate=1.0))
     np.testing.assert_allclose(
@@ -330,6 +343,8 @@ def test_noise_wraps_as_the_grid_does():
 def test_what_does_not_fit_together():
     with pytest.raises(ConfigError, match="3 coordinates are trained, the guard has 4"):
         private_packing(replace(QUIET, size=4), TRAINED)
+    with pytest.raises(ConfigError, match="1 stretches are trained, 2 have a scale"):
+        private_packing(QUIET, TRAINED, scales=(1.0, 0.5))
     with pytest.raises(ConfigError, match="outside"):
         guarded_fit(SHOPS["a"], replace(QUIET, size=1), (slice(0, 1),))
     with pytest.raises(ConfigError, match="fixed"):

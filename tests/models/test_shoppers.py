@@ -9,7 +9,7 @@ from fedguide.errors import ConfigError, DataError
 from fedguide.models.examples import shapes_of
 from fedguide.models.fit import body_of, first_params, layout_of, make_gradient
 from fedguide.models.plan import GuidePlan
-from fedguide.models.shoppers import knowing, shopper_slopes, trained_slices
+from fedguide.models.shoppers import knowing, shopper_slopes, trained_scales, trained_slices
 from fedguide.models.text import TextSpec
 from fedguide.values import BUY, SEARCH, VIEW
 
@@ -259,6 +259,21 @@ def test_the_parts():
     assert len(slopes.places) == head
 
 
+def test_all_but_the_table_counts_less_where_it_is_told_to():
+    params = params_of(PLAN)
+    whole = every(shopper_slopes(SHOP.catalogue, SHOP.train, PLAN), params)
+    less = every(shopper_slopes(SHOP.catalogue, SHOP.train, PLAN, others=0.25), params)
+    stretches = trained_slices(PLAN, "tower")
+    scales = trained_scales(PLAN, "tower", 0.25)
+    assert set(scales) == {1.0, 0.25}
+    assert len(scales) == len(stretches)
+    for where, scale in zip(stretches, scales, strict=True):
+        np.testing.assert_array_equal(less[:, where], np.float32(scale) * whole[:, where])
+    table = 128 * 4
+    assert (less[:, :table] == whole[:, :table]).all()
+    assert whole[:, :table].any()
+
+
 def test_many_are_handed_over_in_their_order():
     slopes, params = shopper_slopes(SHOP.catalogue, SHOP.train, PLAN), params_of(PLAN)
     whole = every(slopes, params)
@@ -275,6 +290,9 @@ def test_what_cannot_be():
         shopper_slopes(SHOP.catalogue, SHOP.train, PLAN, baskets=0)
     with pytest.raises(ConfigError, match="searches"):
         shopper_slopes(SHOP.catalogue, SHOP.train, PLAN, searches=-1)
+    for others, part in ((0.0, "tower"), (1.5, "tower"), (0.5, "head")):
+        with pytest.raises(ConfigError, match="others"):
+            shopper_slopes(SHOP.catalogue, SHOP.train, PLAN, part, others=others)
     with pytest.raises(DataError, match="no purchase"):
         shopper_slopes(SHOP.catalogue, diary([(0, 1, [(0, VIEW)])]), PLAN)
 

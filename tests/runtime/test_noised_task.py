@@ -131,7 +131,7 @@ def spent(ledger):
 
 @pytest.mark.parametrize(
     ("task", "more", "charges"),
-    [("noised", {}, 2), ("sold", {"sales": 0.25, "searches": 2}, 3)],
+    [("noised", {}, 2), ("sold", {"sales": 0.25, "searches": 2, "others": 0.25}, 3)],
 )
 def test_over_the_hub_and_in_one_process_are_the_same_bits(
     world, driving, tmp_path, ledgers, task, more, charges
@@ -254,6 +254,7 @@ def test_what_does_not_go_with_noise_is_refused(change, words):
         ({"delta": 1.0}, "delta must be in"),
         ({"baskets": 0}, "baskets"),
         ({"learning_rate": 0.0}, "learning_rate"),
+        ({"others": 0.0}, "others"),
         ({"trained": ((5, 5),)}, "stretches"),
         ({"trained": ((5, 9), (7, 12))}, "stretches"),
         ({"trained": ()}, "stretches"),

@@ -197,6 +197,17 @@ def test_sales_change_the_model_by_the_noise_of_each_shop() -> None:
     assert terms[2] != 0  # the weight of sales has something to learn from
 
 
+def test_where_nothing_is_clipped_the_scale_of_others_is_undone() -> None:
+    """The same step without noise and with a clip that nobody reaches; shorter ones are another."""
+    wide = replace(PRIVATE, noise="none", epsilon=math.inf, clip=1000.0, rounds=1)
+    whole, scaled = (trained(replace(wide, others=o), seeded_actors(1)) for o in (1.0, 0.25))
+    # Adam's first step is the sign of a coordinate: what is no rounding has the same.
+    assert np.mean(np.isclose(whole, scaled, atol=1e-3)) > 0.99
+    near = replace(wide, clip=0.1, rounds=3)
+    short, less = (trained(replace(near, others=o), seeded_actors(1)) for o in (1.0, 0.25))
+    assert not np.allclose(short, less, atol=1e-3)
+
+
 def test_who_refuses_is_missing_and_too_many_end_the_run() -> None:
     def refuse(_message: object) -> None:
         raise RefusedError("budget: nothing left")
@@ -237,6 +248,9 @@ def test_fresh_actors_draw_every_root_once() -> None:
         ({"rounds": 0}, "rounds"),
         ({"baskets": 0}, "baskets"),
         ({"part": "foot"}, "part"),
+        ({"others": 0.0}, "others"),
+        ({"others": 1.1}, "others"),
+        ({"others": 0.5, "part": "head"}, "trains no table"),
         ({"sales": 1.0}, "share of ε"),
         ({"sales": -0.1}, "share of ε"),
         ({"sales": 0.1, "noise": "laplace"}, "sales are released"),
