@@ -226,7 +226,7 @@ if __name__ == "__main__":
     made.add_argument("--rate", type=float, default=0.03)
     made.add_argument("--sales", type=float, default=0.25, help="share of ε for the sales")
     made.add_argument("--searches", type=int, default=8, help="most that a shopper's loss reads")
-    made.add_argument("--others", type=float, default=0.1, help="scale of all but the table")
+    made.add_argument("--others", type=float, default=1.0, help="scale of all but the table")
     made.add_argument("--shadows", type=int, default=4, help="of the membership attack")
     made.add_argument("--canaries", type=int, default=200)
     main(made.parse_args())

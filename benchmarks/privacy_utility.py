@@ -23,7 +23,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ class Population:
     rate: float = 0.03
     sales: float = 0.25
     searches: int = 8
-    others: float = 0.1
+    others: float = 1.0
 
 
 MARKETS = 7
@@ -181,8 +181,11 @@ def some(cases: Cases) -> Cases:
 class Lab:
     """One population with what every row needs once: shops, benches, fits, the local blend."""
 
-    def __init__(self, population: Population, quick: bool, seed: int = SEED) -> None:
+    def __init__(
+        self, population: Population, quick: bool, seed: int = SEED, models: Path | None = None
+    ) -> None:
         self.population, self.quick, self.seed = population, quick, seed
+        self.models = models
         self.started = time.perf_counter()
         self.shops = shops_of(population, seed)
         self.measured = self.shops[: population.measured]
@@ -274,9 +277,26 @@ class Lab:
         )
         return row
 
+    def shared(self, name: str, train: Callable[[], Vector]) -> tuple[Vector, float]:
+        """The shared model and the seconds it took; one that was kept took none."""
+        start = time.perf_counter()
+        path = None
+        if self.models is not None:
+            path = self.models / f"{self.population.name}-{self.seed}-{name}.npy"
+            if path.is_file():
+                return np.load(path, allow_pickle=False), 0.0
+        params = train()
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, params, allow_pickle=False)
+        return params, time.perf_counter() - start
+
     def averaged(self) -> Row:
         """Federated averaging without any protection, the last round as well."""
-        start = time.perf_counter()
+        params, seconds = self.shared("averaged", self._averaged)
+        return self.row(FEDAVG, "tower", math.inf, math.inf, params, seconds)
+
+    def _averaged(self) -> Vector:
         population, guide = self.population, self.population.guide
         aggregator = weighted_mean()
         params = first_params(guide, self.seed)
@@ -290,8 +310,7 @@ class Lab:
             RoundsPlan(2 if self.quick else population.averaged, None, min(12, len(parties))),
             durable=in_memory("averaged", seeded_roots(self.seed), time.monotonic, params.size),
         )
-        seconds = time.perf_counter() - start
-        return self.row(FEDAVG, "tower", math.inf, math.inf, run.best_params, seconds)
+        return run.best_params
 
     def private(self, arm: str, part: str, epsilon: float) -> Row:
         """The guard at one ε."""
@@ -320,9 +339,15 @@ class Lab:
             searches=population.searches,
             others=population.others if part == "tower" else 1.0,
         )
+        price = spent(private, guard_of(private, guide, len(self.shops)))
+        name = f"{arm}-{part}-{epsilon:g}".replace(", ", "-")
+        params, seconds = self.shared(name, lambda: self._private(private, part))
+        return self.row(arm, part, epsilon, price.epsilon_insider, params, seconds)
+
+    def _private(self, private: PrivatePlan, part: str) -> Vector:
+        guide, epsilon = self.population.guide, private.epsilon
         if part not in self.slopes:
             self.slopes[part] = slopes_of(self.shops, guide, private)
-        start = time.perf_counter()
         run = run_privately(
             self.slopes[part],
             guide,
@@ -337,15 +362,7 @@ class Lab:
                 else None
             ),
         )
-        price = spent(private, guard_of(private, guide, len(self.shops)))
-        return self.row(
-            arm,
-            part,
-            epsilon,
-            price.epsilon_insider,
-            run.best_params,
-            time.perf_counter() - start,
-        )
+        return run.best_params
 
 
 def gain_interval(row: Row, local: Row, setting: str) -> tuple[float, float, float]:
@@ -399,7 +416,7 @@ def train(options: argparse.Namespace, rows: list[Row]) -> None:
         missing = [key for key in wanted if key not in have]
         if not missing:
             continue
-        lab = Lab(planned(POPULATIONS[name], options), options.quick, seed)
+        lab = Lab(planned(POPULATIONS[name], options), options.quick, seed, options.models)
         for arm, part, epsilon in missing:
             if arm == LOCAL:
                 rows.append(lab.row(LOCAL, "-", 0.0, 0.0, None, 0.0))
@@ -638,6 +655,9 @@ if __name__ == "__main__":
     made.add_argument("--others", type=float, help=other)
     made.add_argument(
         "--rows", nargs="+", type=Path, default=[ROOT / "build" / "privacy_utility_rows.json"]
+    )
+    made.add_argument(
+        "--models", type=Path, help="folder of shared models: one that is there is not trained"
     )
     made.add_argument("--plot", action="store_true", help="draw docs/privacy_utility.svg")
     made.add_argument("--show", action="store_true", help="train nothing, show the rows there are")
