@@ -19,9 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from fedguide.data.split import split
-from fedguide.data.synth import market
-from fedguide.data.truth import MarketPlan
 from fedguide.models.fit import first_params, layout_of
 from fedguide.models.shoppers import ShopperSlopes, shopper_losses
 from fedguide.privacy.correlated import Participation, prefix_error, sensitivity
@@ -36,18 +33,19 @@ from fedguide.runtime.private_rounds import (
 )
 from fedguide.seeds import seeded_root
 from fedguide.values import Vector
-from privacy_utility import CYCLE, NARROW, SEED
+from privacy_utility import CYCLE, NARROW, POPULATIONS, SEED, market_shops
 from report import finish, parser, show
 
+X100 = POPULATIONS["x100"]
 PLAN = PrivatePlan(
     shoppers=120_000,
-    clip=2.0,
-    sampling=0.5,
-    rounds=20,
-    baskets=2,
-    learning_rate=0.03,
-    sales=0.25,
-    searches=8,
+    clip=X100.clip,
+    sampling=X100.sampling,
+    rounds=X100.rounds,
+    baskets=X100.baskets,
+    learning_rate=X100.rate,
+    sales=X100.sales,
+    searches=X100.searches,
 )
 
 PLANS = {
@@ -66,7 +64,6 @@ PLANS = {
     },
 }
 
-
 TRAINING, UNSEEN, MEANT = 24, 8, 120
 """Shops that train with ``--others``, that are asked, and whose noise is meant."""
 
@@ -82,8 +79,7 @@ class Fewer(PrivatePlan):
 
 def losses(others: Sequence[float], seed: int) -> list[tuple[str, str, str]]:
     """By scale: mean loss on unseen shops, and its difference to the first with its error."""
-    plan = MarketPlan(shops=TRAINING + UNSEEN, shoppers=1000, items=1000, visits=2.0, seed=seed)
-    shops = split(market(plan).shops)
+    shops = market_shops(TRAINING + UNSEEN, seed)
     start, found, lines = first_params(NARROW, SEED), [], []
     for scale in others:
         private = Fewer(**{**vars(PLAN), "others": scale, "shoppers": 1000 * TRAINING})
@@ -107,11 +103,16 @@ def losses(others: Sequence[float], seed: int) -> list[tuple[str, str, str]]:
     return lines
 
 
-def shares(slopes: ShopperSlopes, params: Vector, clip: float) -> dict[str, tuple[float, float]]:
-    """By array: mean share of a slope's square, and length of the clipped mean over the clip."""
+def shares(
+    slopes: ShopperSlopes, params: Vector, clip: float
+) -> tuple[dict[str, tuple[float, float]], float]:
+    """By array: mean share of a slope's square, and length of the clipped mean over the clip.
+
+    Then the median length of a slope; who has no slope at all counts nowhere.
+    """
     layout = layout_of(NARROW)
     ends = np.cumsum([math.prod(shape) for shape in layout.shapes]).tolist()
-    mean, squares, count = np.zeros(layout.size), np.zeros(len(ends)), 0
+    mean, squares, norms = np.zeros(layout.size), np.zeros(len(ends)), []
     for some in slopes.each(params, np.arange(len(slopes.shoppers)), SEED):
         for vector in some:
             length = float(np.linalg.norm(vector))
@@ -121,12 +122,14 @@ def shares(slopes: ShopperSlopes, params: Vector, clip: float) -> dict[str, tupl
                 mean += whole * min(1.0, clip / length)
                 parts = np.split(whole, ends[:-1])
                 squares += [float(part @ part) / length**2 for part in parts]
-                count += 1
+                norms.append(length)
+    count = len(norms)
     lengths = [float(np.linalg.norm(part)) for part in np.split(mean, ends[:-1])]
-    return {
+    by_array = {
         name: (square / count, length / (count * clip))
         for name, square, length in zip(layout.names, squares, lengths, strict=True)
     }
+    return by_array, float(np.median(norms))
 
 
 def noise_per_turn(private: PrivatePlan) -> float:
@@ -141,14 +144,15 @@ def noise_per_turn(private: PrivatePlan) -> float:
 
 def main(options: argparse.Namespace) -> None:
     """Measures one shop's slopes, prices the plans, prints both."""
-    plan = MarketPlan(shops=12, shoppers=1000, items=1000, visits=2.0, seed=options.market)
-    shops = split(market(plan).shops)
+    shops = market_shops(12, options.market)
     slopes = slopes_of(shops, NARROW, PLAN)
     bare = replace(PLAN, noise="none", epsilon=math.inf, shoppers=12_000, sampling=1.0, rounds=12)
     start, actors = first_params(NARROW, SEED), seeded_actors(SEED)
     run = run_privately(slopes, NARROW, bare, start, "task", actors, lambda: 0.0)
     one = with_sales(slopes[shops[0].name], PLAN.sales_multiplier, lambda: seeded_root(SEED))
-    first, after = (shares(one, params, PLAN.clip) for params in (start, run.best_params))
+    (first, before), (after, later) = (
+        shares(one, params, PLAN.clip) for params in (start, run.best_params)
+    )
     lines: list[Any] = [
         (name, *(f"{x:.3f}" for x in (*first[name], *after[name]))) for name in first
     ]
@@ -157,6 +161,7 @@ def main(options: argparse.Namespace) -> None:
         ("array", "share, first", "mean, first", "share, trained", "mean, trained"),
         lines,
     )
+    print(f"median length of a slope: {before:.2f}, trained {later:.2f}; clip {PLAN.clip:g}")
     plans = {name: replace(PLAN, **change) for name, change in PLANS.items()}  # type: ignore[arg-type]  # numbers of its fields
     prices = {name: spent(p, guard_of(p, NARROW, 120)) for name, p in plans.items()}
     show(

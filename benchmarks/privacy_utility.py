@@ -165,11 +165,14 @@ def shops_of(population: Population, seed: int = SEED) -> list[ShopData]:
             raise SystemExit("Online Retail needs FEDGUIDE_DATA")
         retail = folder / "online_retail" / "online_retail.parquet"
         return list(load_shops(retail, format_name="online-retail", shops=6, seed=seed))
-    plan = MarketPlan(
-        shops=population.shops, shoppers=1000, items=1000, visits=2.0, seed=MARKETS + seed
-    )
-    shops = split(market(plan).shops)
+    shops = market_shops(population.shops, MARKETS + seed)
     return [replace(shop, validation=some(shop.validation), test=some(shop.test)) for shop in shops]
+
+
+def market_shops(shops: int, seed: int) -> list[ShopData]:
+    """Shops of a market of that seed; the first twelve of more are the same in every number."""
+    plan = MarketPlan(shops=shops, shoppers=1000, items=1000, visits=2.0, seed=seed)
+    return list(split(market(plan).shops))
 
 
 def some(cases: Cases) -> Cases:
