@@ -95,7 +95,7 @@ class Steps(Lab):
         names = [bench.shop.name for bench in benches]
         begun = Trained("together", dict.fromkeys(names, shared), dict.fromkeys(names, 0), 0, 0)
         found = []
-        for trained in (begun, gone_on(begun, benches, self.fits, *self.told)):
+        for trained in (begun, gone_on(begun, benches, *self.told)):
             blends = self.blends(trained)
             values = [over_settings(self.validated(b, trained, blends)) for b in benches]
             found.append(np.concatenate(values) - self.local)

@@ -11,7 +11,7 @@ of the two minus local blend.
     x10      synthetic market, 12 shops of 1,000 shoppers and 1,000 items, two visits each
     x100     the same shops and 108 more: 120,000 shoppers
 
-Quality is measured in the first six shops, of the large market in 24. With several ``--seeds``
+Quality is measured in the first six shops, of the large market in 48. With several ``--seeds``
 all is trained in as many markets, and a row's figures are over the shoppers of all of them.
 Rows are kept in the first of ``--rows FILE...``: a row that is in one of them is not trained again.
 """
@@ -128,7 +128,7 @@ NARROW = GuidePlan(size=32, events=32, lines=24)
 POPULATIONS = {
     "retail": Population("retail", 0, GuidePlan(), averaged=20, baskets=4, measured=6),
     "x10": Population("x10", 12, NARROW, averaged=25, baskets=2, measured=6),
-    "x100": Population("x100", 120, NARROW, averaged=25, baskets=2, measured=24),
+    "x100": Population("x100", 120, NARROW, averaged=25, baskets=2, measured=48),
 }
 
 
@@ -239,7 +239,7 @@ class Lab:
             kept = dict.fromkeys(itertools.product(SETTINGS, names), True)
         else:
             begun = Trained("together", dict.fromkeys(names, shared), dict.fromkeys(names, 0), 0, 0)
-            trained = gone_on(begun, benches, self.fits, *self.told)
+            trained = gone_on(begun, benches, *self.told)
             blends = self.blends(trained)
             values = {b.shop.name: self.validated(b, trained, blends) for b in benches}
             kept = compare._gate(values, local, self.plan)

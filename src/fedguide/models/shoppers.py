@@ -9,7 +9,9 @@ negatives are all items, or uniform ones. What people type is their own, too: a 
 that shopper's searches and nobody else's, and of them only the features that some item of the
 public catalogue has, so that which coordinates a slope has tells nothing. What is left is the
 shopper's own baskets and searches, the catalogue, and public randomness: the text features dropped
-in a round are the same for every shopper of a shop.
+in a round are the same for every shopper of a shop. A basket is asked for as a whole, no part of
+it is moved into the cart (``GuidePlan.cart``): a slope is clipped to the same length however little
+of a basket is left to ask for.
 """
 
 from __future__ import annotations
@@ -182,6 +184,7 @@ def shopper_slopes(
         DataError: the shop has no purchase to learn from.
     """
     _check(plan, part, baskets, searches, others)
+    plan = replace(plan, cart=0.0)
     train, typed = _own_searches(train, searches)
     examples = examples_of(catalogue, train, plan, shapes)
     count = int((examples.stop > examples.start).sum())

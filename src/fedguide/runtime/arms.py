@@ -75,7 +75,8 @@ class TrainPlan:
         keep_moments: parties keep their optimiser's moments from round to round.
         fine_tune_rounds: most local epochs after training, at ``fine_tune_rate``; the number
             that is best on the sum of all shops' validation is taken, 0 included.
-        fine_tune_rate: AdamW's learning rate while fine-tuning.
+        fine_tune_rate: AdamW's learning rate while fine-tuning, and of a shop that goes on by
+            itself after private rounds.
         private: *together* is trained under differential privacy, and every choice is made
             within a shop; ``None`` without.
         aggregator: name of what makes the mean of the shops' updates.

@@ -391,7 +391,7 @@ def _private_arm(
     """One arm where *together* is private: nothing is chosen across shops."""
     if name == "together":
         shared = train_privately(benches, plan, seed, actors, clock, on_round)
-        return gone_on(shared, benches, fits, plan, seed, clock, on_round)
+        return gone_on(shared, benches, plan, seed, clock, on_round)
     if name == "alone":
         return each_alone(benches, fits, plan, seed, clock, on_round)
     return train_pooled(benches, plan, seed, clock, on_round)

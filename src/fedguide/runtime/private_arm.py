@@ -2,7 +2,7 @@
 
 Across shops nothing is chosen: a choice on the sum of all shops' validation is a release, and
 this one would not be paid for. So every shop goes on training by itself from the shared model,
-for as long as its own validation gains, and fits its own blend and its own gate.
+gently, for as long as its own validation gains, and fits its own blend and its own gate.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fedguide.runtime.arms import (
     Trained,
     TrainPlan,
     can_judge,
+    fits_of,
     judge_of,
     lengthened,
     round_seeds,
@@ -71,18 +72,20 @@ def train_privately(
 def gone_on(
     trained: Trained,
     benches: Sequence[Bench],
-    fits: Mapping[str, Fit],
     plan: TrainPlan,
     seed: int,
     clock: Clock,
     on_round: OnRound,
 ) -> Trained:
-    """Every shop trains on by itself, as it does alone, from the shared model.
+    """Every shop trains on by itself from the shared model, at ``plan.fine_tune_rate``.
 
     A shop keeps the shared model as it is if no round of its own is better on its validation, or
-    if it has no validation.
+    if it has no validation. At the rate of a training from the start the best round is the second
+    or third, and much of what was learned together is gone by then.
     """
     start_s = clock()
+    slow = replace(plan.guide, learning_rate=plan.fine_tune_rate)
+    fits = fits_of([bench.shop for bench in benches], slow)
     params = dict(trained.params)
     most = 0
     for bench in benches:
@@ -90,7 +93,7 @@ def gone_on(
         if not can_judge([bench]):
             continue
         own = train_rounds(
-            lengthened(fits[name], bench.shop, plan.guide),
+            lengthened(fits[name], bench.shop, slow),
             params[name],
             judge_of([bench], plan.guide),
             round_seeds(seed, trained.arm, "on", name),

@@ -172,7 +172,7 @@ def _arms(
     fits = fits_of([bench.shop], plan.guide)
     alone = train_alone([bench], fits, plan, seed, clock, _quiet)
     if noised:
-        together = gone_on(together, [bench], fits, plan, seed, clock, _quiet)
+        together = gone_on(together, [bench], plan, seed, clock, _quiet)
     else:
         together = fine_tuned(together, [bench], plan, seed, clock, _quiet)
     return {
