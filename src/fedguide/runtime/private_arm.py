@@ -80,8 +80,8 @@ def gone_on(
     """Every shop trains on by itself from the shared model, at ``plan.fine_tune_rate``.
 
     A shop keeps the shared model as it is if no round of its own is better on its validation, or
-    if it has no validation. At the rate of a training from the start the best round is the second
-    or third, and much of what was learned together is gone by then.
+    if it has no validation. At the rate of a training from the start the best round is about the
+    third, and much of what was learned together is gone by then.
     """
     start_s = clock()
     slow = replace(plan.guide, learning_rate=plan.fine_tune_rate)
