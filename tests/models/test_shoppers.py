@@ -249,6 +249,15 @@ def test_who_has_nothing_to_learn_from_is_not_there():
     assert shopper_slopes(catalogue(6), train, PLAN).shoppers.tolist() == [0, 2]
 
 
+def test_a_basket_is_asked_for_as_a_whole_whatever_the_plans_carts():
+    train = diary([(0, 1, [0, 1, 2, 3]), (1, 3, [1, 4, 5]), (1, 9, [0, 2, 5])])
+    goods, params = catalogue(6), params_of(PLAN)
+    whole = every(shopper_slopes(goods, train, replace(PLAN, cart=0.0)), params, seed=5)
+    carts = every(shopper_slopes(goods, train, replace(PLAN, cart=1.0)), params, seed=5)
+    assert np.abs(whole).max() > 0
+    np.testing.assert_array_equal(whole, carts)
+
+
 def test_the_parts():
     layout = layout_of(PLAN)
     tower = sum(s.stop - s.start for s in trained_slices(PLAN, "tower"))
