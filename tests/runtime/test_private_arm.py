@@ -38,9 +38,6 @@ PRIVATE = PrivatePlan(shoppers=90, rounds=3, epsilon=8.0, clip=1.0, baskets=2)
 COMPARED = replace(PLAN, train=replace(PLAN.train, private=PRIVATE), seeds=(1,))
 
 
-BENCHES = own_baselines(shops(), GUIDE, 1).benches
-
-
 def still() -> float:
     return 0.0
 
@@ -90,10 +87,11 @@ def test_every_shop_goes_on_from_the_shared_model_at_the_gentle_rate() -> None:
     start = first_params(GUIDE, 5)
     names = [shop.name for shop in shops()]
     begun = Trained("together", dict.fromkeys(names, start), dict.fromkeys(names, 3), 0, 0.0)
+    benches = own_baselines(shops(), GUIDE, 1).benches
     moved = {}
     for rate in (1e-4, 1e-2):
         plan = replace(COMPARED.train, fine_tune_rate=rate, patience=1000, rounds=4)
-        on = gone_on(begun, BENCHES, plan, 1, still, lambda *_: None)
+        on = gone_on(begun, benches, plan, 1, still, lambda *_: None)
         assert 0 < on.fine_tuned <= 4
         # One step of AdamW moves a coordinate by at most rate x ((1 - β₁)/√(1 - β₂) + decay);
         # a round has at most LEAST_STEPS rounded up to whole epochs.

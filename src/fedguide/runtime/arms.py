@@ -101,6 +101,11 @@ class TrainPlan:
     algorithm: str = "fedavg"
     compress: str = "none"
 
+    @property
+    def gentle(self) -> GuidePlan:
+        """The network and its local fit at ``fine_tune_rate``."""
+        return replace(self.guide, learning_rate=self.fine_tune_rate)
+
     def __post_init__(self) -> None:
         """Checks the ranges that no other plan checks."""
         for name in ("rounds", "patience"):
@@ -408,8 +413,7 @@ def fine_tuned(
     if not plan.fine_tune_rounds or not can_judge(benches):
         return trained
     start_s = clock()
-    slow = replace(plan.guide, learning_rate=plan.fine_tune_rate)
-    fits = fits_of([bench.shop for bench in benches], slow)
+    fits = fits_of([bench.shop for bench in benches], plan.gentle)
     params = dict(trained.params)
     moments: dict[str, Vector | None] = dict.fromkeys(params)
     best, kept = params, 0

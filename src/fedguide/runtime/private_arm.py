@@ -80,12 +80,10 @@ def gone_on(
     """Every shop trains on by itself from the shared model, at ``plan.fine_tune_rate``.
 
     A shop keeps the shared model as it is if no round of its own is better on its validation, or
-    if it has no validation. At the rate of a training from the start the best round is about the
-    third, and much of what was learned together is gone by then.
+    if it has no validation. The rate of a training from the start gained less.
     """
     start_s = clock()
-    slow = replace(plan.guide, learning_rate=plan.fine_tune_rate)
-    fits = fits_of([bench.shop for bench in benches], slow)
+    fits = fits_of([bench.shop for bench in benches], plan.gentle)
     params = dict(trained.params)
     most = 0
     for bench in benches:
@@ -93,7 +91,7 @@ def gone_on(
         if not can_judge([bench]):
             continue
         own = train_rounds(
-            lengthened(fits[name], bench.shop, slow),
+            lengthened(fits[name], bench.shop, plan.guide),
             params[name],
             judge_of([bench], plan.guide),
             round_seeds(seed, trained.arm, "on", name),
